@@ -1,0 +1,185 @@
+//! Binds httpd's headers and builds the C shim, with every flag from `apxs` and `apr-1-config`.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    #[cfg(feature = "httpd")]
+    if let Err(message) = shell::build() {
+        // Two colons make cargo print the sentence as the build's error.
+        println!("cargo::error={message}");
+        std::process::exit(1);
+    }
+}
+
+#[cfg(feature = "httpd")]
+mod shell {
+    use std::env;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    const HEADERS: &str = "install httpd's development files (Debian: apt-get install apache2-dev; \
+                           RHEL: dnf install httpd-devel) or set APXS";
+    const CLANG: &str = "install libclang (Debian: apt-get install libclang-dev; RHEL: dnf install \
+                         clang-devel) or set LIBCLANG_PATH";
+
+    const FUNCTIONS: &[&str] = &[
+        "ap_add_input_filter_handle",
+        "ap_check_cmd_context",
+        "ap_find_linked_module",
+        "ap_get_module_config",
+        "ap_hook_(check_config|child_init|handler|insert_filter|log_transaction|post_config|post_read_request|pre_config)",
+        "ap_get_brigade",
+        "ap_register_input_filter",
+        "ap_retained_data_(create|get)",
+        "ap_run_http_scheme",
+        "ap_rwrite",
+        "ap_set_content_type",
+        "ap_set_module_config",
+        "ap_state_query",
+        "apr_generate_random_bytes",
+        "apr_palloc",
+        "apr_pool_cleanup_(null|register)",
+        "apr_pstrmemdup",
+        "apr_table_(copy|elts|get|setn)",
+        "copy_.*",
+    ];
+    const TYPES: &[&str] = &[
+        "apr_table_entry_t",
+        "command_rec",
+        "copy_.*",
+        "module",
+        "proxy_dir_conf",
+        "proxy_server_conf",
+    ];
+    const VARIABLES: &[&str] = &[
+        "ACCESS_CONF",
+        "AP_MODE_READBYTES",
+        "AP_SQ_.*",
+        "APLOG_.*",
+        "APR_HOOK_.*",
+        "APR_SUCCESS",
+        "DECLINED",
+        "GLOBAL_ONLY",
+        "HTTP_.*",
+        "MODULE_MAGIC_.*",
+        "M_GET",
+        "NOT_IN_.*",
+        "OK",
+        "RSRC_CONF",
+        "ap_server_conf",
+    ];
+
+    /// Binds the headers, compiles the shim, and sets the linker's flags.
+    pub fn build() -> Result<(), String> {
+        println!("cargo:rerun-if-changed=include");
+        println!("cargo:rerun-if-env-changed=APXS");
+        let flags = flags()?;
+        bind(&flags)?;
+        let mut shim = cc::Build::new();
+        for flag in &flags {
+            shim.flag(flag);
+        }
+        shim.warnings(true).extra_warnings(false);
+        shim.file("include/shims.c")
+            .try_compile("copy_shims")
+            .map_err(|error| {
+                format!("compiling include/shims.c failed ({error}): install a C compiler (gcc)")
+            })?;
+        // Unloading would leak a thread key at each restart, until the server aborts.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+        Ok(())
+    }
+
+    fn bind(flags: &[String]) -> Result<(), String> {
+        // bindgen panics where libclang is missing; say what to do instead.
+        let found = std::panic::catch_unwind(bindgen::clang_version);
+        if found.is_err() {
+            return Err(format!("libclang was not found: {CLANG}"));
+        }
+        let mut bindings = bindgen::Builder::default()
+            .header("include/bindings.h")
+            .clang_args(flags)
+            .parse_callbacks(Box::new(bindgen::CargoCallbacks::new()))
+            .wrap_unsafe_ops(true)
+            .derive_debug(false)
+            .layout_tests(false)
+            .generate_comments(false)
+            .default_enum_style(bindgen::EnumVariation::Consts)
+            // The module record is ours to define.
+            .blocklist_item("copy_module");
+        for function in FUNCTIONS {
+            bindings = bindings.allowlist_function(function);
+        }
+        for name in TYPES {
+            bindings = bindings.allowlist_type(name);
+        }
+        for variable in VARIABLES {
+            bindings = bindings.allowlist_var(variable);
+        }
+        let out = env::var("OUT_DIR").map_err(|error| error.to_string())?;
+        bindings
+            .generate()
+            .map_err(|error| format!("httpd's headers cannot be read ({error}): {HEADERS}"))?
+            .write_to_file(Path::new(&out).join("bindings.rs"))
+            .map_err(|error| format!("writing the bindings failed: {error}"))
+    }
+
+    /// The preprocessor's flags for httpd, APR and APR-util.
+    fn flags() -> Result<Vec<String>, String> {
+        let apxs = apxs()?;
+        let mut flags = vec![format!("-I{}", query(&apxs, "INCLUDEDIR")?)];
+        flags.extend(words(&query(&apxs, "EXTRA_CPPFLAGS").unwrap_or_default()));
+        for (variable, fallback) in [
+            ("APR_CONFIG", "apr-1-config"),
+            ("APU_CONFIG", "apu-1-config"),
+        ] {
+            let config = query(&apxs, variable)
+                .ok()
+                .filter(|path| Path::new(path).is_file());
+            let config = config.unwrap_or_else(|| fallback.to_owned());
+            let cppflags = if variable == "APR_CONFIG" {
+                &["--cppflags", "--includes"][..]
+            } else {
+                &["--includes"]
+            };
+            flags.extend(words(&output(Command::new(&config).args(cppflags))?));
+        }
+        Ok(flags)
+    }
+
+    fn apxs() -> Result<PathBuf, String> {
+        if let Some(path) = env::var_os("APXS") {
+            return Ok(path.into());
+        }
+        let path = env::var_os("PATH").unwrap_or_default();
+        let usual = ["/usr/sbin", "/usr/local/apache2/bin"].map(PathBuf::from);
+        let folders: Vec<PathBuf> = env::split_paths(&path).chain(usual).collect();
+        let candidates = folders
+            .iter()
+            .flat_map(|folder| [folder.join("apxs"), folder.join("apxs2")]);
+        candidates
+            .into_iter()
+            .find(|candidate| candidate.is_file())
+            .ok_or_else(|| format!("apxs was not found: {HEADERS}"))
+    }
+
+    fn query(apxs: &Path, variable: &str) -> Result<String, String> {
+        output(Command::new(apxs).args(["-q", variable]))
+    }
+
+    fn output(command: &mut Command) -> Result<String, String> {
+        let output = command.output();
+        let failed = |why: String| format!("{command:?} failed ({why}): {HEADERS}");
+        let output = output.map_err(|error| failed(error.to_string()))?;
+        if !output.status.success() {
+            return Err(failed(output.status.to_string()));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn words(text: &str) -> impl Iterator<Item = String> + use<> {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+}

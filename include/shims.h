@@ -1,0 +1,25 @@
+/* What bindgen cannot see: httpd's and APR's macros, as functions. */
+#ifndef MOD_COPY_SHIMS_H
+#define MOD_COPY_SHIMS_H
+
+#include <httpd.h>
+#include <apr_buckets.h>
+
+/* Writes one line to a server's error log, at a level of APLOG_*. */
+void copy_log(int level, const server_rec *server, const char *message);
+
+/* The level that LogLevel sets for this module in a server. */
+int copy_log_level(const server_rec *server);
+
+/* The first bucket of a brigade, and the one after; NULL at the end. */
+apr_bucket *copy_first_bucket(apr_bucket_brigade *brigade);
+apr_bucket *copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket *bucket);
+
+/* What a bucket is: the end of the stream, other metadata, or data. */
+enum copy_bucket_kind { COPY_BUCKET_EOS, COPY_BUCKET_METADATA, COPY_BUCKET_DATA };
+enum copy_bucket_kind copy_bucket_kind(const apr_bucket *bucket);
+
+/* apr_bucket_read, blocking: what a bucket of known length holds is at hand. */
+apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length);
+
+#endif
