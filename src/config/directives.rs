@@ -1,0 +1,458 @@
+//! The one table of directives: it feeds httpd's command table, the README's reference and the tests.
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use super::draft::Place;
+use super::values::{self, Fault};
+use crate::stats;
+use crate::target::{PathMode, Target, Url};
+
+/// Where a directive may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// The server configuration alone, outside of virtual hosts.
+    Server,
+    /// The server configuration and virtual hosts.
+    VirtualHost,
+    /// Those, and the sections in them: `<Location>`, `<Directory>`, `<Files>`, `<If>` …
+    Directory,
+}
+
+impl Context {
+    /// The contexts as httpd's manual lists them.
+    pub fn manual(self) -> &'static str {
+        match self {
+            Context::Server => "server config",
+            Context::VirtualHost => "server config, virtual host",
+            Context::Directory => "server config, virtual host, directory",
+        }
+    }
+}
+
+/// One directive of the module.
+#[derive(Debug)]
+pub struct Directive {
+    /// Its name.
+    pub name: &'static CStr,
+    /// Its arguments, as the reference shows them.
+    pub arguments: &'static str,
+    /// What holds where it is not written.
+    pub default: &'static str,
+    /// Where it may stand.
+    pub context: Context,
+    /// What it does, in one sentence; shown by `httpd -L`, and in the reference.
+    pub help: &'static CStr,
+    apply: fn(&mut Place<'_>, &str) -> Result<(), Fault>,
+}
+
+impl Directive {
+    /// Takes the directive's arguments into the configuration.
+    pub fn apply(&self, place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
+        (self.apply)(place, arguments)
+    }
+}
+
+/// Every directive, in the order of the reference.
+pub static DIRECTIVES: [Directive; 9] = [
+    Directive {
+        name: c"CopyTarget",
+        arguments: "URL [key=value …]",
+        default: "",
+        context: Context::Directory,
+        help: c"Copies the scope's requests to the staging server at http://host[:port][/path]",
+        apply: copy_target,
+    },
+    Directive {
+        name: c"MirrorRequest",
+        arguments: "On | Off | URL-or-name …",
+        default: "On where a target is in scope",
+        context: Context::Directory,
+        help:
+            c"Switches copying on or off in the scope, or says which targets receive its requests",
+        apply: mirror_request,
+    },
+    Directive {
+        name: c"CopyTimeout",
+        arguments: "time",
+        default: "ProxyTimeout where mod_proxy has one, else 5s",
+        context: Context::VirtualHost,
+        help: c"How long the whole exchange of a copy with staging may take",
+        apply: |place, arguments| {
+            place.server.timeout = Some(values::time(&values::single(arguments, "one time")?)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyConnectTimeout",
+        arguments: "time",
+        default: "1s",
+        context: Context::VirtualHost,
+        help: c"How long making a connection to staging may take",
+        apply: |place, arguments| {
+            let time = values::time(&values::single(arguments, "one time")?)?;
+            place.server.connect_timeout = Some(time);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyPreserveHost",
+        arguments: "On | Off",
+        default: "ProxyPreserveHost where mod_proxy has one, else Off",
+        context: Context::Directory,
+        help: c"Whether staging sees the client's Host field instead of its own name",
+        apply: |place, arguments| {
+            place.scope.preserve_host = Some(switch(arguments)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyAddHeaders",
+        arguments: "On | Off",
+        default: "On",
+        context: Context::Directory,
+        help: c"Whether copies carry X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto",
+        apply: |place, arguments| {
+            place.scope.add_headers = Some(switch(arguments)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyBodyLimit",
+        arguments: "size",
+        default: "1M",
+        context: Context::Directory,
+        help: c"The largest request body that is copied; 0 copies only requests without one",
+        apply: |place, arguments| {
+            let size = values::size(&values::single(arguments, "one size")?, 0..=1 << 30)?;
+            place.scope.body_limit = Some(size);
+            place.server.largest_body = place.server.largest_body.max(Some(size));
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyMemory",
+        arguments: "size",
+        default: "64M",
+        context: Context::Server,
+        help: c"The most memory that all copies of one child process may take",
+        apply: |place, arguments| {
+            let size = values::single(arguments, "one size")?;
+            place.draft.memory = Some(values::size(&size, 64 << 10..=64 << 30)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyDrainTimeout",
+        arguments: "time",
+        default: "2s",
+        context: Context::Server,
+        help: c"How long a child that ends goes on sending the copies it still has, at most 6s",
+        apply: |place, arguments| {
+            let text = values::single(arguments, "one time")?;
+            let time = values::time(&text)?;
+            // httpd kills a child 9 s after the signal.
+            if time > Duration::from_secs(6) {
+                return Err(Fault::new("a time from 1ms to 6s", text));
+            }
+            place.draft.drain_timeout = Some(time);
+            Ok(())
+        },
+    },
+];
+
+/// The directive of that name, letter case aside.
+pub fn find(name: &str) -> Option<&'static Directive> {
+    let named = |directive: &&Directive| {
+        directive
+            .name
+            .to_bytes()
+            .eq_ignore_ascii_case(name.as_bytes())
+    };
+    DIRECTIVES.iter().find(named)
+}
+
+/// The keys of a `CopyTarget` line: name, value and default as the reference shows them, and meaning.
+pub const TARGET_KEYS: [(&str, &str, &str, &str); 8] = [
+    (
+        "name",
+        "text",
+        "the URL",
+        "what counters, log lines and `MirrorRequest` call the target",
+    ),
+    (
+        "min",
+        "1 to 10000",
+        "1",
+        "forwarder threads kept when idle, in each child process",
+    ),
+    (
+        "max",
+        "1 to 10000",
+        "20",
+        "the most forwarder threads, each with one connection",
+    ),
+    ("timeout", "time", "`CopyTimeout`", "the whole exchange"),
+    (
+        "connectiontimeout",
+        "time",
+        "`CopyConnectTimeout`",
+        "making a connection",
+    ),
+    (
+        "ttl",
+        "time",
+        "60s",
+        "how long an idle connection, and an idle thread above `min`, is kept",
+    ),
+    (
+        "queue",
+        "1 to 1000000",
+        "1024",
+        "the most copies that wait, in each child process",
+    ),
+    (
+        "path",
+        "`append` or `replace`",
+        "append",
+        "whether the URL's path goes before the request's, or takes its place",
+    ),
+];
+
+fn switch(arguments: &str) -> Result<bool, Fault> {
+    let word = values::single(arguments, "On or Off")?;
+    values::switch(&word).ok_or_else(|| Fault::new("On or Off", word))
+}
+
+fn copy_target(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
+    let mut words = values::words(arguments).into_iter();
+    let url = words.next().unwrap_or_default();
+    let mut target = Target::at(Url::parse(&url).map_err(|expected| Fault::new(expected, url))?);
+    let mut seen = Vec::new();
+    for word in words {
+        let (key, value) = word.split_once('=').unwrap_or((word.as_str(), ""));
+        if seen.iter().any(|known| known == key) {
+            return Err(Fault::new(format!("{key}= once"), word));
+        }
+        if !TARGET_KEYS.iter().any(|(known, ..)| *known == key) {
+            let known = TARGET_KEYS
+                .map(|(known, ..)| format!("{known}="))
+                .join(", ");
+            return Err(Fault::new(format!("one of the keys {known}"), word));
+        }
+        set_key(&mut target, key, value).map_err(|fault| fault.at_key(key))?;
+        seen.push(key.to_owned());
+    }
+    if target.pool.min > target.pool.max {
+        let found = format!("min={} max={}", target.pool.min, target.pool.max);
+        return Err(Fault::new("min= no greater than max=", found));
+    }
+    if target.name.len() > stats::NAME_BYTES {
+        return Err(Fault::new(
+            "a shorter name=, for a URL of this length",
+            target.name,
+        ));
+    }
+    place.define(target)
+}
+
+fn set_key(target: &mut Target, key: &str, value: &str) -> Result<(), Fault> {
+    match key {
+        "name" => target.name = name(value)?,
+        "min" => target.pool.min = values::number(value, 1..=10_000)?,
+        "max" => {
+            target.pool.max = values::number(value, 1..=10_000)?;
+        }
+        "timeout" => target.timeout = Some(values::time(value)?),
+        "connectiontimeout" => target.connect_timeout = Some(values::time(value)?),
+        "ttl" => target.pool.ttl = values::time(value)?,
+        "queue" => target.pool.queue = values::number(value, 1..=1_000_000)?,
+        "path" => {
+            target.path = match value {
+                "append" => PathMode::Append,
+                "replace" => PathMode::Replace,
+                _ => return Err(Fault::new("append or replace", value)),
+            }
+        }
+        _ => return Err(Fault::new("a known key", key)),
+    }
+    Ok(())
+}
+
+fn name(value: &str) -> Result<String, Fault> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let fits = (1..=64).contains(&value.len()) && value.chars().all(allowed);
+    // What MirrorRequest could not tell from a switch is no name.
+    if !fits || values::switch(value).is_some() {
+        return Err(Fault::new(
+            "1 to 64 letters, digits, -, _ or ., and not On or Off",
+            value,
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+fn mirror_request(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
+    const EXPECTED: &str = "On, Off, or the URLs and names of targets";
+    let words = values::words(arguments);
+    let on = match words.as_slice() {
+        [] => return Err(Fault::new(EXPECTED, "")),
+        [word] => values::switch(word),
+        _ => None,
+    };
+    if place
+        .scope
+        .mirror
+        .is_some_and(|said| said != on.unwrap_or(true))
+    {
+        let expected = "no MirrorRequest that contradicts another one in the same scope";
+        return Err(Fault::new(expected, arguments.trim()));
+    }
+    place.scope.mirror = Some(on.unwrap_or(true));
+    if on.is_none() {
+        for word in &words {
+            if values::switch(word).is_some() {
+                return Err(Fault::new(
+                    "On or Off alone, or a list of targets",
+                    arguments.trim(),
+                ));
+            }
+            if word.contains([':', '/']) {
+                Url::parse(word).map_err(|expected| Fault::new(expected, word))?;
+            }
+            place.select(word);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::draft::{Draft, Origin};
+    use crate::config::settings::{ScopeSettings, ServerSettings};
+
+    fn fault(directive: &str, arguments: &str) -> String {
+        let (mut draft, mut scope, mut server) = (
+            Draft::default(),
+            ScopeSettings::default(),
+            ServerSettings::default(),
+        );
+        let mut place = Place {
+            draft: &mut draft,
+            scope: &mut scope,
+            server: &mut server,
+            origin: Origin::default(),
+        };
+        let fault = find(directive)
+            .unwrap()
+            .apply(&mut place, arguments)
+            .unwrap_err();
+        fault.to_string()
+    }
+
+    #[test]
+    fn a_wrong_line_says_what_was_expected_and_what_was_found() {
+        for (directive, arguments, message) in [
+            (
+                "CopyTarget",
+                "",
+                "expected a URL with its scheme, as http://host[:port][/path], found nothing",
+            ),
+            (
+                "CopyTarget",
+                "https://s/",
+                "expected the scheme http, found 'https://s/'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ speed=9",
+                "expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, \
+                 queue=, path=, found 'speed=9'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ max=0",
+                "max=: expected a number from 1 to 10000, found '0'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ max",
+                "max=: expected a number from 1 to 10000, found nothing",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ timeout=fast",
+                "timeout=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found 'fast'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ path=cut",
+                "path=: expected append or replace, found 'cut'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ min=9 max=3",
+                "expected min= no greater than max=, found 'min=9 max=3'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ max=3 max=4",
+                "expected max= once, found 'max=4'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ name=off",
+                "name=: expected 1 to 64 letters, digits, -, _ or ., and not On or Off, found 'off'",
+            ),
+            (
+                "MirrorRequest",
+                "",
+                "expected On, Off, or the URLs and names of targets, found nothing",
+            ),
+            (
+                "MirrorRequest",
+                "a On",
+                "expected On or Off alone, or a list of targets, found 'a On'",
+            ),
+            (
+                "MirrorRequest",
+                "staging.internal.net/api",
+                "expected a URL with its scheme, as http://host[:port][/path], \
+                 found 'staging.internal.net/api'",
+            ),
+            (
+                "CopyPreserveHost",
+                "maybe",
+                "expected On or Off, found 'maybe'",
+            ),
+            (
+                "CopyPreserveHost",
+                "On Off",
+                "expected On or Off, found 'On Off'",
+            ),
+            (
+                "CopyDrainTimeout",
+                "7s",
+                "expected a time from 1ms to 6s, found '7s'",
+            ),
+            (
+                "CopyMemory",
+                "1K",
+                "expected a size from 64K to 64G, as 65536, 64K or 1M, found '1K'",
+            ),
+        ] {
+            assert_eq!(
+                fault(directive, arguments),
+                message,
+                "{directive} {arguments}"
+            );
+        }
+    }
+
+    #[test]
+    fn directives_are_found_whatever_their_case() {
+        assert_eq!(find("copytarget").unwrap().name, c"CopyTarget");
+        assert!(find("CopyTargets").is_none());
+    }
+}

@@ -1,0 +1,295 @@
+//! The configuration while it is read: targets and lists as written, names not yet looked up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::policy::{Policy, TargetId};
+use super::settings::{ListId, ScopeSettings, ServerSettings};
+use super::values::Fault;
+use crate::stats;
+use crate::target::{Target, Url};
+
+/// Where a directive stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The configuration file.
+    pub file: String,
+    /// The line in it.
+    pub line: u32,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A fault that shows only when the whole configuration is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    directive: &'static str,
+    fault: Fault,
+    origin: Origin,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.directive, self.fault, self.origin)
+    }
+}
+
+/// What was read of the configuration so far.
+#[derive(Debug, Default)]
+pub struct Draft {
+    targets: Vec<(Target, Origin)>,
+    lists: Vec<Vec<Reference>>,
+    pub(super) memory: Option<usize>,
+    pub(super) drain_timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum Reference {
+    /// A target that a `CopyTarget` line defines.
+    Defined(TargetId),
+    /// A target that a `MirrorRequest` line names.
+    Named(String, Origin),
+}
+
+/// Where a directive takes effect.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The whole configuration.
+    pub draft: &'a mut Draft,
+    /// The innermost scope around the directive.
+    pub scope: &'a mut ScopeSettings,
+    /// The server or virtual host around it.
+    pub server: &'a mut ServerSettings,
+    /// The file and line it stands on.
+    pub origin: Origin,
+}
+
+impl Place<'_> {
+    /// Takes a target's definition, and puts it in scope.
+    pub fn define(&mut self, target: Target) -> Result<(), Fault> {
+        let id = self.draft.define(target, &self.origin)?;
+        self.draft
+            .refer(&mut self.scope.defined, Reference::Defined(id));
+        self.server.mirrors = true;
+        Ok(())
+    }
+
+    /// Puts a target in scope by its name, or by its URL.
+    pub fn select(&mut self, name: &str) {
+        let reference = Reference::Named(name.to_owned(), self.origin.clone());
+        self.draft.refer(&mut self.scope.selected, reference);
+        self.server.mirrors = true;
+    }
+}
+
+impl Draft {
+    fn refer(&mut self, id: &mut Option<ListId>, reference: Reference) {
+        let ListId(index) = *id.get_or_insert_with(|| {
+            self.lists.push(Vec::new());
+            ListId(u32::try_from(self.lists.len().saturating_sub(1)).unwrap_or(u32::MAX))
+        });
+        if let Some(list) = self.lists.get_mut(index as usize) {
+            list.push(reference);
+        }
+    }
+
+    fn define(&mut self, target: Target, origin: &Origin) -> Result<TargetId, Fault> {
+        let known = self
+            .targets
+            .iter()
+            .position(|(known, _)| known.name == target.name);
+        if let Some((index, (known, first))) =
+            known.and_then(|index| Some((index, self.targets.get(index)?)))
+        {
+            return if *known == target {
+                Ok(TargetId::new(index))
+            } else {
+                let name = target.name;
+                Err(Fault::new(
+                    "a name= of its own where the settings differ",
+                    format!("{name}, which is set otherwise at {first}"),
+                ))
+            };
+        }
+        if self.targets.len() == stats::TARGETS {
+            let most = format!("at most {} targets in a configuration", stats::TARGETS);
+            return Err(Fault::new(most, target.name));
+        }
+        self.targets.push((target, origin.clone()));
+        Ok(TargetId::new(self.targets.len().saturating_sub(1)))
+    }
+
+    /// Looks up every name; the faults are those that `apachectl configtest` is to show.
+    pub fn resolve(mut self) -> Result<Policy, Vec<Misfit>> {
+        let mut misfits = Vec::new();
+        let mut lists = Vec::with_capacity(self.lists.len());
+        for references in std::mem::take(&mut self.lists) {
+            let mut list = Vec::with_capacity(references.len());
+            for reference in &references {
+                match self.look_up(reference) {
+                    Ok(id) if list.contains(&id) => {}
+                    Ok(id) => list.push(id),
+                    Err(misfit) => misfits.push(misfit),
+                }
+            }
+            lists.push(list);
+        }
+        if !misfits.is_empty() {
+            return Err(misfits);
+        }
+        let targets = self
+            .targets
+            .iter()
+            .map(|(target, _)| Arc::new(target.clone()))
+            .collect();
+        Ok(Policy::new(targets, lists, self.memory, self.drain_timeout))
+    }
+
+    fn look_up(&mut self, reference: &Reference) -> Result<TargetId, Misfit> {
+        let (name, origin) = match reference {
+            Reference::Defined(id) => return Ok(*id),
+            Reference::Named(name, origin) => (name, origin),
+        };
+        let url = Url::parse(name).ok();
+        let called = url.as_ref().map_or_else(|| name.clone(), Url::to_string);
+        if let Some(index) = self
+            .targets
+            .iter()
+            .position(|(known, _)| known.name == called)
+        {
+            return Ok(TargetId::new(index));
+        }
+        let misfit = |fault| Misfit {
+            directive: "MirrorRequest",
+            fault,
+            origin: origin.clone(),
+        };
+        let Some(url) = url else {
+            let expected = "On, Off, a URL, or the name of a CopyTarget";
+            return Err(misfit(Fault::new(expected, name)));
+        };
+        self.define(Target::at(url), origin).map_err(misfit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One configuration, each line with the scope it stands in.
+    #[derive(Default)]
+    struct Written {
+        draft: Draft,
+        scopes: [ScopeSettings; 2],
+        server: ServerSettings,
+    }
+
+    impl Written {
+        fn line(&mut self, scope: usize, directive: &str, arguments: &str) -> Result<(), Fault> {
+            let origin = Origin {
+                file: "vhost.conf".to_owned(),
+                line: 7,
+            };
+            let scope = &mut self.scopes[scope];
+            let mut place = Place {
+                draft: &mut self.draft,
+                scope,
+                server: &mut self.server,
+                origin,
+            };
+            crate::config::find(directive)
+                .unwrap()
+                .apply(&mut place, arguments)
+        }
+
+        fn names(self, scope: usize) -> Vec<String> {
+            let list = self.scopes[scope].list().unwrap();
+            let policy = self.draft.resolve().unwrap();
+            let name = |id: &TargetId| policy.targets()[id.index()].name.clone();
+            policy.list(list).iter().map(name).collect()
+        }
+    }
+
+    #[test]
+    fn a_selection_may_stand_before_the_definition_it_names() {
+        let mut written = Written::default();
+        written.line(1, "MirrorRequest", "beta http://c").unwrap();
+        written
+            .line(0, "CopyTarget", "http://a/ name=alpha")
+            .unwrap();
+        written
+            .line(0, "CopyTarget", "http://b/ name=beta")
+            .unwrap();
+        assert_eq!(written.names(1), ["beta", "http://c/"]);
+    }
+
+    #[test]
+    fn a_url_in_a_selection_is_the_target_defined_with_it() {
+        let mut written = Written::default();
+        written.line(0, "CopyTarget", "http://a max=5").unwrap();
+        written
+            .line(1, "MirrorRequest", "http://a/ http://a")
+            .unwrap();
+        assert_eq!(written.names(1), ["http://a/"]);
+    }
+
+    #[test]
+    fn the_same_line_twice_is_one_target_and_other_keys_need_another_name() {
+        let mut written = Written::default();
+        written.line(0, "CopyTarget", "http://a/ max=5").unwrap();
+        written.line(1, "CopyTarget", "http://a/ max=5").unwrap();
+        let fault = written
+            .line(1, "CopyTarget", "http://a/ max=6")
+            .unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "expected a name= of its own where the settings differ, found 'http://a/, which is \
+             set otherwise at vhost.conf:7'"
+        );
+        assert_eq!(written.names(1), ["http://a/"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_its_place() {
+        let mut written = Written::default();
+        written.line(0, "MirrorRequest", "beta").unwrap();
+        let misfits = written.draft.resolve().unwrap_err();
+        assert_eq!(
+            misfits[0].to_string(),
+            "MirrorRequest: expected On, Off, a URL, or the name of a CopyTarget, found 'beta' \
+             (vhost.conf:7)"
+        );
+    }
+
+    #[test]
+    fn more_targets_than_there_are_counters_for_are_refused() {
+        let mut written = Written::default();
+        for index in 0..stats::TARGETS {
+            written
+                .line(0, "CopyTarget", &format!("http://a/ name=t{index}"))
+                .unwrap();
+        }
+        let fault = written
+            .line(0, "CopyTarget", "http://a/ name=more")
+            .unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "expected at most 128 targets in a configuration, found 'more'"
+        );
+    }
+
+    #[test]
+    fn a_server_mirrors_only_where_some_scope_names_a_target() {
+        let mut written = Written::default();
+        written.line(0, "CopyTimeout", "3").unwrap();
+        written.line(0, "MirrorRequest", "Off").unwrap();
+        assert!(!written.server.mirrors);
+        written.line(1, "MirrorRequest", "http://a/").unwrap();
+        assert!(written.server.mirrors);
+    }
+}

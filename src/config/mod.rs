@@ -1,0 +1,15 @@
+//! What the administrator asked for: read into a [`Draft`], resolved to a [`Policy`].
+
+mod directives;
+mod draft;
+mod policy;
+mod reference;
+mod settings;
+mod values;
+
+pub use directives::{Context, DIRECTIVES, Directive, TARGET_KEYS, find};
+pub use draft::{Draft, Misfit, Origin, Place};
+pub use policy::{Policy, TargetId};
+pub use reference::markdown as reference;
+pub use settings::{BODY_LIMIT, ListId, ScopeSettings, ServerPolicy, ServerSettings};
+pub use values::Fault;

@@ -1,0 +1,53 @@
+//! The reference of directives in the README, made from the table.
+
+use std::fmt::Write;
+
+use super::directives::{DIRECTIVES, TARGET_KEYS};
+
+/// The reference as Markdown: a table of directives, and one of a target's keys.
+pub fn markdown() -> String {
+    let mut page =
+        String::from("| directive | context | default | what it does |\n|---|---|---|---|\n");
+    for directive in &DIRECTIVES {
+        let (name, help) = (
+            directive.name.to_string_lossy(),
+            directive.help.to_string_lossy(),
+        );
+        let arguments = directive.arguments.replace('|', "\\|");
+        let (context, default) = (directive.context.manual(), directive.default);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            page,
+            "| `{name} {arguments}` | {context} | {default} | {help} |"
+        );
+    }
+    page.push_str(
+        "\n| key of `CopyTarget` | value | default | what it sets |\n|---|---|---|---|\n",
+    );
+    for (name, value, default, help) in TARGET_KEYS {
+        let _ = writeln!(page, "| `{name}=` | {value} | {default} | {help} |");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: &str = "<!-- directives:begin -->\n";
+    const END: &str = "<!-- directives:end -->";
+
+    /// `UPDATE_README=1 cargo test --no-default-features reference` writes it anew.
+    #[test]
+    fn the_readme_holds_the_reference_of_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = readme.split_once(BEGIN).unwrap();
+        let (written, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE_README").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", markdown())).unwrap();
+        } else {
+            assert_eq!(written, markdown(), "set UPDATE_README=1 to write it anew");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Settings as written, one value or none each, and how an inner scope's go before an outer's.
+
+use std::time::Duration;
+
+use crate::target::{Limits, Target};
+
+/// The list of targets that a scope names, in the [`Draft`](super::draft::Draft) or the
+/// [`Policy`](super::policy::Policy).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListId(pub(super) u32);
+
+/// What is written in a server, a virtual host or a `<Directory>`-like section.
+///
+/// Plain data: httpd merges it for each request, into memory that it frees without telling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeSettings {
+    /// The targets of the scope's `CopyTarget` lines.
+    pub(super) defined: Option<ListId>,
+    /// The targets of its `MirrorRequest` lines, which go before.
+    pub(super) selected: Option<ListId>,
+    /// `MirrorRequest On` or `Off`.
+    pub(super) mirror: Option<bool>,
+    pub(super) preserve_host: Option<bool>,
+    pub(super) add_headers: Option<bool>,
+    pub(super) body_limit: Option<usize>,
+}
+
+/// `CopyBodyLimit` where none is written.
+pub const BODY_LIMIT: usize = 1 << 20;
+
+impl ScopeSettings {
+    /// What holds inside `self` for whoever is in `inner` too.
+    ///
+    /// A scope that names targets replaces those it would inherit, and mirrors unless it says
+    /// otherwise itself; every other setting goes value by value. Merging is associative: httpd
+    /// joins sections with each other before it joins them with their server.
+    pub fn merge(&self, inner: &ScopeSettings) -> ScopeSettings {
+        let inherited = if inner.list().is_some() {
+            Some(true)
+        } else {
+            self.mirror
+        };
+        ScopeSettings {
+            defined: None,
+            selected: inner.list().or(self.list()),
+            mirror: inner.mirror.or(inherited),
+            preserve_host: inner.preserve_host.or(self.preserve_host),
+            add_headers: inner.add_headers.or(self.add_headers),
+            body_limit: inner.body_limit.or(self.body_limit),
+        }
+    }
+
+    /// The targets in scope, mirrored to or not.
+    pub fn list(&self) -> Option<ListId> {
+        self.selected.or(self.defined)
+    }
+
+    /// Whether requests are copied to the targets in scope.
+    pub fn is_on(&self) -> bool {
+        self.mirror.unwrap_or(true)
+    }
+
+    /// `CopyPreserveHost`, if written.
+    pub fn preserve_host(&self) -> Option<bool> {
+        self.preserve_host
+    }
+
+    /// `CopyAddHeaders`.
+    pub fn add_headers(&self) -> bool {
+        self.add_headers.unwrap_or(true)
+    }
+
+    /// `CopyBodyLimit` in bytes.
+    pub fn body_limit(&self) -> usize {
+        self.body_limit.unwrap_or(BODY_LIMIT)
+    }
+}
+
+/// What is written for a whole server or virtual host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerSettings {
+    pub(super) timeout: Option<Duration>,
+    pub(super) connect_timeout: Option<Duration>,
+    /// Some scope in it names targets.
+    pub(super) mirrors: bool,
+    /// The largest `CopyBodyLimit` in it.
+    pub(super) largest_body: Option<usize>,
+}
+
+impl ServerSettings {
+    /// What holds in the virtual host `inner` of the main server `self`.
+    pub fn merge(&self, inner: &ServerSettings) -> ServerSettings {
+        ServerSettings {
+            timeout: inner.timeout.or(self.timeout),
+            connect_timeout: inner.connect_timeout.or(self.connect_timeout),
+            mirrors: inner.mirrors || self.mirrors,
+            largest_body: inner.largest_body.max(self.largest_body),
+        }
+    }
+
+    /// Resolves the settings; `proxy_timeout` is what mod_proxy has for this server, if anything.
+    pub fn resolve(&self, proxy_timeout: Option<Duration>) -> ServerPolicy {
+        ServerPolicy {
+            mirrors: self.mirrors,
+            limits: Limits {
+                timeout: self
+                    .timeout
+                    .or(proxy_timeout)
+                    .unwrap_or(Duration::from_secs(5)),
+                connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(1)),
+            },
+            capture_limit: self.largest_body.unwrap_or(0).max(BODY_LIMIT),
+        }
+    }
+}
+
+/// What holds for a whole server or virtual host, resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerPolicy {
+    /// Whether any scope in it names targets: where none does, the module does nothing.
+    pub mirrors: bool,
+    limits: Limits,
+    /// How much of a body is captured before its scope is known.
+    pub capture_limit: usize,
+}
+
+impl ServerPolicy {
+    /// The limits of this server's copies to a target.
+    pub fn limits(&self, target: &Target) -> Limits {
+        Limits {
+            timeout: target.timeout.unwrap_or(self.limits.timeout),
+            connect_timeout: target
+                .connect_timeout
+                .unwrap_or(self.limits.connect_timeout),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Option<ListId> = Some(ListId(1));
+    const B: Option<ListId> = Some(ListId(2));
+
+    fn scope(list: Option<ListId>, mirror: Option<bool>) -> ScopeSettings {
+        ScopeSettings {
+            defined: list,
+            mirror,
+            ..ScopeSettings::default()
+        }
+    }
+
+    #[test]
+    fn a_scope_with_targets_of_its_own_replaces_those_it_would_inherit() {
+        let merged = scope(A, None).merge(&scope(B, None));
+        assert_eq!((merged.list(), merged.is_on()), (B, true));
+        let merged = scope(A, Some(false)).merge(&scope(B, None));
+        assert_eq!((merged.list(), merged.is_on()), (B, true));
+        let merged = scope(A, None).merge(&scope(None, None));
+        assert_eq!((merged.list(), merged.is_on()), (A, true));
+    }
+
+    #[test]
+    fn mirror_request_switches_what_is_in_scope() {
+        let off = scope(A, None).merge(&scope(None, Some(false)));
+        assert_eq!((off.list(), off.is_on()), (A, false));
+        let on_again = off.merge(&scope(None, Some(true)));
+        assert_eq!((on_again.list(), on_again.is_on()), (A, true));
+        assert!(
+            !scope(A, Some(false)).is_on(),
+            "Off beside a CopyTarget defines without mirroring"
+        );
+    }
+
+    #[test]
+    fn a_selection_goes_before_what_the_same_scope_defines() {
+        let both = ScopeSettings {
+            selected: B,
+            ..scope(A, None)
+        };
+        assert_eq!(both.list(), B);
+        assert_eq!(scope(A, None).merge(&both).list(), B);
+    }
+
+    #[test]
+    fn merging_is_associative() {
+        let lists = [None, A, B];
+        let switches = [None, Some(true), Some(false)];
+        let all: Vec<ScopeSettings> = lists
+            .into_iter()
+            .flat_map(|list| switches.map(|mirror| scope(list, mirror)))
+            .collect();
+        for a in &all {
+            for b in &all {
+                for c in &all {
+                    let left = a.merge(b).merge(c);
+                    let right = a.merge(&b.merge(c));
+                    assert_eq!((left.list(), left.is_on()), (right.list(), right.is_on()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_target_goes_before_the_server_and_the_server_before_mod_proxy() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let written = ServerSettings {
+            timeout: seconds(7),
+            ..ServerSettings::default()
+        };
+        let resolved = |settings: ServerSettings, proxy| settings.resolve(proxy).limits.timeout;
+        assert_eq!(resolved(written, seconds(9)).as_secs(), 7);
+        assert_eq!(resolved(ServerSettings::default(), seconds(9)).as_secs(), 9);
+        assert_eq!(resolved(ServerSettings::default(), None).as_secs(), 5);
+    }
+}

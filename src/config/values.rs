@@ -1,0 +1,260 @@
+//! The values that directives take: words, switches, numbers, times and sizes, as httpd writes them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// What is wrong with a directive's arguments. Whoever reports it names the directive, file and line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    key: Option<String>,
+    expected: Cow<'static, str>,
+    found: String,
+}
+
+impl Fault {
+    /// A fault, told by what would have been right and what was written.
+    pub fn new(expected: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Fault {
+        Fault {
+            key: None,
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+
+    /// The fault of a value, told with the key it was given to.
+    pub fn at_key(self, key: &str) -> Fault {
+        Fault {
+            key: Some(key.to_owned()),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = &self.key {
+            write!(f, "{key}=: ")?;
+        }
+        match self.found.as_str() {
+            "" => write!(f, "expected {}, found nothing", self.expected),
+            found => write!(f, "expected {}, found '{found}'", self.expected),
+        }
+    }
+}
+
+/// Splits a directive's arguments as httpd does: by blanks, with `"…"` and `'…'` around words that
+/// hold some, and `\` before a quote inside them.
+pub fn words(arguments: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = arguments.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let (word, after) = match first {
+            '"' | '\'' => quoted(rest.get(1..).unwrap_or_default(), first),
+            _ => {
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                let (word, after) = rest.split_at(end);
+                (word.to_owned(), after)
+            }
+        };
+        words.push(word);
+        rest = after.trim_start();
+    }
+    words
+}
+
+fn quoted(text: &str, quote: char) -> (String, &str) {
+    let mut word = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        if character == quote {
+            return (
+                word,
+                text.get(at + character.len_utf8()..).unwrap_or_default(),
+            );
+        }
+        if character == '\\'
+            && characters
+                .clone()
+                .next()
+                .is_some_and(|(_, next)| next == quote)
+        {
+            characters.next();
+            word.push(quote);
+        } else {
+            word.push(character);
+        }
+    }
+    (word, "")
+}
+
+/// The only word of a directive that takes one.
+pub fn single(arguments: &str, expected: &'static str) -> Result<String, Fault> {
+    let mut words = words(arguments).into_iter();
+    match (words.next(), words.next()) {
+        (Some(word), None) => Ok(word),
+        (None, _) => Err(Fault::new(expected, "")),
+        (Some(_), Some(_)) => Err(Fault::new(expected, arguments.trim())),
+    }
+}
+
+/// `On` or `Off`.
+pub fn switch(text: &str) -> Option<bool> {
+    match text {
+        _ if text.eq_ignore_ascii_case("on") => Some(true),
+        _ if text.eq_ignore_ascii_case("off") => Some(false),
+        _ => None,
+    }
+}
+
+/// A number within its range.
+pub fn number(text: &str, range: RangeInclusive<usize>) -> Result<usize, Fault> {
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| {
+            Fault::new(
+                format!("a number from {} to {}", range.start(), range.end()),
+                text,
+            )
+        })
+}
+
+/// The longest time that any limit may be.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A time as httpd writes it: seconds, or with a unit `ms`, `s`, `min` or `h`; from 1ms to 24h.
+pub fn time(text: &str) -> Result<Duration, Fault> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (amount, unit) = text.split_at(digits);
+    let milliseconds: Option<u64> = match unit {
+        "ms" => Some(1),
+        "" | "s" => Some(1_000),
+        "min" | "mi" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    amount
+        .parse::<u64>()
+        .ok()
+        .zip(milliseconds)
+        .and_then(|(amount, unit)| amount.checked_mul(unit))
+        .map(Duration::from_millis)
+        .filter(|time| !time.is_zero() && *time <= DAY)
+        .ok_or_else(|| Fault::new("a time from 1ms to 24h, as 5, 500ms, 2s or 1min", text))
+}
+
+/// A size in bytes, or with the unit `K`, `M` or `G` of 1024.
+pub fn size(text: &str, range: RangeInclusive<usize>) -> Result<usize, Fault> {
+    let (amount, unit) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (text.get(..at), 1 << 10),
+        Some((at, 'm' | 'M')) => (text.get(..at), 1 << 20),
+        Some((at, 'g' | 'G')) => (text.get(..at), 1 << 30),
+        _ => (Some(text), 1),
+    };
+    amount
+        .and_then(|amount| amount.parse::<usize>().ok())
+        .and_then(|amount| amount.checked_mul(unit))
+        .filter(|size| range.contains(size))
+        .ok_or_else(|| {
+            let (least, most) = (human(*range.start()), human(*range.end()));
+            Fault::new(
+                format!("a size from {least} to {most}, as 65536, 64K or 1M"),
+                text,
+            )
+        })
+}
+
+/// A size with the largest unit that keeps it whole.
+fn human(size: usize) -> String {
+    match size {
+        0 => "0".to_owned(),
+        _ if size.is_multiple_of(1 << 30) => format!("{}G", size >> 30),
+        _ if size.is_multiple_of(1 << 20) => format!("{}M", size >> 20),
+        _ if size.is_multiple_of(1 << 10) => format!("{}K", size >> 10),
+        _ => size.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_split_as_httpd_splits_them() {
+        for (arguments, expected) in [
+            ("", vec![]),
+            ("  a  b\tc ", vec!["a", "b", "c"]),
+            (
+                r#""http://staging/" name=x"#,
+                vec!["http://staging/", "name=x"],
+            ),
+            (
+                r#"'one word' "two \" words""#,
+                vec!["one word", "two \" words"],
+            ),
+            (r#""unclosed end"#, vec!["unclosed end"]),
+            (r#""" x"#, vec!["", "x"]),
+        ] {
+            assert_eq!(words(arguments), expected, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn times_have_httpds_units() {
+        for (text, milliseconds) in [
+            ("5", 5000),
+            ("500ms", 500),
+            ("2s", 2000),
+            ("1min", 60_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(
+                time(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "0",
+            "ms",
+            "5d",
+            "-1",
+            "1.5",
+            "25h",
+            "99999999999999999999",
+        ] {
+            let fault = time(text).unwrap_err().to_string();
+            assert!(
+                fault.starts_with("expected a time from 1ms to 24h"),
+                "{fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        let range = 0..=1 << 30;
+        for (text, bytes) in [("0", 0), ("1000", 1000), ("64K", 65536), ("1m", 1 << 20)] {
+            assert_eq!(size(text, range.clone()), Ok(bytes), "{text}");
+        }
+        assert_eq!(
+            size("2G", range).unwrap_err().to_string(),
+            "expected a size from 0 to 1G, as 65536, 64K or 1M, found '2G'"
+        );
+    }
+
+    #[test]
+    fn numbers_stay_in_their_range() {
+        assert_eq!(number("20", 1..=100), Ok(20));
+        for text in ["0", "101", "", "x", "-1", "1e3"] {
+            assert!(number(text, 1..=100).is_err(), "{text}");
+        }
+        let missing = number("", 1..=100).unwrap_err().to_string();
+        assert_eq!(missing, "expected a number from 1 to 100, found nothing");
+    }
+}

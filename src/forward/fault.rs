@@ -1,0 +1,83 @@
+//! Why an exchange failed: the reason that is counted, and the words for the error log.
+
+use std::io;
+
+use ureq::Error;
+
+use crate::outcome::Failure;
+
+use super::pace::Deadline;
+
+/// A failed exchange. Its words never hold a part of a message.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// What is counted.
+    pub(super) failure: Failure,
+    /// What failed, and how: `connect to 127.0.0.1:1: Connection refused (os error 111)`.
+    pub(super) what: String,
+}
+
+impl Fault {
+    pub(super) fn new(failure: Failure, what: impl Into<String>) -> Fault {
+        Fault {
+            failure,
+            what: what.into(),
+        }
+    }
+
+    /// A connection that was not made.
+    pub(super) fn connecting(error: Error, deadline: &Deadline) -> Fault {
+        let failure = match kind(&error) {
+            Some(io::ErrorKind::ConnectionRefused) => Failure::Refused,
+            _ if deadline.left().is_none() => Failure::Timeout,
+            _ => Failure::Connect,
+        };
+        Fault::new(failure, format!("connect to {}", words(error)))
+    }
+
+    /// A connection that broke, or took too long, while `doing` something over it.
+    pub(super) fn talking(doing: &str, error: Error, deadline: &Deadline) -> Fault {
+        match kind(&error) {
+            Some(io::ErrorKind::TimedOut) if deadline.left().is_none() => {
+                Fault::late(doing, deadline)
+            }
+            // The kernel gave the connection up.
+            Some(io::ErrorKind::TimedOut) => {
+                Fault::new(Failure::Timeout, format!("{doing}: {}", words(error)))
+            }
+            Some(_) => Fault::new(Failure::Reset, format!("{doing}: {}", words(error))),
+            None => Fault::new(Failure::Protocol, format!("{doing}: {}", words(error))),
+        }
+    }
+
+    /// An exchange whose time ended while `doing` something.
+    pub(super) fn late(doing: &str, deadline: &Deadline) -> Fault {
+        Fault::new(
+            Failure::Timeout,
+            format!("{doing}: not done within {:?}", deadline.span()),
+        )
+    }
+}
+
+/// The kind of an error of the connection itself; `None` where a layer above it complains.
+fn kind(error: &Error) -> Option<io::ErrorKind> {
+    match error {
+        Error::Timeout(_) => Some(io::ErrorKind::TimedOut),
+        // Layers over the socket wrap what its transport reports.
+        Error::Io(error) => match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>())
+        {
+            Some(inner) => kind(inner),
+            None => Some(error.kind()),
+        },
+        _ => None,
+    }
+}
+
+fn words(error: Error) -> String {
+    match error {
+        Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}

@@ -1,0 +1,219 @@
+//! The forwarders of one target: threads that take copies from its queue and send them to staging.
+//!
+//! ```text
+//! pool.rs        which thread waits for copies, which rest, when another is started
+//! forwarder.rs   one thread: takes copies, gives each its one outcome
+//! line.rs        its one connection: made, used again, replaced when stale
+//! exchange.rs    one request written, one answer read, within the deadline
+//! answer.rs      where an answer ends, and whether the connection outlives it
+//! head.rs        what an answer's head says about its framing
+//! tcp.rs         sockets: our connector and transport at the head of ureq's chain
+//! names.rs       addresses of the target's name, looked up beside the exchanges
+//! pace.rs        the time an exchange has, and who is told when it drags
+//! fault.rs       why an exchange failed, in the words of the error log
+//! ```
+//!
+//! Imports run downwards. Nothing here knows httpd, and nothing here is reached by the request path
+//! but [`Forwarders::offer`].
+
+mod answer;
+mod exchange;
+mod fault;
+mod forwarder;
+mod head;
+mod line;
+mod names;
+mod pace;
+mod pool;
+mod tcp;
+#[cfg(test)]
+mod testing;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ureq::http::Uri;
+
+use crate::queue::{self, Job, Offers};
+use crate::stats::Account;
+use crate::target::Target;
+
+use line::Line;
+use names::{Lookup, Names};
+use pool::{Hire, Pool};
+use tcp::TcpConnector;
+
+/// The pool of one target in one child process, as the request path sees it.
+pub struct Forwarders {
+    offers: Offers,
+    stopping: AtomicBool,
+}
+
+impl Forwarders {
+    /// Starts the target's `min` threads, and fails where not even one can be started.
+    ///
+    /// They, and all that they start, inherit the caller's signal mask.
+    pub fn start(target: Arc<Target>, account: Account) -> io::Result<Forwarders> {
+        Forwarders::with_lookup(target, account, Box::new(names::system))
+    }
+
+    fn with_lookup(
+        target: Arc<Target>,
+        account: Account,
+        lookup: Box<Lookup>,
+    ) -> io::Result<Forwarders> {
+        let uri: Uri = target.url.to_string().parse().map_err(io::Error::other)?;
+        let names = Arc::new(Names::of(&target.url, lookup));
+        let aim = Arc::clone(&target);
+        let hire: Hire = Box::new(move |on_slow| {
+            let connector = TcpConnector::new(on_slow.clone());
+            let (aim, names) = (Arc::clone(&aim), Arc::clone(&names));
+            Box::new(Line::new(aim, uri.clone(), names, connector, on_slow))
+        });
+        Forwarders::with_couriers(target, account, hire)
+    }
+
+    fn with_couriers(target: Arc<Target>, account: Account, hire: Hire) -> io::Result<Forwarders> {
+        let (offers, jobs) = queue::bounded(target.pool.queue);
+        Pool::start(target, account, jobs, hire)?;
+        let stopping = AtomicBool::new(false);
+        Ok(Forwarders { offers, stopping })
+    }
+
+    /// Hands a copy over, or, where the queue is full or the pool stops, gives it back at once.
+    ///
+    /// Never blocks, never starts a thread, wakes at most one.
+    pub fn offer(&self, job: Job) -> Result<(), Job> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(job);
+        }
+        self.offers.offer(job)
+    }
+
+    /// Takes nothing more; what is queued is still sent.
+    ///
+    /// Takes no lock, so that it may run in a signal handler, and waits for nobody: the process may
+    /// exit at any time.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Forwarders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forwarders")
+            .field("queued", &self.offers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::testing::{Counters, LIMITS, OK, Staging, job, message, request, target};
+    use super::*;
+    use crate::stats::Cell;
+    use crate::target::{Limits, Pool as Size};
+
+    #[test]
+    fn each_slow_exchange_has_a_thread_and_a_connection_until_there_are_max() {
+        let (gate, passed) = mpsc::channel::<()>();
+        let passed = Mutex::new(passed);
+        let staging = Staging::start(move |_, stream| {
+            while request(stream).is_some() {
+                passed.lock().unwrap().recv().unwrap();
+                stream.write_all(OK).unwrap();
+            }
+        });
+        let size = Size {
+            min: 1,
+            max: 4,
+            ttl: Duration::from_millis(30),
+            queue: 100,
+        };
+        let counters = Counters::new();
+        let forwarders =
+            Forwarders::start(target(staging.address, size), counters.account).unwrap();
+        for _ in 0..10 {
+            counters.account.select();
+            forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+        }
+        let full = counters.until(|totals| totals.in_flight() == 4);
+        assert_eq!((full.queued(), full.count(Cell::Forwarders)), (6, 4));
+        (0..10).for_each(|_| gate.send(()).unwrap());
+        let rest = counters.until(|totals| totals.count(Cell::Forwarders) == 1);
+        assert_eq!((rest.count(Cell::Delivered2xx), rest.pending()), (10, 0));
+        assert_eq!(rest.count(Cell::BytesReceived), 10 * OK.len() as u64);
+        assert_eq!(staging.connections(), 4);
+    }
+
+    #[test]
+    fn every_copy_has_one_outcome_whatever_staging_does() {
+        // Every other connection is answered; the rest close at once, answer garbage, or hang.
+        let (hold, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let staging = Staging::start(move |number, stream| {
+            request(stream);
+            match number % 6 {
+                1 => {}
+                3 => stream.write_all(b"garbage\r\n").unwrap(),
+                5 => drop(held.lock().unwrap().recv()),
+                _ => stream.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n").unwrap(),
+            }
+        });
+        let counters = Counters::new();
+        let pool = target(
+            staging.address,
+            Size {
+                max: 3,
+                ..Size::default()
+            },
+        );
+        let forwarders = Forwarders::start(pool, counters.account).unwrap();
+        let limits = Limits {
+            timeout: Duration::from_millis(500),
+            ..LIMITS
+        };
+        for _ in 0..60 {
+            counters.account.select();
+            forwarders
+                .offer(job(message("POST", Some(b"x")), limits))
+                .unwrap();
+        }
+        let totals = counters.until(|totals| totals.pending() == 0);
+        let counts = [
+            Cell::Selected,
+            Cell::Taken,
+            Cell::Delivered4xx,
+            Cell::FailedReset,
+            Cell::FailedProtocol,
+            Cell::FailedTimeout,
+        ];
+        assert_eq!(
+            counts.map(|cell| totals.count(cell)),
+            [60, 60, 30, 10, 10, 10]
+        );
+        assert_eq!(totals.sum(&Cell::OUTCOMES), 60);
+        drop(hold);
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_fails_its_copies() {
+        let lookup = Box::new(|_: &str, _: u16| Err(io::Error::other("no such host")));
+        let counters = Counters::new();
+        let pool = target("staging.invalid", Size::default());
+        let forwarders = Forwarders::with_lookup(pool, counters.account, lookup).unwrap();
+        for _ in 0..3 {
+            counters.account.select();
+            forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+        }
+        let totals = counters.until(|totals| totals.pending() == 0);
+        assert_eq!(totals.count(Cell::FailedDns), 3);
+    }
+}

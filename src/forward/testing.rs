@@ -1,0 +1,212 @@
+//! What the room's tests share: messages, accounts, and staging servers on loopback.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::memory::Budget;
+use crate::message::{Additions, Content, Head, Message, Received};
+use crate::outcome::StatusClass;
+use crate::queue::Job;
+use crate::stats::tests::segment;
+use crate::stats::{Account, Segment, Totals, Traffic};
+use crate::target::{Limits, PathMode, Pool, Target, Url};
+
+use super::fault::Fault;
+use super::forwarder::Courier;
+use super::pace::OnSlow;
+use super::pool::Hire;
+
+/// Long enough for anything that a test waits for; only a failing test waits this long.
+pub(super) const LONG: Duration = Duration::from_secs(20);
+
+pub(super) const LIMITS: Limits = Limits {
+    timeout: LONG,
+    connect_timeout: LONG,
+};
+
+/// An allowance of one test's own.
+pub(super) fn budget() -> &'static Budget {
+    Box::leak(Box::new(Budget::new(1 << 30)))
+}
+
+pub(super) fn message(method: &str, content: Option<&[u8]>) -> Message {
+    message_of(method, content, budget())
+}
+
+pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static Budget) -> Message {
+    let received = Received {
+        method: method.as_bytes(),
+        target: b"/path?query",
+        fields: [
+            (&b"Host"[..], &b"www.example.com"[..]),
+            (b"uSER-aGENT", b"test"),
+        ]
+        .into_iter(),
+        has_content: content.is_some(),
+    };
+    let additions = Additions {
+        mark: "5ec2e7",
+        forwarded: None,
+        preserve_host: true,
+    };
+    let head = Head::serialise(&received, &additions, budget).unwrap();
+    head.with_content(content.map(|bytes| {
+        let mut lease = budget.lease();
+        assert!(lease.cover(bytes.len()));
+        Content {
+            bytes: bytes.to_vec(),
+            lease,
+        }
+    }))
+}
+
+pub(super) fn job(message: Message, limits: Limits) -> Job {
+    Job {
+        message: Arc::new(message),
+        limits,
+        offered: Instant::now(),
+    }
+}
+
+/// The bytes that staging is to receive.
+pub(super) fn bytes(message: &Message, target: &Target) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    message.write_head(&target.url, target.path, &mut bytes);
+    bytes.extend_from_slice(message.content());
+    bytes
+}
+
+pub(super) fn target(authority: impl ToString, pool: Pool) -> Arc<Target> {
+    let url = Url::parse(&format!("http://{}/", authority.to_string())).unwrap();
+    let (path, name) = (PathMode::Append, "staging".to_owned());
+    Arc::new(Target {
+        name,
+        url,
+        path,
+        pool,
+        timeout: None,
+        connect_timeout: None,
+    })
+}
+
+/// The counters of one test.
+#[derive(Clone, Copy)]
+pub(super) struct Counters {
+    segment: Segment,
+    pub(super) account: Account,
+}
+
+impl Counters {
+    pub(super) fn new() -> Counters {
+        let segment = segment(1);
+        let ledger = Box::leak(Box::new(segment.join(1, |_| true).unwrap()));
+        Counters {
+            segment,
+            account: ledger.account(segment.slot("staging").unwrap()),
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.segment.totals().remove(0)
+    }
+
+    /// Waits until the counters are as they should be, and returns them.
+    pub(super) fn until(&self, as_expected: impl Fn(&Totals) -> bool) -> Totals {
+        let started = Instant::now();
+        loop {
+            let totals = self.totals();
+            if as_expected(&totals) {
+                return totals;
+            }
+            assert!(started.elapsed() < LONG, "never came about: {totals:?}");
+            thread::yield_now();
+        }
+    }
+}
+
+/// A staging server; each connection is served by a thread of its own.
+pub(super) struct Staging {
+    pub(super) address: SocketAddr,
+    /// Connections accepted so far.
+    accepted: mpsc::Receiver<()>,
+}
+
+impl Staging {
+    /// `serve` is given each connection, and its number from 0.
+    pub(super) fn start(serve: impl Fn(usize, &mut TcpStream) + Send + Sync + 'static) -> Staging {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = Arc::new(serve);
+        let (sender, accepted) = mpsc::channel();
+        thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let (mut stream, serve) = (stream.unwrap(), Arc::clone(&serve));
+                if sender.send(()).is_err() {
+                    return;
+                }
+                thread::spawn(move || serve(number, &mut stream));
+            }
+        });
+        Staging { address, accepted }
+    }
+
+    /// Answers every request with the same bytes.
+    pub(super) fn answering(answer: &'static [u8]) -> Staging {
+        Staging::start(move |_, stream| {
+            while request(stream).is_some() {
+                stream.write_all(answer).unwrap();
+            }
+        })
+    }
+
+    /// Answers the first request of every connection, and closes it.
+    pub(super) fn closing_after(answer: &'static [u8]) -> Staging {
+        Staging::start(move |_, stream| {
+            request(stream);
+            stream.write_all(answer).unwrap();
+        })
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.accepted.try_iter().count()
+    }
+}
+
+/// What one `read` gives: a small request that was sent at once is whole. `None` at the end.
+pub(super) fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; 256 * 1024];
+    let read = stream.read(&mut buffer).unwrap_or(0);
+    buffer.truncate(read);
+    Some(buffer).filter(|bytes| !bytes.is_empty())
+}
+
+pub(super) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A courier that is a function.
+pub(super) struct Hired<F>(F);
+
+impl<F> Hired<F>
+where
+    F: FnMut(&Message) -> Result<StatusClass, Fault> + 'static,
+{
+    /// Each forwarder gets a function of its own.
+    pub(super) fn each(make: impl Fn(OnSlow) -> F + Send + Sync + 'static) -> Hire {
+        Box::new(move |on_slow| Box::new(Hired(make(on_slow))))
+    }
+}
+
+impl<F: FnMut(&Message) -> Result<StatusClass, Fault>> Courier for Hired<F> {
+    fn deliver(
+        &mut self,
+        message: &Message,
+        _: &Limits,
+        _: Instant,
+        _: &mut Traffic,
+    ) -> Result<StatusClass, Fault> {
+        (self.0)(message)
+    }
+}

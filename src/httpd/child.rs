@@ -1,0 +1,78 @@
+//! The life of a child process: its mirror starts with it, and is drained before it ends.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Duration;
+
+use super::guard::{guard, log_the_first_panic};
+use super::{config, ffi, log, pool, sys};
+use crate::mirror::Mirror;
+
+/// This child's mirror; NULL in the parent, and where nothing is mirrored.
+static MIRROR: AtomicPtr<Mirror> = AtomicPtr::new(ptr::null_mut());
+
+/// This child's mirror, if it has one.
+pub fn mirror() -> Option<&'static Mirror> {
+    // SAFETY: NULL, or leaked by `begin`.
+    unsafe { MIRROR.load(Ordering::Acquire).as_ref() }
+}
+
+/// `child_init`: starts the forwarders. Failing, it leaves a child that serves and does not mirror.
+pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::server_rec) {
+    guard((), || {
+        MIRROR.store(ptr::null_mut(), Ordering::Release);
+        let Some(generation) = config::generation() else {
+            return;
+        };
+        if generation.policy.targets().is_empty() {
+            return;
+        }
+        log_the_first_panic();
+        match start(generation) {
+            Ok(mirror) => {
+                MIRROR.store(ptr::from_ref(mirror).cast_mut(), Ordering::Release);
+                // SAFETY: httpd's pool of this child. A forked CGI is not to drain our queues.
+                unsafe {
+                    ffi::apr_pool_cleanup_register(
+                        pchild,
+                        ptr::from_ref(mirror).cast::<c_void>(),
+                        Some(drain),
+                        Some(ffi::apr_pool_cleanup_null),
+                    );
+                }
+            }
+            Err(error) => {
+                let line = format!("CPY0012: this child copies nothing: {error}");
+                log::write(ffi::APLOG_ERR, main, &line);
+            }
+        }
+    });
+}
+
+fn start(generation: &config::Generation) -> std::io::Result<&'static Mirror> {
+    let segment = generation.segment;
+    let ledger = segment
+        .join(std::process::id(), sys::is_alive)
+        .ok_or_else(|| {
+            let most = crate::stats::CHILDREN;
+            std::io::Error::other(format!("counters for {most} children are all taken"))
+        })?;
+    let mirror = sys::with_signals_blocked(|| {
+        let policy = Arc::clone(&generation.policy);
+        Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())
+    })?;
+    // Forwarders use it until the process ends.
+    Ok(Box::leak(Box::new(mirror)))
+}
+
+/// The end of the child's pool: httpd's workers have ended, or, under prefork, are this very thread.
+unsafe extern "C" fn drain(mirror: *mut c_void) -> ffi::apr_status_t {
+    guard((), || {
+        // SAFETY: registered by `begin` with a mirror that is never freed.
+        let mirror = unsafe { &*mirror.cast::<Mirror>() };
+        mirror.drain(|| sys::pause(Duration::from_millis(1)));
+    });
+    pool::success()
+}

@@ -1,0 +1,339 @@
+//! Configuration: httpd's two kinds of settings, the directives, and the passage from draft to policy.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use once_cell::sync::Lazy;
+
+use super::guard::guard;
+use super::{ffi, log, module, pool, proxy, segment};
+use crate::config::{
+    Context, Directive, Draft, Origin, Place, Policy, ScopeSettings, ServerPolicy, ServerSettings,
+};
+use crate::stats::{Segment, Slot};
+
+/// What this module has for a server or virtual host.
+#[derive(Clone, Copy, Debug)]
+struct Server {
+    settings: ServerSettings,
+    policy: ServerPolicy,
+}
+
+/// All that a generation of children works by.
+#[derive(Debug)]
+pub struct Generation {
+    pub policy: Arc<Policy>,
+    pub segment: Segment,
+    /// The counters of each target, in the policy's order.
+    pub slots: Vec<Slot>,
+}
+
+/// The configuration that is being read. Only the parent, with one thread, reads one.
+static DRAFT: Lazy<Mutex<Draft>> = Lazy::new(Mutex::default);
+/// The configuration that was read and found right.
+static CHECKED: Mutex<Option<Policy>> = Mutex::new(None);
+/// The configuration in force; owned by `pconf`.
+static GENERATION: AtomicPtr<Generation> = AtomicPtr::new(ptr::null_mut());
+
+/// The configuration in force, if one was completed.
+pub fn generation() -> Option<&'static Generation> {
+    // SAFETY: NULL, or what `complete` gave to pconf: it lives until the next configuration, and in
+    // a child as long as the process.
+    unsafe { GENERATION.load(Ordering::Acquire).as_ref() }
+}
+
+/// What holds for all of a request's server.
+///
+/// # Safety
+///
+/// `server` is one of httpd's, and its configuration is complete.
+pub unsafe fn server_policy(server: *const ffi::server_rec) -> &'static ServerPolicy {
+    // SAFETY: the caller vouches for the server.
+    let record = unsafe { server_record(server) };
+    // SAFETY: every server has had a record since `complete`, and nobody changes it any more.
+    let record = unsafe { &*record };
+    &record.policy
+}
+
+/// What holds in a request's scope.
+///
+/// # Safety
+///
+/// `scope` is a per-directory configuration of httpd's.
+pub unsafe fn scope_settings(scope: *const ffi::ap_conf_vector_t) -> ScopeSettings {
+    // SAFETY: the caller vouches for the vector.
+    let settings = unsafe { ffi::ap_get_module_config(scope, module::this()) };
+    // SAFETY: NULL, or made by `create_scope` or `merge_scopes`.
+    unsafe { settings.cast::<ScopeSettings>().as_ref() }
+        .copied()
+        .unwrap_or_default()
+}
+
+pub unsafe extern "C" fn create_scope(pool: *mut ffi::apr_pool_t, _: *mut c_char) -> *mut c_void {
+    // SAFETY: httpd passes a live pool.
+    unsafe { pool::place(pool, ScopeSettings::default()) }.cast()
+}
+
+pub unsafe extern "C" fn merge_scopes(
+    pool: *mut ffi::apr_pool_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: httpd passes what `create_scope` or this function made.
+    let outer = unsafe { &*outer.cast::<ScopeSettings>() };
+    // SAFETY: as above.
+    let inner = unsafe { &*inner.cast::<ScopeSettings>() };
+    // SAFETY: httpd passes a live pool.
+    unsafe { pool::place(pool, outer.merge(inner)) }.cast()
+}
+
+pub unsafe extern "C" fn create_server(
+    pool: *mut ffi::apr_pool_t,
+    _: *mut ffi::server_rec,
+) -> *mut c_void {
+    // SAFETY: httpd passes a live pool.
+    unsafe { place_server(pool, ServerSettings::default()) }.cast()
+}
+
+pub unsafe extern "C" fn merge_servers(
+    pool: *mut ffi::apr_pool_t,
+    main: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: httpd passes what `create_server` made.
+    let main = unsafe { &*main.cast::<Server>() };
+    // SAFETY: as above.
+    let inner = unsafe { &*inner.cast::<Server>() };
+    // SAFETY: httpd passes a live pool.
+    unsafe { place_server(pool, main.settings.merge(&inner.settings)) }.cast()
+}
+
+unsafe fn place_server(pool: *mut ffi::apr_pool_t, settings: ServerSettings) -> *mut Server {
+    // SAFETY: the caller vouches for the pool.
+    unsafe {
+        pool::place(
+            pool,
+            Server {
+                settings,
+                policy: settings.resolve(None),
+            },
+        )
+    }
+}
+
+unsafe fn server_record(server: *const ffi::server_rec) -> *mut Server {
+    // SAFETY: the caller passes a server of httpd's.
+    let configs = unsafe { (*server).module_config };
+    // SAFETY: httpd's vector of that server.
+    unsafe { ffi::ap_get_module_config(configs, module::this()) }.cast()
+}
+
+/// Every directive comes here; which one it is stands in `cmd->info`.
+pub unsafe extern "C" fn directive(
+    cmd: *mut ffi::cmd_parms,
+    scope: *mut c_void,
+    arguments: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd passes its record of the directive, of which nobody else knows.
+    let parameters = unsafe { &*cmd };
+    // SAFETY: the command table has a directive of the static table there.
+    let directive = unsafe { &*parameters.info.cast::<Directive>() };
+    let forbidden = match directive.context {
+        Context::Server => ffi::GLOBAL_ONLY | ffi::NOT_IN_HTACCESS,
+        Context::VirtualHost => ffi::NOT_IN_DIR_CONTEXT | ffi::NOT_IN_HTACCESS,
+        Context::Directory => ffi::NOT_IN_LIMIT | ffi::NOT_IN_HTACCESS,
+    };
+    // SAFETY: httpd's own record.
+    let misplaced = unsafe { ffi::ap_check_cmd_context(cmd, forbidden) };
+    if !misplaced.is_null() {
+        return misplaced;
+    }
+    let message = guard(Some("a fault of mod_copy was caught".to_owned()), || {
+        // SAFETY: the scope is what `create_scope` made for the section around the directive.
+        let scope = unsafe { &mut *scope.cast::<ScopeSettings>() };
+        // SAFETY: the server that the directive is for.
+        let server = unsafe { server_record(parameters.server) };
+        // SAFETY: `create_server` made it when the server's first directive of ours was met.
+        let server = unsafe { &mut *server };
+        // SAFETY: a text of httpd's that outlives this call.
+        let arguments = unsafe { pool::bytes(arguments) };
+        let mut draft = lock(&DRAFT);
+        let mut place = Place {
+            draft: &mut draft,
+            scope,
+            server: &mut server.settings,
+            // SAFETY: httpd's node of the directive.
+            origin: unsafe { origin(parameters.directive) },
+        };
+        let applied = directive.apply(&mut place, &String::from_utf8_lossy(arguments));
+        let name = directive.name.to_string_lossy();
+        applied.err().map(|fault| format!("{name}: {fault}"))
+    });
+    match message {
+        None => ptr::null(),
+        // SAFETY: httpd's pool for this configuration.
+        Some(message) => unsafe { pool::text(parameters.pool, &message) },
+    }
+}
+
+unsafe fn origin(directive: *const ffi::ap_directive_t) -> Origin {
+    // SAFETY: the caller passes NULL or a node of httpd's configuration tree.
+    let Some(directive) = (unsafe { directive.as_ref() }) else {
+        return Origin::default();
+    };
+    // SAFETY: NULL or a text that lives as long as the tree.
+    let file = unsafe { pool::bytes(directive.filename) };
+    Origin {
+        file: String::from_utf8_lossy(file).into_owned(),
+        line: u32::try_from(directive.line_num).unwrap_or_default(),
+    }
+}
+
+/// `pre_config`: forgets what an earlier reading left.
+pub unsafe extern "C" fn begin(
+    _: *mut ffi::apr_pool_t,
+    _: *mut ffi::apr_pool_t,
+    _: *mut ffi::apr_pool_t,
+) -> c_int {
+    guard(ffi::HOOK_OK, || {
+        *lock(&DRAFT) = Draft::default();
+        *lock(&CHECKED) = None;
+        ffi::HOOK_OK
+    })
+}
+
+/// `check_config`: looks up what directives name; `apachectl configtest` gets this far.
+pub unsafe extern "C" fn check(
+    _: *mut ffi::apr_pool_t,
+    _: *mut ffi::apr_pool_t,
+    _: *mut ffi::apr_pool_t,
+    _: *mut ffi::server_rec,
+) -> c_int {
+    guard(ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
+        let draft = std::mem::take(&mut *lock(&DRAFT));
+        match draft.resolve() {
+            Ok(policy) => {
+                *lock(&CHECKED) = Some(policy);
+                ffi::HOOK_OK
+            }
+            Err(misfits) => {
+                for misfit in misfits {
+                    let line = format!("CPY0001: {misfit}");
+                    log::write(ffi::APLOG_EMERG, ptr::null(), &line);
+                }
+                ffi::HTTP_INTERNAL_SERVER_ERROR as c_int
+            }
+        }
+    })
+}
+
+/// `post_config`: puts the checked configuration into force for the children to come.
+///
+/// Whatever goes wrong here only keeps this module from mirroring: an error would end the server,
+/// at a graceful restart too.
+pub unsafe extern "C" fn complete(
+    pconf: *mut ffi::apr_pool_t,
+    _: *mut ffi::apr_pool_t,
+    _: *mut ffi::apr_pool_t,
+    main: *mut ffi::server_rec,
+) -> c_int {
+    guard(ffi::HOOK_OK, || {
+        log::install(main);
+        proxy::find();
+        // SAFETY: httpd's main server and its pool.
+        unsafe { resolve_servers(pconf, main) };
+        // The first of two passes at start only checks; its process may be another one.
+        // SAFETY: asks httpd for its state.
+        let state = unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE as c_int) };
+        let policy = lock(&CHECKED).take();
+        if let Some(policy) = policy.filter(|_| state != ffi::AP_SQ_MS_CREATE_PRE_CONFIG as c_int) {
+            match generation_of(policy) {
+                // SAFETY: httpd's pool of this configuration.
+                Ok(generation) => unsafe { put_into_force(pconf, generation) },
+                Err(error) => log::write(
+                    ffi::APLOG_ERR,
+                    main,
+                    &format!(
+                        "CPY0011: nothing will be copied: no shared memory for counters: {error}"
+                    ),
+                ),
+            }
+        }
+        ffi::HOOK_OK
+    })
+}
+
+/// Gives every server a record of its own, with its settings resolved.
+unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_rec) {
+    // SAFETY: the caller passes httpd's main server.
+    let shared = unsafe { server_record(main) };
+    // SAFETY: `create_server` made it when the module was loaded.
+    let settings = unsafe { (*shared).settings };
+    let mut next = main;
+    // SAFETY: httpd's list of servers ends in NULL.
+    while let Some(server) = unsafe { next.as_ref() } {
+        // SAFETY: a server of httpd's.
+        let mut record = unsafe { server_record(next) };
+        if record == shared && next != main {
+            // A virtual host without directives of ours shares the main server's record, but may
+            // have a ProxyTimeout of its own.
+            // SAFETY: httpd's pool of this configuration.
+            record = unsafe { place_server(pconf, settings) };
+            // SAFETY: httpd's vector of that server.
+            unsafe {
+                ffi::ap_set_module_config(server.module_config, module::this(), record.cast())
+            };
+        }
+        // SAFETY: a server of httpd's.
+        let proxy_timeout = unsafe { proxy::timeout(next) };
+        // SAFETY: made by `create_server` or `merge_servers`; no request runs yet.
+        let record = unsafe { &mut *record };
+        record.policy = record.settings.resolve(proxy_timeout);
+        next = server.next;
+    }
+}
+
+fn generation_of(policy: Policy) -> std::io::Result<Generation> {
+    let mut segment = segment::retained()?;
+    let find = |segment: &Segment| -> Option<Vec<Slot>> {
+        policy
+            .targets()
+            .iter()
+            .map(|target| segment.slot(&target.name))
+            .collect()
+    };
+    let slots = match find(&segment) {
+        Some(slots) => slots,
+        None => {
+            // Years of renamed targets have used up the places: counting begins anew.
+            segment = segment::fresh()?;
+            find(&segment).unwrap_or_default()
+        }
+    };
+    Ok(Generation {
+        policy: Arc::new(policy),
+        segment,
+        slots,
+    })
+}
+
+unsafe fn put_into_force(pconf: *mut ffi::apr_pool_t, generation: Generation) {
+    /// Goes out of force before its memory goes.
+    struct InForce(Generation);
+    impl Drop for InForce {
+        fn drop(&mut self) {
+            GENERATION.store(ptr::null_mut(), Ordering::Release);
+        }
+    }
+    // SAFETY: the caller passes a live pool.
+    let owned = unsafe { pool::own(pconf, InForce(generation)) };
+    // SAFETY: given to the pool one line above.
+    let InForce(generation) = unsafe { owned.as_ref() };
+    GENERATION.store(ptr::from_ref(generation).cast_mut(), Ordering::Release);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,21 @@
+//! httpd's and APR's declarations, as bindgen reads them from `include/bindings.h`.
+#![allow(
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::indexing_slicing,
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unused,
+    unsafe_op_in_unsafe_fn,
+    reason = "generated"
+)]
+
+include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+
+/// `OK`, `DECLINED` and the status codes, in the type that hooks return.
+pub const HOOK_OK: core::ffi::c_int = OK as core::ffi::c_int;
+pub const HOOK_DECLINED: core::ffi::c_int = DECLINED as core::ffi::c_int;

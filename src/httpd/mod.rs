@@ -1,0 +1,20 @@
+//! The shell: httpd's callbacks on one side, the core on the other. The only room with `unsafe`.
+//!
+//! Lifetimes it leans on: `pconf` lives from one configuration to the next, and in a child until it
+//! exits; `r->pool` as long as the request; the shared segment as long as the server. What outlives a
+//! callback is owned by one of those pools (through [`pool`]) or is leaked for the child's life.
+
+mod child;
+mod config;
+mod ffi;
+mod guard;
+mod log;
+mod module;
+mod pool;
+mod proxy;
+mod request;
+mod segment;
+mod status;
+mod sys;
+mod tee;
+mod traffic;

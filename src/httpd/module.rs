@@ -1,0 +1,112 @@
+//! The module record that `LoadModule copy_module` finds: directives, configurations, hooks.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use super::{child, config, ffi, status, tee, traffic};
+use crate::config::{Context, DIRECTIVES, Directive};
+
+/// httpd's record of this module.
+///
+/// httpd writes to it while it loads the module; afterwards nobody does.
+#[unsafe(no_mangle)]
+pub static mut copy_module: ffi::module = ffi::module {
+    version: ffi::MODULE_MAGIC_NUMBER_MAJOR as c_int,
+    minor_version: ffi::MODULE_MAGIC_NUMBER_MINOR as c_int,
+    module_index: -1,
+    // With the ".c", as <IfModule> and the lists of hook orders want it.
+    name: c"mod_copy.c".as_ptr(),
+    dynamic_load_handle: ptr::null_mut(),
+    next: ptr::null_mut(),
+    magic: ffi::MODULE_MAGIC_COOKIE as _,
+    rewrite_args: None,
+    create_dir_config: Some(config::create_scope),
+    merge_dir_config: Some(config::merge_scopes),
+    create_server_config: Some(config::create_server),
+    merge_server_config: Some(config::merge_servers),
+    cmds: COMMANDS.0.as_ptr(),
+    register_hooks: Some(register_hooks),
+    flags: 0,
+};
+
+/// The module, as httpd's functions want it named.
+pub fn this() -> *mut ffi::module {
+    &raw mut copy_module
+}
+
+/// The directives as httpd's table, ended by an empty record.
+struct Commands([ffi::command_rec; DIRECTIVES.len() + 1]);
+
+// SAFETY: httpd only reads it; the pointers are to statics.
+unsafe impl Sync for Commands {}
+
+static COMMANDS: Commands = Commands(commands());
+
+const fn commands() -> [ffi::command_rec; DIRECTIVES.len() + 1] {
+    const END: ffi::command_rec = ffi::command_rec {
+        name: ptr::null(),
+        func: ffi::cmd_func { no_args: None },
+        cmd_data: ptr::null_mut(),
+        req_override: 0,
+        args_how: ffi::cmd_how_RAW_ARGS,
+        errmsg: ptr::null(),
+    };
+    let mut table = [END; DIRECTIVES.len() + 1];
+    let mut rest: &[Directive] = &DIRECTIVES;
+    let mut index = 0;
+    while let [directive, more @ ..] = rest {
+        #[allow(
+            clippy::indexing_slicing,
+            reason = "the table is one longer; checked when it is compiled"
+        )]
+        {
+            table[index] = command(directive);
+        }
+        rest = more;
+        index += 1;
+    }
+    table
+}
+
+const fn command(directive: &'static Directive) -> ffi::command_rec {
+    let contexts = match directive.context {
+        Context::Server | Context::VirtualHost => ffi::RSRC_CONF,
+        // Allowed in sections, and never by AllowOverride.
+        Context::Directory => ffi::RSRC_CONF | ffi::ACCESS_CONF,
+    };
+    ffi::command_rec {
+        name: directive.name.as_ptr(),
+        func: ffi::cmd_func {
+            raw_args: Some(config::directive),
+        },
+        cmd_data: ptr::from_ref(directive).cast::<c_void>().cast_mut(),
+        req_override: contexts as c_int,
+        args_how: ffi::cmd_how_RAW_ARGS,
+        errmsg: directive.help.as_ptr(),
+    }
+}
+
+/// Asks httpd for the callbacks. Runs at each start and restart.
+unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
+    const REALLY_FIRST: c_int = ffi::APR_HOOK_REALLY_FIRST;
+    const MIDDLE: c_int = ffi::APR_HOOK_MIDDLE as c_int;
+    const LAST: c_int = ffi::APR_HOOK_LAST as c_int;
+    let none = ptr::null();
+    // SAFETY: httpd takes note of a function that lives as long as the process.
+    unsafe { ffi::ap_hook_pre_config(Some(config::begin), none, none, MIDDLE) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_check_config(Some(config::check), none, none, MIDDLE) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_post_config(Some(config::complete), none, none, LAST) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_child_init(Some(child::begin), none, none, LAST) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_post_read_request(Some(traffic::arrive), none, none, REALLY_FIRST) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_insert_filter(Some(traffic::decide), none, none, LAST) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_log_transaction(Some(traffic::conclude), none, none, REALLY_FIRST) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_handler(Some(status::handle), none, none, MIDDLE) };
+    tee::register();
+}

@@ -1,0 +1,75 @@
+//! Values that live in httpd's pools.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr::NonNull;
+
+use super::ffi;
+use super::guard::guard;
+
+/// Gives a value to a pool, which drops it when it is cleared or destroyed.
+///
+/// # Safety
+///
+/// `pool` is a live pool of httpd's, used by this thread alone.
+pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
+    unsafe extern "C" fn drop_value<T>(value: *mut c_void) -> ffi::apr_status_t {
+        guard((), || {
+            // SAFETY: registered below with what `Box::into_raw` gave; a pool runs a cleanup once.
+            drop(unsafe { Box::from_raw(value.cast::<T>()) });
+        });
+        success()
+    }
+    let value = NonNull::from(Box::leak(Box::new(value)));
+    // SAFETY: the caller vouches for the pool; a forked CGI's copy is not to run our destructors.
+    unsafe {
+        ffi::apr_pool_cleanup_register(
+            pool,
+            value.as_ptr().cast(),
+            Some(drop_value::<T>),
+            Some(ffi::apr_pool_cleanup_null),
+        );
+    }
+    value
+}
+
+/// Puts plain data into a pool's memory, which is freed without a destructor.
+///
+/// # Safety
+///
+/// `pool` is a live pool of httpd's, used by this thread alone.
+pub unsafe fn place<T: Copy>(pool: *mut ffi::apr_pool_t, value: T) -> *mut T {
+    const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
+    // SAFETY: the caller vouches for the pool; httpd aborts rather than return NULL.
+    let place = unsafe { ffi::apr_palloc(pool, size_of::<T>()) }.cast::<T>();
+    // SAFETY: fresh memory of T's size, aligned as asserted.
+    unsafe { place.write(value) };
+    place
+}
+
+/// Copies a text into a pool, as httpd wants messages from directives.
+///
+/// # Safety
+///
+/// `pool` is a live pool of httpd's, used by this thread alone.
+pub unsafe fn text(pool: *mut ffi::apr_pool_t, text: &str) -> *const c_char {
+    // SAFETY: the caller vouches for the pool; the source is valid for its length.
+    unsafe { ffi::apr_pstrmemdup(pool, text.as_ptr().cast(), text.len()) }
+}
+
+/// The bytes of a C string; none for NULL.
+///
+/// # Safety
+///
+/// `text` is NULL, or ends in NUL and stays unchanged for `'a`.
+pub unsafe fn bytes<'a>(text: *const c_char) -> &'a [u8] {
+    if text.is_null() {
+        return b"";
+    }
+    // SAFETY: not NULL, and the caller vouches for the rest.
+    unsafe { CStr::from_ptr(text) }.to_bytes()
+}
+
+/// `APR_SUCCESS` in the type that callbacks return.
+pub const fn success() -> ffi::apr_status_t {
+    ffi::APR_SUCCESS as ffi::apr_status_t
+}

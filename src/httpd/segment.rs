@@ -1,0 +1,80 @@
+//! The shared counters' memory: made once, found again after each restart.
+
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{ffi, sys};
+use crate::stats::{CHILDREN, Header, Row, Segment, VERSION};
+
+/// What httpd keeps for us between configurations.
+#[repr(C)]
+struct Retained {
+    version: u64,
+    memory: *mut u8,
+}
+
+const KEY: &std::ffi::CStr = c"mod_copy.c/segment";
+/// The header rounded up, so that the rows after it are aligned.
+const HEADER: usize = size_of::<Header>().next_multiple_of(align_of::<Row>());
+const BYTES: usize = HEADER + (CHILDREN + 1) * size_of::<Row>();
+
+/// The server's segment, made at the first call in its life. Only the parent calls this.
+pub fn retained() -> io::Result<Segment> {
+    // SAFETY: the key ends in NUL; what httpd kept is what was stored below.
+    let retained = unsafe { ffi::ap_retained_data_get(KEY.as_ptr()) }.cast::<Retained>();
+    if retained.is_null() {
+        return fresh();
+    }
+    // SAFETY: not NULL, and of this type ever since it was created.
+    let Retained { version, memory } = unsafe { retained.read() };
+    if version != VERSION || memory.is_null() {
+        return fresh();
+    }
+    Ok(view(memory))
+}
+
+/// A new, empty segment in place of the former, which its children go on using.
+pub fn fresh() -> io::Result<Segment> {
+    let memory = sys::shared_memory(BYTES)?;
+    let segment = view(memory);
+    let mut secret = [0_u64; 2];
+    let bytes = size_of_val(&secret);
+    // SAFETY: writes as many bytes as the array has.
+    let status = unsafe { ffi::apr_generate_random_bytes(secret.as_mut_ptr().cast(), bytes) };
+    if status != super::pool::success() {
+        return Err(io::Error::other("no random bytes for the loop mark"));
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    segment.initialise(secret, now.as_secs());
+
+    // SAFETY: the key ends in NUL; created once, then found again.
+    let mut retained = unsafe { ffi::ap_retained_data_get(KEY.as_ptr()) };
+    if retained.is_null() {
+        // SAFETY: as above; httpd clears the memory it gives.
+        retained = unsafe { ffi::ap_retained_data_create(KEY.as_ptr(), size_of::<Retained>()) };
+    }
+    // SAFETY: memory of this type's size that lives as long as the server, written by the parent alone.
+    unsafe {
+        retained.cast::<Retained>().write(Retained {
+            version: VERSION,
+            memory,
+        })
+    };
+    Ok(segment)
+}
+
+fn view(memory: *mut u8) -> Segment {
+    // SAFETY: the mapping is page-aligned, zeroed, of `BYTES`, and never unmapped; a header of zeroes is valid.
+    let header = unsafe { &*memory.cast::<Header>() };
+    // SAFETY: within the mapping; `HEADER` is a multiple of a row's alignment.
+    let first = unsafe { memory.add(HEADER) }.cast::<Row>();
+    // SAFETY: the mapping holds `CHILDREN` + 1 rows from here; zeroes are valid, and all cells are atomics.
+    let base = unsafe { &*first };
+    // SAFETY: as above.
+    let children = unsafe { first.add(1) };
+    // SAFETY: as above.
+    let children = unsafe { std::slice::from_raw_parts(children, CHILDREN) };
+    Segment::new(header, base, children)
+}

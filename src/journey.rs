@@ -1,0 +1,398 @@
+//! The way of one request through the module, from its arrival to its one decision.
+
+use crate::capture::Capture;
+use crate::config::{ListId, ScopeSettings, ServerPolicy};
+use crate::message::{Additions, Forwarded, Head, Received};
+use crate::mirror::Mirror;
+use crate::outcome::{GivenUp, NotCopied};
+
+/// One client request, from its head's arrival on.
+///
+/// Whatever order httpd calls in (content may be read before the scope is known, after it, twice or
+/// never), the request is handed over at most once, or counted once as not copied.
+#[derive(Debug)]
+pub struct Journey {
+    mirror: &'static Mirror,
+    server: &'static ServerPolicy,
+    /// `Content-Length`, if received.
+    declared: Option<u64>,
+    /// What passed of the content; `None` where there is none, or none is wanted any more.
+    capture: Option<Capture>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The scope is not known yet.
+    Arrived,
+    /// To be copied as soon as its content is complete.
+    Selected(Head, ListId),
+    /// Handed over, or counted as not copied, or of no concern.
+    Settled,
+}
+
+/// What is known of a request when its scope is.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    /// The settings that hold for it.
+    pub settings: ScopeSettings,
+    /// `ProxyPreserveHost`, the default of `CopyPreserveHost`.
+    pub proxy_preserve_host: bool,
+    /// The client's address and scheme.
+    pub client: Forwarded<'a>,
+    /// Not for one of our own handlers, nor a push of the server's.
+    pub copyable: bool,
+}
+
+impl Journey {
+    /// A request has arrived; `content` is its `Content-Length` (or `None` where chunked), if it has any.
+    pub fn begin(
+        mirror: &'static Mirror,
+        server: &'static ServerPolicy,
+        content: Option<Option<u64>>,
+    ) -> Journey {
+        let capture = content.map(|_| Capture::new(server.capture_limit, mirror.budget()));
+        Journey {
+            mirror,
+            server,
+            declared: content.flatten(),
+            capture,
+            stage: Stage::Arrived,
+        }
+    }
+
+    /// Whether the request's fate is still open: it is neither handed over nor counted.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Settled)
+    }
+
+    /// Whether the scope is still to be told.
+    pub fn is_undecided(&self) -> bool {
+        matches!(self.stage, Stage::Arrived)
+    }
+
+    /// Whether content that passes is of interest.
+    pub fn wants_content(&self) -> bool {
+        self.capture.is_some()
+    }
+
+    /// Content passes: all of it in order, each part once.
+    pub fn content(&mut self, part: Part<'_>) {
+        match (&mut self.capture, part) {
+            (Some(capture), Part::Bytes(bytes)) => capture.take(bytes),
+            (Some(capture), Part::Skipped(length)) => capture.skip(length),
+            (Some(capture), Part::End) => {
+                capture.end();
+                self.hand_over_if_complete();
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Whether content's bytes are wanted, or only their number.
+    pub fn wants_bytes(&self) -> bool {
+        self.capture.as_ref().is_some_and(Capture::wants_bytes)
+    }
+
+    /// The request's scope is known and access control has passed: it is selected, or is not copied.
+    /// Returns whether it was selected.
+    pub fn decide<'a, F>(&mut self, scope: &Scope<'a>, received: &Received<'a, F>) -> bool
+    where
+        F: Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    {
+        if !self.is_undecided() {
+            return false;
+        }
+        let Some(list) = self.list(scope) else {
+            self.settle();
+            return false;
+        };
+        match self.select(scope, received) {
+            Ok(head) => {
+                if let Some(capture) = &mut self.capture {
+                    capture.limit_to(scope.settings.body_limit());
+                }
+                self.stage = Stage::Selected(head, list);
+                self.hand_over_if_complete();
+                true
+            }
+            Err(reason) => {
+                self.mirror.give_up(reason, list);
+                self.settle();
+                false
+            }
+        }
+    }
+
+    /// Access control refused the request.
+    pub fn refuse(&mut self, settings: &ScopeSettings) {
+        if let (Stage::Arrived, Some(list)) = (&self.stage, settings.list()) {
+            self.mirror.not_copied(NotCopied::Refused, list);
+        }
+        self.settle();
+    }
+
+    /// The request is over: what is still open will not be completed.
+    pub fn conclude(&mut self) {
+        if let Stage::Selected(head, list) = std::mem::replace(&mut self.stage, Stage::Settled) {
+            self.hand_over(head, list);
+        }
+        self.settle();
+    }
+
+    fn list(&self, scope: &Scope<'_>) -> Option<ListId> {
+        scope
+            .settings
+            .list()
+            .filter(|list| self.mirror.has_targets(*list))
+    }
+
+    fn select<'a, F>(&self, scope: &Scope<'a>, received: &Received<'a, F>) -> Result<Head, GivenUp>
+    where
+        F: Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    {
+        if !scope.settings.is_on() {
+            return Err(GivenUp::NotCopied(NotCopied::Off));
+        }
+        if !scope.copyable {
+            return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
+        }
+        let settings = &scope.settings;
+        let additions = Additions {
+            mark: self.mirror.mark(),
+            forwarded: settings.add_headers().then_some(scope.client),
+            preserve_host: settings
+                .preserve_host()
+                .unwrap_or(scope.proxy_preserve_host),
+        };
+        Head::serialise(received, &additions, self.mirror.budget())
+    }
+
+    fn hand_over_if_complete(&mut self) {
+        let complete = self.capture.as_ref().is_none_or(Capture::is_settled);
+        if complete && matches!(self.stage, Stage::Selected(..)) {
+            self.conclude();
+        }
+    }
+
+    fn hand_over(&mut self, head: Head, list: ListId) {
+        let content = self
+            .capture
+            .take()
+            .map(|capture| capture.finish(self.declared))
+            .transpose();
+        match content {
+            Ok(content) => self
+                .mirror
+                .offer(head.with_content(content), list, self.server),
+            Err(reason) => self.mirror.give_up(reason, list),
+        }
+    }
+
+    fn settle(&mut self) {
+        self.stage = Stage::Settled;
+        self.capture = None;
+    }
+}
+
+/// A part of a request's content.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// Its next bytes.
+    Bytes(&'a [u8]),
+    /// So many bytes, no longer of interest.
+    Skipped(u64),
+    /// Its end.
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Draft, Origin, Place, ServerSettings, find};
+    use crate::stats::{Cell, Segment, tests::segment};
+    use std::sync::Arc;
+
+    /// A mirror of one target, where nobody listens, and the settings of its scope.
+    struct World {
+        segment: Segment,
+        mirror: &'static Mirror,
+        server: &'static ServerPolicy,
+        settings: ScopeSettings,
+    }
+
+    impl World {
+        fn configured(lines: &[(&str, &str)]) -> World {
+            let (mut draft, mut settings, mut server) = (
+                Draft::default(),
+                ScopeSettings::default(),
+                ServerSettings::default(),
+            );
+            for (directive, arguments) in lines {
+                let mut place = Place {
+                    draft: &mut draft,
+                    scope: &mut settings,
+                    server: &mut server,
+                    origin: Origin::default(),
+                };
+                find(directive)
+                    .unwrap()
+                    .apply(&mut place, arguments)
+                    .unwrap();
+            }
+            let policy = Arc::new(draft.resolve().unwrap());
+            let segment = segment(1);
+            let slots: Vec<_> = policy
+                .targets()
+                .iter()
+                .map(|t| segment.slot(&t.name).unwrap())
+                .collect();
+            let ledger = segment.join(7, |_| true).unwrap();
+            let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();
+            World {
+                segment,
+                mirror: Box::leak(Box::new(mirror)),
+                server: Box::leak(Box::new(server.resolve(None))),
+                settings,
+            }
+        }
+
+        fn begin(&self, content: Option<Option<u64>>) -> Journey {
+            Journey::begin(self.mirror, self.server, content)
+        }
+
+        fn decide(&self, journey: &mut Journey) -> bool {
+            let scope = Scope {
+                settings: self.settings,
+                proxy_preserve_host: false,
+                client: Forwarded {
+                    client: b"192.0.2.7",
+                    proto: "http",
+                },
+                copyable: true,
+            };
+            let fields = [(&b"Host"[..], &b"www.example.com"[..])];
+            let received = Received {
+                method: b"POST",
+                target: b"/",
+                fields: fields.into_iter(),
+                has_content: journey.wants_content(),
+            };
+            journey.decide(&scope, &received)
+        }
+
+        fn count(&self, cell: Cell) -> u64 {
+            self.segment.totals()[0].count(cell)
+        }
+    }
+
+    const TARGET: (&str, &str) = ("CopyTarget", "http://127.0.0.1:1/");
+
+    #[test]
+    fn a_request_without_content_is_handed_over_when_it_is_decided() {
+        let world = World::configured(&[TARGET]);
+        let mut journey = world.begin(None);
+        assert!(world.decide(&mut journey));
+        assert_eq!(world.count(Cell::Selected), 1);
+        assert!(!journey.is_open());
+        journey.conclude();
+        assert!(!world.decide(&mut journey), "nothing is decided twice");
+        assert_eq!(world.count(Cell::Selected), 1);
+    }
+
+    #[test]
+    fn content_is_handed_over_at_its_end_however_often_that_is_told() {
+        let world = World::configured(&[TARGET]);
+        let mut journey = world.begin(Some(Some(5)));
+        world.decide(&mut journey);
+        journey.content(Part::Bytes(b"hello"));
+        assert_eq!(world.count(Cell::Selected), 0);
+        journey.content(Part::End);
+        journey.content(Part::End);
+        journey.conclude();
+        assert_eq!(world.count(Cell::Selected), 1);
+    }
+
+    #[test]
+    fn content_that_was_read_before_the_decision_is_handed_over_with_it() {
+        let world = World::configured(&[TARGET]);
+        let mut journey = world.begin(Some(None));
+        journey.content(Part::Bytes(b"hello"));
+        journey.content(Part::End);
+        assert_eq!(world.count(Cell::Selected), 0);
+        world.decide(&mut journey);
+        assert_eq!(world.count(Cell::Selected), 1);
+    }
+
+    #[test]
+    fn a_request_that_ends_before_its_content_is_incomplete() {
+        let world = World::configured(&[TARGET]);
+        let mut journey = world.begin(Some(Some(8)));
+        world.decide(&mut journey);
+        journey.content(Part::Bytes(b"hello"));
+        journey.conclude();
+        journey.conclude();
+        assert_eq!(world.count(Cell::NotCopiedIncomplete), 1);
+        assert_eq!(world.count(Cell::Selected), 0);
+    }
+
+    #[test]
+    fn content_above_the_limit_of_its_scope_is_too_large() {
+        let world = World::configured(&[TARGET, ("CopyBodyLimit", "4")]);
+        let mut journey = world.begin(Some(Some(5)));
+        world.decide(&mut journey);
+        journey.content(Part::Bytes(b"hello"));
+        assert!(!journey.wants_bytes());
+        journey.content(Part::End);
+        assert_eq!(world.count(Cell::NotCopiedTooLarge), 1);
+    }
+
+    #[test]
+    fn content_beyond_copy_memory_is_dropped_and_its_memory_returned() {
+        let world = World::configured(&[TARGET, ("CopyMemory", "64K")]);
+        let mut journey = world.begin(Some(None));
+        world.decide(&mut journey);
+        journey.content(Part::Bytes(&[0; 100_000]));
+        journey.content(Part::End);
+        assert_eq!(world.count(Cell::DroppedMemory), 1);
+        assert_eq!(world.count(Cell::Selected), 1);
+        drop(journey);
+        assert_eq!(world.mirror.budget().used(), 0);
+    }
+
+    #[test]
+    fn what_access_control_refused_is_counted_as_such() {
+        let world = World::configured(&[TARGET]);
+        let mut journey = world.begin(None);
+        journey.refuse(&world.settings);
+        journey.conclude();
+        assert_eq!(world.count(Cell::NotCopiedRefused), 1);
+        assert_eq!(world.count(Cell::Selected), 0);
+    }
+
+    #[test]
+    fn what_is_switched_off_is_counted_as_such() {
+        let world = World::configured(&[TARGET, ("MirrorRequest", "Off")]);
+        let mut journey = world.begin(None);
+        assert!(!world.decide(&mut journey));
+        assert_eq!(world.count(Cell::NotCopiedOff), 1);
+    }
+
+    #[test]
+    fn draining_gives_every_copy_its_outcome() {
+        let world = World::configured(&[TARGET, ("CopyDrainTimeout", "1s")]);
+        for _ in 0..10 {
+            world.decide(&mut world.begin(None));
+        }
+        let pause = || std::thread::yield_now();
+        world.mirror.drain(pause);
+        let totals = world.segment.totals().remove(0);
+        assert_eq!(totals.sum(&Cell::OUTCOMES), 10);
+        world.decide(&mut world.begin(None));
+        assert_eq!(
+            world.count(Cell::DroppedStopping),
+            totals.count(Cell::DroppedStopping) + 1
+        );
+        assert_eq!(world.mirror.budget().used(), 0);
+    }
+}

@@ -1,0 +1,61 @@
+//! `mod_copy`: an Apache httpd module that sends a copy of production requests to staging servers.
+//!
+//! # The promises
+//!
+//! Each is a law of this code, and each has tests that are named after it.
+//!
+//! 1. **Production never waits, fails or changes because of us.** The request path takes no lock that a
+//!    forwarder holds while it works, blocks on nothing, reads nothing ahead, alters no bucket and adds
+//!    no field to the response. When in doubt the copy is lost, never the request.
+//! 2. **The copy is true.** Method, request target, fields with their order and spelling, and content
+//!    are the client's, byte for byte. What differs is named in [`message`]. A copy is sent whole or
+//!    not at all.
+//! 3. **Every copy has exactly one outcome.** Once drained, `selected = delivered + failed + dropped`,
+//!    for each target, over all child processes and graceful restarts ([`outcome`], [`stats`]).
+//! 4. **Memory is bounded** by configuration, for each child, whatever clients and staging do ([`memory`]).
+//! 5. **After the hand-over nothing points into httpd's memory.** Forwarders own their bytes.
+//! 6. **No client can steer it**: no field switches copying on or off, and the loop mark cannot be forged.
+//!
+//! # The journey of a request
+//!
+//! ```text
+//!  client ──► httpd ──────────────────────────────────────────────► production's handler
+//!               │ post_read_request   insert_filter    log_transaction
+//!               ▼                     ▼                ▼
+//!            Journey::begin ──► Journey::decide ──► Journey::conclude        httpd/, journey
+//!               │  the tee sees       │ Head::serialise                      message, capture
+//!               │  content pass       ▼
+//!               └───────────────► Mirror::offer                              mirror
+//!                                     │ one shared Message, a Job for each target
+//!                                     ▼
+//!                                  queue (bounded, never blocks)             queue, memory
+//!                                     ▼
+//!                                  forwarder ──► staging                     forward/
+//!                                     ▼
+//!                                  Outcome ──► counters ──► copy-status      outcome, stats, status
+//! ```
+//!
+//! # Rooms and walls
+//!
+//! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
+//! ([`message`], [`target`], [`outcome`], [`stats`], [`memory`], [`queue`]) knows nobody. [`config`] is what
+//! the administrator asked for: one table of directives, settings as written, and the policy they resolve
+//! to. The core never names an httpd type, and logs through `log`; `httpd` is the only room with `unsafe`.
+//! Without the feature `httpd` all but that room is built, and its tests run without httpd.
+
+pub mod capture;
+pub mod config;
+pub mod forward;
+pub mod journey;
+pub mod memory;
+pub mod message;
+pub mod mirror;
+pub mod outcome;
+pub mod queue;
+pub mod stats;
+pub mod status;
+pub mod target;
+
+#[cfg(all(feature = "httpd", not(test)))]
+#[allow(unsafe_code, reason = "the one room where httpd's C interface is met")]
+mod httpd;

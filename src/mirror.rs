@@ -1,0 +1,168 @@
+//! The mirror of one child process: its targets with their forwarders, its memory, its counters.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::config::{ListId, Policy, ServerPolicy};
+use crate::forward::Forwarders;
+use crate::memory::Budget;
+use crate::message::Message;
+use crate::outcome::{GivenUp, Loss, NotCopied};
+use crate::queue::Job;
+use crate::stats::{Account, Ledger, Slot, Trouble};
+use crate::target::Target;
+
+/// All that one child needs to copy requests; lives as long as the process.
+#[derive(Debug)]
+pub struct Mirror {
+    policy: Arc<Policy>,
+    lanes: Vec<Lane>,
+    budget: Budget,
+    ledger: &'static Ledger,
+    mark: String,
+    stopping: AtomicBool,
+}
+
+/// The way to one target.
+#[derive(Debug)]
+struct Lane {
+    target: Arc<Target>,
+    account: Account,
+    forwarders: Forwarders,
+}
+
+impl Mirror {
+    /// Starts every target's forwarders. `slots` are the targets' counters, in the policy's order;
+    /// signals must be blocked, for threads inherit the mask.
+    pub fn start(
+        policy: Arc<Policy>,
+        slots: &[Slot],
+        ledger: Ledger,
+        mark: String,
+    ) -> io::Result<Mirror> {
+        let ledger: &'static Ledger = Box::leak(Box::new(ledger));
+        let lane = |(target, slot): (&Arc<Target>, &Slot)| {
+            let account = ledger.account(*slot);
+            let forwarders = Forwarders::start(Arc::clone(target), account)?;
+            Ok(Lane {
+                target: Arc::clone(target),
+                account,
+                forwarders,
+            })
+        };
+        let lanes = policy
+            .targets()
+            .iter()
+            .zip(slots)
+            .map(lane)
+            .collect::<io::Result<_>>()?;
+        let budget = Budget::new(policy.memory());
+        Ok(Mirror {
+            policy,
+            lanes,
+            budget,
+            ledger,
+            mark,
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// The child's memory for copies.
+    pub fn budget(&'static self) -> &'static Budget {
+        &self.budget
+    }
+
+    /// The value of this server's loop mark.
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Whether the list names any target.
+    pub fn has_targets(&self, list: ListId) -> bool {
+        !self.policy.list(list).is_empty()
+    }
+
+    /// Hands one copy to every target of the list. Never blocks: where it cannot, the copy is dropped.
+    pub fn offer(&self, message: Message, list: ListId, server: &ServerPolicy) {
+        let message = Arc::new(message);
+        let offered = Instant::now();
+        for lane in self.lanes(list) {
+            lane.account.select();
+            if self.stopping.load(Ordering::Relaxed) {
+                lane.drop_unsent(Loss::Stopping);
+                continue;
+            }
+            let limits = server.limits(&lane.target);
+            let job = Job {
+                message: Arc::clone(&message),
+                limits,
+                offered,
+            };
+            if lane.forwarders.offer(job).is_err() {
+                lane.drop_unsent(Loss::QueueFull);
+            }
+        }
+    }
+
+    /// Counts, for every target of the list, why a request brings forth no copy.
+    pub fn give_up(&self, reason: GivenUp, list: ListId) {
+        for lane in self.lanes(list) {
+            match reason {
+                GivenUp::NotCopied(reason) => lane.account.not_copied(reason),
+                GivenUp::Dropped(loss) => {
+                    lane.account.select();
+                    lane.drop_unsent(loss);
+                }
+            }
+        }
+    }
+
+    /// Counts, for every target of the list, why a request is not copied.
+    pub fn not_copied(&self, reason: NotCopied, list: ListId) {
+        self.give_up(GivenUp::NotCopied(reason), list);
+    }
+
+    /// Ends mirroring: takes nothing more, waits until all copies have an outcome, at most as long as
+    /// `CopyDrainTimeout`, and counts the rest as dropped. Returns how many those were.
+    ///
+    /// Takes no lock and allocates nothing, for prefork runs it inside a signal handler that may have
+    /// interrupted a hand-over. `pause` is to sleep for about a millisecond.
+    pub fn drain(&self, pause: impl Fn()) -> u64 {
+        const PATIENCE: Duration = Duration::from_millis(100);
+        self.stopping.store(true, Ordering::SeqCst);
+        for lane in &self.lanes {
+            lane.forwarders.stop();
+        }
+        let started = Instant::now();
+        while self.ledger.pending() > 0 && started.elapsed() < self.policy.drain_timeout() {
+            pause();
+        }
+        self.ledger.close(PATIENCE, pause)
+    }
+
+    fn lanes(&self, list: ListId) -> impl Iterator<Item = &Lane> {
+        self.policy
+            .list(list)
+            .iter()
+            .filter_map(|id| self.lanes.get(id.index()))
+    }
+}
+
+impl Lane {
+    /// Drops a selected copy before the hand-over; the 1st, 2nd, 4th, 8th … time the log is told.
+    fn drop_unsent(&self, loss: Loss) {
+        self.account.drop_unsent(loss);
+        let number = match loss {
+            Loss::QueueFull => "CPY0111",
+            Loss::Memory => "CPY0112",
+            Loss::Stopping | Loss::Lost => return,
+        };
+        let count = self.account.trouble(Trouble::Dropped(loss));
+        if count.is_power_of_two() {
+            let (name, reason) = (&self.target.name, loss.name());
+            log::warn!("{number}: a copy to {name} was dropped: {reason} ({count} so far)");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! A target: where copies go, and within which limits.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::Uri;
+
+/// One staging server as configured: its URL, its pool and its limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The `name=` key, else the URL; unique in a configuration, and the key of the counters.
+    pub name: String,
+    /// Where copies go.
+    pub url: Url,
+    /// How the URL's path and the request's are joined.
+    pub path: PathMode,
+    /// Forwarder threads and queue, per child process.
+    pub pool: Pool,
+    /// The whole exchange; `None` follows the request's server.
+    pub timeout: Option<Duration>,
+    /// Making a connection; `None` follows the request's server.
+    pub connect_timeout: Option<Duration>,
+}
+
+impl Target {
+    /// The target that a bare URL means: named by it, and with every default.
+    pub fn at(url: Url) -> Target {
+        Target {
+            name: url.to_string(),
+            url,
+            path: PathMode::default(),
+            pool: Pool::default(),
+            timeout: None,
+            connect_timeout: None,
+        }
+    }
+}
+
+/// The size of a target's pool in each child process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Forwarder threads that are kept when idle, at least 1.
+    pub min: usize,
+    /// The most forwarder threads, each with one connection.
+    pub max: usize,
+    /// How long an idle connection, and an idle thread above `min`, is kept.
+    pub ttl: Duration,
+    /// The most copies that wait.
+    pub queue: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Pool {
+        Pool {
+            min: 1,
+            max: 20,
+            ttl: Duration::from_secs(60),
+            queue: 1024,
+        }
+    }
+}
+
+/// How the target URL's path and the request's path make the copy's request target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathMode {
+    /// The URL's path is put before the request's.
+    #[default]
+    Append,
+    /// The URL's path takes the place of the request's; the query is kept.
+    Replace,
+}
+
+/// The limits one copy is sent under, resolved from its target and its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The whole exchange, from the first byte (or the connect) to the end of the answer.
+    pub timeout: Duration,
+    /// Making a connection; never more than what is left of `timeout`.
+    pub connect_timeout: Duration,
+}
+
+/// A checked `http://host[:port][/path]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url {
+    host: String,
+    port: u16,
+    authority: String,
+    path: String,
+}
+
+impl Url {
+    /// Reads a target URL; the error says what was expected.
+    pub fn parse(text: &str) -> Result<Url, &'static str> {
+        if !text.contains("://") {
+            return Err("a URL with its scheme, as http://host[:port][/path]");
+        }
+        let uri: Uri = text
+            .parse()
+            .map_err(|_| "a URL of the form http://host[:port][/path]")?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err("a URL with its scheme, as http://host[:port][/path]");
+        };
+        if scheme != "http" {
+            return Err("the scheme http");
+        }
+        if authority.as_str().contains('@') {
+            return Err("a URL without user and password");
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return Err("a URL without query and fragment");
+        }
+        let host = authority.host();
+        if host.is_empty() {
+            return Err("a URL with a host");
+        }
+        let port = match authority.as_str().get(host.len()..).unwrap_or("") {
+            "" => 80,
+            port => match port
+                .strip_prefix(':')
+                .and_then(|port| port.parse::<u16>().ok())
+            {
+                Some(port) if port > 0 => port,
+                _ => return Err("a port from 1 to 65535"),
+            },
+        };
+        Ok(Url {
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
+            port,
+            authority: authority.as_str().to_owned(),
+            path: uri.path().to_owned(),
+        })
+    }
+
+    /// The host's name or address, without the brackets of an IPv6 literal.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, 80 where none is written.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `host[:port]` as written: the value of the copy's `Host` field.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The path, at least `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.path)
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let url = Url::parse("http://staging.internal.net/api/v1").unwrap();
+        assert_eq!((url.host(), url.port()), ("staging.internal.net", 80));
+        assert_eq!(
+            (url.authority(), url.path()),
+            ("staging.internal.net", "/api/v1")
+        );
+        let url = Url::parse("http://[::1]:8080").unwrap();
+        assert_eq!((url.host(), url.port()), ("::1", 8080));
+        assert_eq!((url.authority(), url.path()), ("[::1]:8080", "/"));
+        assert_eq!(url.to_string(), "http://[::1]:8080/");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said() {
+        for (text, expected) in [
+            (
+                "staging.internal.net/",
+                "a URL with its scheme, as http://host[:port][/path]",
+            ),
+            (
+                "/api",
+                "a URL with its scheme, as http://host[:port][/path]",
+            ),
+            ("ftp://staging/", "the scheme http"),
+            ("http:///api", "a URL of the form http://host[:port][/path]"),
+            (
+                "http://user:secret@staging/",
+                "a URL without user and password",
+            ),
+            ("http://staging/?x=1", "a URL without query and fragment"),
+            ("http://staging/#x", "a URL without query and fragment"),
+            ("http://staging:0/", "a port from 1 to 65535"),
+            ("http://staging:65536/", "a port from 1 to 65535"),
+            ("http://staging:/", "a port from 1 to 65535"),
+            (
+                "http://sta ging/",
+                "a URL of the form http://host[:port][/path]",
+            ),
+        ] {
+            assert_eq!(Url::parse(text), Err(expected), "{text}");
+        }
+    }
+}
