@@ -1,0 +1,154 @@
+# mod_copy's commands. `make help` lists them; `make run` and `make test` are the two to start with.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# rustup's directory, for shells that have not read its profile yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+CARGO ?= cargo
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+MODULE := $(TARGET_DIR)/release/libmod_copy.so
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+CARGO_DENY_VERSION := 0.20.2
+
+DEBIAN_PACKAGES := gcc libc6-dev libclang-dev curl ca-certificates
+REDHAT_PACKAGES := gcc clang-devel curl
+# Whoever names an apxs builds against a httpd of their own.
+ifeq ($(origin APXS),undefined)
+DEBIAN_PACKAGES += apache2 apache2-dev
+REDHAT_PACKAGES += httpd httpd-devel redhat-rpm-config
+else
+export APXS
+endif
+DEBIAN_TEST_PACKAGES := apache2-utils openssl wrk
+REDHAT_TEST_PACKAGES := httpd-tools openssl wrk
+
+apxs = $$(command -v "$${APXS:-apxs}" || command -v "$${APXS:-apxs2}" || { echo "mod_copy: no $${APXS:-apxs}: run \`make deps\`, or name an apxs with APXS=" >&2; exit 1; })
+
+# $(call install-packages,Debian's names,Red Hat's names): installs those that are missing.
+define install-packages
+missing=()
+as_root=()
+[ "$$(id -u)" = 0 ] || as_root=(sudo -n)
+if command -v apt-get >/dev/null; then
+	for package in $(1); do
+		[ "$$(dpkg-query -Wf '$${db:Status-Status}' "$$package" 2>/dev/null)" = installed ] || missing+=("$$package")
+	done
+	if [ $${#missing[@]} -gt 0 ]; then
+		echo "mod_copy: installing $${missing[*]}"
+		apt_get=("$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
+		"$${apt_get[@]}" update && "$${apt_get[@]}" install --no-install-recommends "$${missing[@]}" || {
+			echo "mod_copy: could not install them; as root, run: apt-get install $${missing[*]}" >&2
+			exit 1
+		}
+	fi
+elif command -v dnf >/dev/null; then
+	for package in $(2); do
+		rpm -q --whatprovides "$$package" >/dev/null 2>&1 || missing+=("$$package")
+	done
+	if [ $${#missing[@]} -gt 0 ]; then
+		echo "mod_copy: installing $${missing[*]}"
+		"$${as_root[@]}" dnf -y install "$${missing[@]}" || {
+			echo "mod_copy: could not install them; as root, run: dnf install $${missing[*]}" >&2
+			exit 1
+		}
+	fi
+else
+	echo "mod_copy: neither apt-get nor dnf is here, so these must be there already (Debian's names): $(1)" >&2
+fi
+endef
+
+.PHONY: help deps rust test-deps lint-deps build run test lint bench install uninstall
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+deps: rust ## Install what building and running need (apt-get or dnf); Rust must be there
+	@$(call install-packages,$(DEBIAN_PACKAGES),$(REDHAT_PACKAGES))
+
+rust:
+	@found=$$(rustc --version 2>/dev/null | cut -d ' ' -f 2 || true)
+	if ! command -v $(CARGO) >/dev/null || ! printf '%s\n' $(RUST_VERSION) "$${found:-0}" | sort -CV; then
+		echo "mod_copy: Rust $(RUST_VERSION) or newer is needed (found: $${found:-none}); install it with rustup, then run this again" >&2
+		exit 1
+	fi
+
+test-deps: deps
+	@$(call install-packages,$(DEBIAN_TEST_PACKAGES),$(REDHAT_TEST_PACKAGES))
+
+lint-deps: deps
+	@for component in rustfmt clippy; do
+		$(CARGO) "$${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$$component"
+	done
+	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --version $(CARGO_DENY_VERSION) cargo-deny
+
+build: ## Build the module: target/release/libmod_copy.so
+	$(CARGO) build --release --locked
+
+run: deps build ## Show copies arriving: production, its origin and a staging on loopback (ONCE=1: end by itself)
+	@MOD_COPY_SO='$(MODULE)' ONCE='$(ONCE)' apache-conf/demo/demo.sh
+
+test: test-deps build ## Run the unit tests, then the tests on a real httpd
+	MOD_COPY_SO='$(MODULE)' $(CARGO) test --no-default-features --locked
+
+lint: lint-deps ## Check format, lints, documentation, licences and sources
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --no-default-features
+	$(CARGO) fetch --locked
+	$(CARGO) deny --offline check bans licenses sources
+
+# A target directory of its own: without the feature `httpd`, a release build too writes a libmod_copy.so.
+bench: test-deps build ## Measure what a copy costs, as ratios of interleaved runs
+	MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench system --target-dir '$(TARGET_DIR)/bench'
+
+$(MODULE):
+	$(MAKE) build
+
+install: | $(MODULE) ## Put the module where httpd finds it, switched off (DESTDIR, APXS)
+	@apxs=$(apxs)
+	modules=$$("$$apxs" -q LIBEXECDIR)
+	conf=$$("$$apxs" -q SYSCONFDIR)
+	load() { sed "s|/usr/lib/apache2/modules|$$modules|" apache-conf/copy.load; }
+	# Unlinks what was there: a running httpd keeps the old file.
+	install -D -m 0644 '$(MODULE)' "$(DESTDIR)$$modules/mod_copy.so"
+	if [ -d "$$conf/mods-available" ]; then
+		install -D -m 0644 <(load) "$(DESTDIR)$$conf/mods-available/copy.load"
+		if [ -e "$(DESTDIR)$$conf/mods-available/copy.conf" ]; then
+			echo "mod_copy: kept $(DESTDIR)$$conf/mods-available/copy.conf"
+		else
+			install -D -m 0644 apache-conf/copy.conf "$(DESTDIR)$$conf/mods-available/copy.conf"
+		fi
+		echo "mod_copy: installed; switch it on with: a2enmod copy, then apachectl configtest and restart"
+	elif [ -d "$${conf%/conf}/conf.modules.d" ]; then
+		file="$${conf%/conf}/conf.modules.d/10-copy.conf"
+		if [ -e "$(DESTDIR)$$file" ]; then
+			echo "mod_copy: installed; kept $(DESTDIR)$$file"
+		else
+			install -D -m 0644 <(load | sed 's|^LoadModule|#&|') "$(DESTDIR)$$file"
+			echo "mod_copy: installed; switch it on by uncommenting the line in $$file, then apachectl configtest and restart"
+		fi
+	else
+		echo "mod_copy: installed; switch it on with this line in the configuration: $$(load | grep ^LoadModule)"
+	fi
+
+uninstall: ## Take away what install put there (DESTDIR, APXS)
+	@apxs=$(apxs)
+	modules=$$("$$apxs" -q LIBEXECDIR)
+	conf=$$("$$apxs" -q SYSCONFDIR)
+	available="$(DESTDIR)$$conf/mods-available"
+	if [ -z "$(DESTDIR)" ] && [ -e "$$conf/mods-enabled/copy.load" ]; then
+		a2dismod -q copy
+	fi
+	if [ -e "$$available/copy.conf" ] && ! cmp -s apache-conf/copy.conf "$$available/copy.conf"; then
+		echo "mod_copy: kept $$available/copy.conf, which was changed"
+	else
+		rm -f "$$available/copy.conf"
+	fi
+	rm -f "$(DESTDIR)$$modules/mod_copy.so" "$$available/copy.load" "$(DESTDIR)$${conf%/conf}/conf.modules.d/10-copy.conf"
+	echo "mod_copy: removed; directives of it that are left elsewhere now fail apachectl configtest"
