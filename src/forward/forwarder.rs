@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
@@ -16,8 +17,12 @@ use crate::target::Limits;
 use super::fault::Fault;
 use super::pool::{Pool, Rest};
 
-/// A copy that waited this long, while others wait, calls for another forwarder.
-const GROW_AFTER: Duration = Duration::from_millis(1);
+/// A copy that waited this long, while others wait, calls for another forwarder. Longer than a
+/// [`NAP`], and what collects meanwhile takes to send.
+pub(super) const GROW_AFTER: Duration = Duration::from_millis(3);
+/// While copies come this close upon each other, who watches sleeps this long and then looks, rather
+/// than wait to be woken: waking a thread costs the request path more than all else it does for us.
+const NAP: Duration = Duration::from_micros(500);
 
 /// What carries a forwarder's copies to staging. It is let go when there was none for long.
 pub(super) trait Courier {
@@ -40,6 +45,9 @@ pub(super) struct Forwarder {
     watches: bool,
     /// Set by who calls it back from its rest.
     called: Arc<AtomicBool>,
+    /// When the last copy it took was offered, and whether that was within a [`NAP`] of the one before.
+    last_offered: Option<Instant>,
+    frequent: bool,
     /// Whether the pool has stopped counting on it.
     dismissed: bool,
 }
@@ -51,6 +59,8 @@ impl Forwarder {
             courier: None,
             watches,
             called: Arc::default(),
+            last_offered: None,
+            frequent: false,
             dismissed: false,
         }
     }
@@ -78,7 +88,13 @@ impl Forwarder {
 
     /// Waits for a copy, and sends it; `false` where none will ever come.
     fn watch(&mut self) -> bool {
-        match self.pool.jobs().recv_timeout(self.pool.ttl()) {
+        let mut job = None;
+        if self.frequent {
+            self.frequent = false;
+            thread::sleep(NAP);
+            job = self.pool.jobs().try_recv().ok();
+        }
+        match job.map_or_else(|| self.pool.jobs().recv_timeout(self.pool.ttl()), Ok) {
             Ok(job) => {
                 self.watches = false;
                 self.pool.leave_watch();
@@ -96,7 +112,8 @@ impl Forwarder {
     /// Rests until it is called, or no longer needed: then `false`.
     fn park(&mut self) -> bool {
         match self.pool.rest(&self.called) {
-            Rest::Called => self.watches = true,
+            // Called because copies wait, or soon will: no time for a nap.
+            Rest::Called => (self.watches, self.frequent) = (true, false),
             Rest::Unwatched => {}
             Rest::Long => self.courier = None,
             Rest::Dismissed => self.dismissed = true,
@@ -111,9 +128,11 @@ impl Forwarder {
             limits,
             offered,
         } = job;
+        let last = self.last_offered.replace(offered);
+        self.frequent = last.is_some_and(|last| offered.saturating_duration_since(last) < NAP);
         let mut hand = Hand::take(self.pool.account());
         if taken.saturating_duration_since(offered) > GROW_AFTER && !self.pool.jobs().is_empty() {
-            self.pool.promote();
+            self.pool.relieve(taken);
         }
         let (pool, courier, traffic) = (&self.pool, &mut self.courier, &mut hand.traffic);
         let sent = catch_unwind(AssertUnwindSafe(|| {
@@ -273,7 +292,7 @@ mod tests {
         assert_eq!(
             log_line(&fault, "beta", 4),
             "CPY0102: copying to beta failed: refused: connect to 127.0.0.1:1: \
-             Connection refused (os error 111) (4 such failures so far)"
+             Connection refused (os error 111) (4 so far)"
         );
         let numbers: Vec<_> = Failure::ALL.into_iter().map(number).collect();
         assert_eq!(numbers.first(), Some(&"CPY0101"));

@@ -165,7 +165,8 @@ impl Resolver for Unresolved {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{Shutdown, SocketAddr, TcpListener};
+    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::time::Duration;
 
@@ -181,10 +182,13 @@ mod tests {
     const DELIVERED: Result<StatusClass, Failure> = Ok(StatusClass::Successful);
 
     fn line(authority: impl ToString) -> Line<TcpConnector> {
+        line_telling(authority, OnSlow::new(|| {}))
+    }
+
+    fn line_telling(authority: impl ToString, on_slow: OnSlow) -> Line<TcpConnector> {
         let target = target(authority, Pool::default());
         let uri = target.url.to_string().parse().unwrap();
         let names = Arc::new(Names::of(&target.url, Box::new(names::system)));
-        let on_slow = OnSlow::new(|| {});
         Line::new(
             target,
             uri,
@@ -474,5 +478,45 @@ mod tests {
             .send_within(&message("GET", None), LIMITS)
             .unwrap_err();
         assert_eq!(fault.failure, Failure::Connect, "{}", fault.what);
+    }
+
+    #[test]
+    fn a_connection_takes_no_longer_than_it_may_and_tells_that_it_is_slow() {
+        // Where nobody accepts, and no more may wait to be, the system leaves the rest unanswered.
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        full.listen(0).unwrap();
+        let address = full.local_addr().unwrap().as_socket().unwrap();
+        let wait = Duration::from_millis(30);
+        let waiting: Vec<_> = std::iter::repeat_with(|| TcpStream::connect_timeout(&address, wait))
+            .map_while(Result::ok)
+            .collect();
+        assert!(!waiting.is_empty());
+
+        let told = Arc::new(AtomicUsize::new(0));
+        let tells = Arc::clone(&told);
+        let on_slow = OnSlow::new(move || {
+            tells.fetch_add(1, Ordering::Relaxed);
+        });
+        for (limits, failure) in [
+            (
+                Limits {
+                    connect_timeout: wait,
+                    ..LIMITS
+                },
+                Failure::Connect,
+            ),
+            (within(wait), Failure::Timeout),
+        ] {
+            let mut line = line_telling(address, on_slow.clone());
+            let fault = line.send_within(&message("GET", None), limits).unwrap_err();
+            assert_eq!(fault.failure, failure);
+            assert_eq!(
+                fault.what,
+                format!("connect to {address}: connection timed out")
+            );
+        }
+        assert!(told.load(Ordering::Relaxed) >= 2);
     }
 }

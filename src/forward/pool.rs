@@ -4,20 +4,25 @@
 //! most one thread, a busy one never sleeps, and there are no more of them than staging's slowness
 //! calls for:
 //!
-//! - At most one thread holds the **watch**: it alone waits on the queue. Taking a copy, it leaves the
-//!   watch, sends, and looks at the queue again.
+//! - At most one thread holds the **watch**: it alone waits on the queue. Taking a copy, it leaves
+//!   the watch, sends, and looks at the queue again.
 //! - A thread that finds the queue empty and the watch held parks on a stack; the last parked is the
 //!   first called, so that the others may end.
-//! - Whoever is about to wait for staging for long, or finds that copies wait for long, **promotes**: if
-//!   nobody holds the watch, it is passed to the last parked thread, or to a new one if there may be one.
+//! - Whoever is about to wait for staging for long, or finds that copies wait for long, **promotes**:
+//!   if nobody holds the watch, it is passed to the last parked thread, or to a new one if there may
+//!   be one more.
 //!
-//! **No copy waits while all threads rest.** A thread parks only while the watch is held, seen under the
-//! lock (`rest`). The watch is given up in three places only: by a thread that has taken a copy, which
-//! will look at the queue again before it rests, and promotes before it waits for long; by `promote` itself
-//! when it finds nobody to pass it to, which is under the lock, so that no thread parks on that promise, and
-//! is called by such a working thread; and by a thread that ends, which promotes after (`lose`). So while
-//! any thread is parked there is one that waits on the queue, or one at work that will see to it; and the
-//! one that was passed the watch begins by looking at the queue.
+//! **No copy waits while all threads rest.** A thread parks only while the watch is held, seen under
+//! the lock (`rest`). Who holds it waits on the queue, or naps for a moment and looks, and begins with
+//! a look when the watch was passed to it. The watch is given up in three places only:
+//!
+//! - by a thread that has taken a copy, which looks at the queue again before it rests, and promotes
+//!   before it waits for long;
+//! - by `pass_watch`, when it passes it to nobody: under the lock, so that no thread has parked on the
+//!   strength of it unseen; and it is called by a thread at work, or one that ends;
+//! - by a thread that ends, which promotes after (`lose`).
+//!
+//! So while any thread is parked, there is one that watches, or one at work that will see to it.
 
 use std::fmt;
 use std::io;
@@ -30,7 +35,7 @@ use crate::queue::Jobs;
 use crate::stats::Account;
 use crate::target::Target;
 
-use super::forwarder::{Courier, Forwarder};
+use super::forwarder::{Courier, Forwarder, GROW_AFTER};
 use super::pace::OnSlow;
 
 /// What a forwarder's stack takes; nothing in it is deep or large.
@@ -61,6 +66,8 @@ struct Crew {
     parked: Vec<Parked>,
     /// No copy will ever come.
     closed: bool,
+    /// When a thread was last called because copies waited for long.
+    relieved: Option<Instant>,
 }
 
 struct Parked {
@@ -90,15 +97,7 @@ impl Pool {
         hire: Hire,
     ) -> io::Result<()> {
         let min = target.pool.min.max(1);
-        let pool = Arc::new(Pool {
-            target,
-            account,
-            jobs,
-            hire,
-            watched: AtomicBool::new(false),
-            crew: Mutex::default(),
-            unstarted: AtomicU64::new(0),
-        });
+        let pool = Arc::new(Pool::empty(target, account, jobs, hire));
         let mut crew = pool.crew();
         while crew.live < min {
             match pool.start_forwarder(&mut crew, false) {
@@ -113,24 +112,57 @@ impl Pool {
         Ok(())
     }
 
+    fn empty(target: Arc<Target>, account: Account, jobs: Jobs, hire: Hire) -> Pool {
+        Pool {
+            target,
+            account,
+            jobs,
+            hire,
+            watched: AtomicBool::new(false),
+            crew: Mutex::default(),
+            unstarted: AtomicU64::new(0),
+        }
+    }
+
     /// Sees to it that a thread waits for copies, if there may be one more.
     pub(super) fn promote(self: &Arc<Pool>) {
+        self.pass_watch(|_| true);
+    }
+
+    /// Copies wait for long: promotes, but gives each thread it calls some time to help.
+    pub(super) fn relieve(self: &Arc<Pool>, now: Instant) {
+        self.pass_watch(|crew| {
+            let since = crew
+                .relieved
+                .map(|last| now.saturating_duration_since(last));
+            let due = since.is_none_or(|since| since >= GROW_AFTER);
+            if due {
+                crew.relieved = Some(now);
+            }
+            due
+        });
+    }
+
+    /// Passes the watch, if nobody holds it and `due` agrees, to a thread that rests or to a new one.
+    fn pass_watch(self: &Arc<Pool>, due: impl FnOnce(&mut Crew) -> bool) {
         if !self.take_watch() {
             return;
         }
         let mut crew = self.crew();
-        if let Some(parked) = crew.parked.pop() {
-            parked.called.store(true, Ordering::Release);
-            parked.thread.unpark();
-            return;
-        }
-        if crew.live < self.target.pool.max && !crew.closed {
-            match self.start_forwarder(&mut crew, true) {
-                Ok(()) => return,
-                Err(error) => self.report(&error),
+        if due(&mut crew) {
+            if let Some(parked) = crew.parked.pop() {
+                parked.called.store(true, Ordering::Release);
+                parked.thread.unpark();
+                return;
+            }
+            if crew.live < self.target.pool.max && !crew.closed {
+                match self.start_forwarder(&mut crew, true) {
+                    Ok(()) => return,
+                    Err(error) => self.report(&error),
+                }
             }
         }
-        // Under the lock: a thread that finds the watch held, and parks, is one we would have found.
+        // Under the lock: no thread has parked because it found the watch held by us.
         self.leave_watch();
         drop(crew);
     }
@@ -401,15 +433,30 @@ mod tests {
         gated.offer().unwrap();
         gated.until(0, 1, 1);
         let long_ago = Instant::now() - Duration::from_secs(1);
-        for _ in 0..3 {
+        for _ in 0..2 {
             gated.offer_waiting_since(long_ago).unwrap();
         }
-        gated.until(3, 1, 1);
+        gated.until(2, 1, 1);
         gated.pass(1);
-        // The one that is free calls a second, and that a third, who leaves none waiting.
-        gated.until(0, 3, 3);
-        gated.pass(3);
-        gated.until(0, 0, 3);
+        // The one that is free takes the next, sees another wait, and calls a second thread for it.
+        gated.until(0, 2, 2);
+        gated.pass(2);
+        gated.until(0, 0, 2);
+    }
+
+    #[test]
+    fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
+        let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+        let (_offers, jobs) = crate::queue::bounded(1);
+        let target = target("staging", Size::default());
+        let pool = Arc::new(Pool::empty(target, Counters::new().account, jobs, hire));
+        let now = Instant::now();
+        pool.crew().relieved = Some(now);
+        pool.relieve(now + GROW_AFTER / 2);
+        assert_eq!(pool.crew().live, 0);
+        pool.relieve(now + GROW_AFTER);
+        assert_eq!(pool.crew().live, 1);
+        assert!(!pool.take_watch(), "it was passed on");
     }
 
     #[test]
@@ -452,6 +499,31 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_rests_only_while_another_watches() {
+        let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+        let target = target(
+            "staging",
+            Size {
+                ttl: Duration::ZERO,
+                ..Size::default()
+            },
+        );
+        let (_offers, jobs) = crate::queue::bounded(1);
+        let pool = Pool::empty(target, Counters::new().account, jobs, hire);
+        let called = Arc::default();
+        assert_eq!(pool.rest(&called), Rest::Unwatched);
+        assert!(pool.take_watch());
+        assert!(!pool.take_watch());
+        assert_eq!(pool.rest(&called), Rest::Long);
+        pool.crew().live = 2;
+        assert_eq!(pool.rest(&called), Rest::Dismissed);
+        assert_eq!(pool.crew().live, 1);
+        assert!(pool.crew().parked.is_empty());
+        called.store(true, Ordering::Release);
+        assert_eq!(pool.rest(&called), Rest::Called);
+    }
+
+    #[test]
     fn threads_end_when_no_copy_can_come() {
         let gated = Gated::start(
             Size {
@@ -465,13 +537,18 @@ mod tests {
             gated.offer().unwrap();
         }
         gated.until(0, 5, 5);
+        gated.pass(5);
+        gated.until(0, 0, 5);
+        gated.offer().unwrap();
+        gated.until(0, 1, 5);
+        // One works, one watches, three rest.
         let Gated {
             counters,
             forwarders,
             gate,
         } = gated;
         drop(forwarders);
-        (0..5).for_each(|_| gate.send(()).unwrap());
+        gate.send(()).unwrap();
         counters.until(|totals| totals.count(Cell::Forwarders) == 0);
     }
 
