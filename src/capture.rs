@@ -49,8 +49,7 @@ impl Capture {
             if !self.lease.cover(capacity) {
                 return self.give_up(GivenUp::Dropped(Loss::Memory));
             }
-            self.bytes
-                .reserve_exact(capacity.saturating_sub(self.bytes.len()));
+            self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
         }
         self.bytes.extend_from_slice(bytes);
     }
@@ -86,10 +85,7 @@ impl Capture {
         if !self.ended || declared.is_some_and(|declared| declared != length) {
             return Err(GivenUp::NotCopied(NotCopied::Incomplete));
         }
-        Ok(Content {
-            bytes: self.bytes,
-            lease: self.lease,
-        })
+        Ok(Content { bytes: self.bytes, lease: self.lease })
     }
 
     fn check_limit(&mut self) {
@@ -133,10 +129,7 @@ mod tests {
         let mut waiting = captured(100, &[]);
         waiting.end();
         assert_eq!(waiting.finish(Some(8)).unwrap_err(), incomplete);
-        assert_eq!(
-            captured(100, &[b"hello"]).finish(None).unwrap_err(),
-            incomplete
-        );
+        assert_eq!(captured(100, &[b"hello"]).finish(None).unwrap_err(), incomplete);
     }
 
     #[test]
@@ -161,9 +154,6 @@ mod tests {
         assert_eq!(SMALL.used(), 5);
         capture.take(b"a longer part");
         assert_eq!(SMALL.used(), 0);
-        assert_eq!(
-            capture.finish(None).unwrap_err(),
-            GivenUp::Dropped(Loss::Memory)
-        );
+        assert_eq!(capture.finish(None).unwrap_err(), GivenUp::Dropped(Loss::Memory));
     }
 }

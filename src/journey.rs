@@ -52,13 +52,7 @@ impl Journey {
         content: Option<Option<u64>>,
     ) -> Journey {
         let capture = content.map(|_| Capture::new(server.capture_limit, mirror.budget()));
-        Journey {
-            mirror,
-            server,
-            declared: content.flatten(),
-            capture,
-            stage: Stage::Arrived,
-        }
+        Journey { mirror, server, declared: content.flatten(), capture, stage: Stage::Arrived }
     }
 
     /// Whether the request's fate is still open: it is neither handed over nor counted.
@@ -141,10 +135,7 @@ impl Journey {
     }
 
     fn list(&self, scope: &Scope<'_>) -> Option<ListId> {
-        scope
-            .settings
-            .list()
-            .filter(|list| self.mirror.has_targets(*list))
+        scope.settings.list().filter(|list| self.mirror.has_targets(*list))
     }
 
     fn select<'a, F>(&self, scope: &Scope<'a>, received: &Received<'a, F>) -> Result<Head, GivenUp>
@@ -161,9 +152,7 @@ impl Journey {
         let additions = Additions {
             mark: self.mirror.mark(),
             forwarded: settings.add_headers().then_some(scope.client),
-            preserve_host: settings
-                .preserve_host()
-                .unwrap_or(scope.proxy_preserve_host),
+            preserve_host: settings.preserve_host().unwrap_or(scope.proxy_preserve_host),
         };
         Head::serialise(received, &additions, self.mirror.budget())
     }
@@ -176,15 +165,9 @@ impl Journey {
     }
 
     fn hand_over(&mut self, head: Head, list: ListId) {
-        let content = self
-            .capture
-            .take()
-            .map(|capture| capture.finish(self.declared))
-            .transpose();
+        let content = self.capture.take().map(|capture| capture.finish(self.declared)).transpose();
         match content {
-            Ok(content) => self
-                .mirror
-                .offer(head.with_content(content), list, self.server),
+            Ok(content) => self.mirror.offer(head.with_content(content), list, self.server),
             Err(reason) => self.mirror.give_up(reason, list),
         }
     }
@@ -223,11 +206,8 @@ mod tests {
 
     impl World {
         fn configured(lines: &[(&str, &str)]) -> World {
-            let (mut draft, mut settings, mut server) = (
-                Draft::default(),
-                ScopeSettings::default(),
-                ServerSettings::default(),
-            );
+            let (mut draft, mut settings, mut server) =
+                (Draft::default(), ScopeSettings::default(), ServerSettings::default());
             for (directive, arguments) in lines {
                 let mut place = Place {
                     draft: &mut draft,
@@ -235,18 +215,12 @@ mod tests {
                     server: &mut server,
                     origin: Origin::default(),
                 };
-                find(directive)
-                    .unwrap()
-                    .apply(&mut place, arguments)
-                    .unwrap();
+                find(directive).unwrap().apply(&mut place, arguments).unwrap();
             }
             let policy = Arc::new(draft.resolve().unwrap());
             let segment = segment(1);
-            let slots: Vec<_> = policy
-                .targets()
-                .iter()
-                .map(|t| segment.slot(&t.name).unwrap())
-                .collect();
+            let slots: Vec<_> =
+                policy.targets().iter().map(|t| segment.slot(&t.name).unwrap()).collect();
             let ledger = segment.join(7, |_| true).unwrap();
             let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();
             World {
@@ -265,10 +239,7 @@ mod tests {
             let scope = Scope {
                 settings: self.settings,
                 proxy_preserve_host: false,
-                client: Forwarded {
-                    client: b"192.0.2.7",
-                    proto: "http",
-                },
+                client: Forwarded { client: b"192.0.2.7", proto: "http" },
                 copyable: true,
             };
             let fields = [(&b"Host"[..], &b"www.example.com"[..])];
@@ -389,10 +360,7 @@ mod tests {
         let totals = world.segment.totals().remove(0);
         assert_eq!(totals.sum(&Cell::OUTCOMES), 10);
         world.decide(&mut world.begin(None));
-        assert_eq!(
-            world.count(Cell::DroppedStopping),
-            totals.count(Cell::DroppedStopping) + 1
-        );
+        assert_eq!(world.count(Cell::DroppedStopping), totals.count(Cell::DroppedStopping) + 1);
         assert_eq!(world.mirror.budget().used(), 0);
     }
 }

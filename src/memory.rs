@@ -12,10 +12,7 @@ pub struct Budget {
 impl Budget {
     /// An unused allowance of `limit` bytes.
     pub const fn new(limit: usize) -> Budget {
-        Budget {
-            used: AtomicUsize::new(0),
-            limit,
-        }
+        Budget { used: AtomicUsize::new(0), limit }
     }
 
     /// Bytes that are leased now.
@@ -25,17 +22,12 @@ impl Budget {
 
     /// An empty lease, to be grown as bytes arrive.
     pub fn lease(&'static self) -> Lease {
-        Lease {
-            budget: self,
-            bytes: 0,
-        }
+        Lease { budget: self, bytes: 0 }
     }
 
     fn take(&self, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before
-            .checked_add(bytes)
-            .is_some_and(|after| after <= self.limit);
+        let fits = before.checked_add(bytes).is_some_and(|after| after <= self.limit);
         if !fits {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
         }

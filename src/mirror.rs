@@ -46,27 +46,11 @@ impl Mirror {
         let lane = |(target, slot): (&Arc<Target>, &Slot)| {
             let account = ledger.account(*slot);
             let forwarders = Forwarders::start(Arc::clone(target), account)?;
-            Ok(Lane {
-                target: Arc::clone(target),
-                account,
-                forwarders,
-            })
+            Ok(Lane { target: Arc::clone(target), account, forwarders })
         };
-        let lanes = policy
-            .targets()
-            .iter()
-            .zip(slots)
-            .map(lane)
-            .collect::<io::Result<_>>()?;
+        let lanes = policy.targets().iter().zip(slots).map(lane).collect::<io::Result<_>>()?;
         let budget = Budget::new(policy.memory());
-        Ok(Mirror {
-            policy,
-            lanes,
-            budget,
-            ledger,
-            mark,
-            stopping: AtomicBool::new(false),
-        })
+        Ok(Mirror { policy, lanes, budget, ledger, mark, stopping: AtomicBool::new(false) })
     }
 
     /// The child's memory for copies.
@@ -95,11 +79,7 @@ impl Mirror {
                 continue;
             }
             let limits = server.limits(&lane.target);
-            let job = Job {
-                message: Arc::clone(&message),
-                limits,
-                offered,
-            };
+            let job = Job { message: Arc::clone(&message), limits, offered };
             if lane.forwarders.offer(job).is_err() {
                 lane.drop_unsent(Loss::QueueFull);
             }
@@ -143,10 +123,7 @@ impl Mirror {
     }
 
     fn lanes(&self, list: ListId) -> impl Iterator<Item = &Lane> {
-        self.policy
-            .list(list)
-            .iter()
-            .filter_map(|id| self.lanes.get(id.index()))
+        self.policy.list(list).iter().filter_map(|id| self.lanes.get(id.index()))
     }
 }
 

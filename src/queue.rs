@@ -35,9 +35,7 @@ pub fn bounded(capacity: usize) -> (Offers, Jobs) {
 impl Offers {
     /// Hands a copy over, or, where the queue is full, gives it back at once.
     pub fn offer(&self, job: Job) -> Result<(), Job> {
-        self.0
-            .try_send(job)
-            .map_err(crossbeam_channel::TrySendError::into_inner)
+        self.0.try_send(job).map_err(crossbeam_channel::TrySendError::into_inner)
     }
 
     /// Copies that wait.

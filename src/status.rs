@@ -95,10 +95,7 @@ struct Group {
 
 impl Group {
     fn sum(&self, totals: &Totals) -> u64 {
-        self.members
-            .iter()
-            .map(|(cell, ..)| totals.count(*cell))
-            .sum()
+        self.members.iter().map(|(cell, ..)| totals.count(*cell)).sum()
     }
 }
 
@@ -115,10 +112,7 @@ pub fn render(segment: &Segment, format: Format) -> String {
 }
 
 fn text(started: u64, targets: &[Totals]) -> String {
-    let mut page = format!(
-        "mod_copy {}, counting since {started}\n",
-        env!("CARGO_PKG_VERSION")
-    );
+    let mut page = format!("mod_copy {}, counting since {started}\n", env!("CARGO_PKG_VERSION"));
     if targets.is_empty() {
         page.push_str("\nno target is configured\n");
     }
@@ -135,10 +129,7 @@ fn text_of_target(page: &mut String, totals: &Totals) -> std::fmt::Result {
     for group in &GROUPS {
         let title = group.title.replace('_', " ");
         write!(page, "  {title:<11}{}", group.sum(totals))?;
-        let members = group
-            .members
-            .iter()
-            .map(|(cell, name, _)| (totals.count(*cell), name));
+        let members = group.members.iter().map(|(cell, name, _)| (totals.count(*cell), name));
         let mut lead = " (";
         for (count, name) in members.filter(|(count, _)| *count > 0) {
             write!(page, "{lead}{} {count}", name.replace('_', " "))?;
@@ -148,14 +139,8 @@ fn text_of_target(page: &mut String, totals: &Totals) -> std::fmt::Result {
     }
     let (queued, in_flight) = (totals.queued(), totals.in_flight());
     let forwarders = totals.count(Cell::Forwarders);
-    writeln!(
-        page,
-        "  now        {queued} queued, {in_flight} in flight, {forwarders} forwarders"
-    )?;
-    let (sent, received) = (
-        totals.count(Cell::BytesSent),
-        totals.count(Cell::BytesReceived),
-    );
+    writeln!(page, "  now        {queued} queued, {in_flight} in flight, {forwarders} forwarders")?;
+    let (sent, received) = (totals.count(Cell::BytesSent), totals.count(Cell::BytesReceived));
     writeln!(page, "  bytes      {sent} sent, {received} received")?;
     write!(page, "  latency   ")?;
     match mean(totals) {
@@ -171,10 +156,7 @@ fn text_of_target(page: &mut String, totals: &Totals) -> std::fmt::Result {
 }
 
 fn auto(started: u64, targets: &[Totals]) -> String {
-    let mut page = format!(
-        "CopyVersion: {}\nCopyStarted: {started}\n",
-        env!("CARGO_PKG_VERSION")
-    );
+    let mut page = format!("CopyVersion: {}\nCopyStarted: {started}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(page, "CopyTargets: {}", targets.len());
     for (index, totals) in targets.iter().enumerate() {
         let mut line = |key: &str, value: &dyn std::fmt::Display| {
@@ -195,10 +177,7 @@ fn auto(started: u64, targets: &[Totals]) -> String {
         line("BytesReceived", &totals.count(Cell::BytesReceived));
         line("LatencyMeanMicros", &micros(mean(totals)));
         for (name, share) in QUANTILES {
-            line(
-                &format!("Latency{}Micros", name.to_uppercase()),
-                &micros(totals.latency(share)),
-            );
+            line(&format!("Latency{}Micros", name.to_uppercase()), &micros(totals.latency(share)));
         }
     }
     page
@@ -239,16 +218,11 @@ fn json_of_target(totals: &Totals) -> Value {
 /// The mean latency of delivered copies.
 fn mean(totals: &Totals) -> Option<Duration> {
     let delivered = GROUPS.first().map_or(0, |group| group.sum(totals));
-    totals
-        .count(Cell::LatencyMicros)
-        .checked_div(delivered)
-        .map(Duration::from_micros)
+    totals.count(Cell::LatencyMicros).checked_div(delivered).map(Duration::from_micros)
 }
 
 fn micros(latency: Option<Duration>) -> u64 {
-    latency.map_or(0, |latency| {
-        u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)
-    })
+    latency.map_or(0, |latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -264,11 +238,7 @@ mod tests {
         let account = ledger.account(slot);
         account.forwarder(true);
         let latency = Duration::from_micros(300);
-        let traffic = Traffic {
-            sent: 10,
-            received: 20,
-            latency,
-        };
+        let traffic = Traffic { sent: 10, received: 20, latency };
         for outcome in [
             Outcome::Delivered(StatusClass::Successful),
             Outcome::Delivered(StatusClass::ClientError),

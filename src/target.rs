@@ -51,12 +51,7 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Pool {
-        Pool {
-            min: 1,
-            max: 20,
-            ttl: Duration::from_secs(60),
-            queue: 1024,
-        }
+        Pool { min: 1, max: 20, ttl: Duration::from_secs(60), queue: 1024 }
     }
 }
 
@@ -94,9 +89,7 @@ impl Url {
         if !text.contains("://") {
             return Err("a URL with its scheme, as http://host[:port][/path]");
         }
-        let uri: Uri = text
-            .parse()
-            .map_err(|_| "a URL of the form http://host[:port][/path]")?;
+        let uri: Uri = text.parse().map_err(|_| "a URL of the form http://host[:port][/path]")?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err("a URL with its scheme, as http://host[:port][/path]");
         };
@@ -115,19 +108,13 @@ impl Url {
         }
         let port = match authority.as_str().get(host.len()..).unwrap_or("") {
             "" => 80,
-            port => match port
-                .strip_prefix(':')
-                .and_then(|port| port.parse::<u16>().ok())
-            {
+            port => match port.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()) {
                 Some(port) if port > 0 => port,
                 _ => return Err("a port from 1 to 65535"),
             },
         };
         Ok(Url {
-            host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             authority: authority.as_str().to_owned(),
             path: uri.path().to_owned(),
@@ -175,10 +162,7 @@ mod tests {
     fn a_url_is_taken_apart() {
         let url = Url::parse("http://staging.internal.net/api/v1").unwrap();
         assert_eq!((url.host(), url.port()), ("staging.internal.net", 80));
-        assert_eq!(
-            (url.authority(), url.path()),
-            ("staging.internal.net", "/api/v1")
-        );
+        assert_eq!((url.authority(), url.path()), ("staging.internal.net", "/api/v1"));
         let url = Url::parse("http://[::1]:8080").unwrap();
         assert_eq!((url.host(), url.port()), ("::1", 8080));
         assert_eq!((url.authority(), url.path()), ("[::1]:8080", "/"));
@@ -188,29 +172,17 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_url_is_said() {
         for (text, expected) in [
-            (
-                "staging.internal.net/",
-                "a URL with its scheme, as http://host[:port][/path]",
-            ),
-            (
-                "/api",
-                "a URL with its scheme, as http://host[:port][/path]",
-            ),
+            ("staging.internal.net/", "a URL with its scheme, as http://host[:port][/path]"),
+            ("/api", "a URL with its scheme, as http://host[:port][/path]"),
             ("ftp://staging/", "the scheme http"),
             ("http:///api", "a URL of the form http://host[:port][/path]"),
-            (
-                "http://user:secret@staging/",
-                "a URL without user and password",
-            ),
+            ("http://user:secret@staging/", "a URL without user and password"),
             ("http://staging/?x=1", "a URL without query and fragment"),
             ("http://staging/#x", "a URL without query and fragment"),
             ("http://staging:0/", "a port from 1 to 65535"),
             ("http://staging:65536/", "a port from 1 to 65535"),
             ("http://staging:/", "a port from 1 to 65535"),
-            (
-                "http://sta ging/",
-                "a URL of the form http://host[:port][/path]",
-            ),
+            ("http://sta ging/", "a URL of the form http://host[:port][/path]"),
         ] {
             assert_eq!(Url::parse(text), Err(expected), "{text}");
         }

@@ -163,54 +163,20 @@ pub static DIRECTIVES: [Directive; 9] = [
 
 /// The directive of that name, letter case aside.
 pub fn find(name: &str) -> Option<&'static Directive> {
-    let named = |directive: &&Directive| {
-        directive
-            .name
-            .to_bytes()
-            .eq_ignore_ascii_case(name.as_bytes())
-    };
+    let named =
+        |directive: &&Directive| directive.name.to_bytes().eq_ignore_ascii_case(name.as_bytes());
     DIRECTIVES.iter().find(named)
 }
 
 /// The keys of a `CopyTarget` line: name, value and default as the reference shows them, and meaning.
 pub const TARGET_KEYS: [(&str, &str, &str, &str); 8] = [
-    (
-        "name",
-        "text",
-        "the URL",
-        "what counters, log lines and `MirrorRequest` call the target",
-    ),
-    (
-        "min",
-        "1 to 10000",
-        "1",
-        "forwarder threads kept when idle, in each child process",
-    ),
-    (
-        "max",
-        "1 to 10000",
-        "20",
-        "the most forwarder threads, each with one connection",
-    ),
+    ("name", "text", "the URL", "what counters, log lines and `MirrorRequest` call the target"),
+    ("min", "1 to 10000", "1", "forwarder threads kept when idle, in each child process"),
+    ("max", "1 to 10000", "20", "the most forwarder threads, each with one connection"),
     ("timeout", "time", "`CopyTimeout`", "the whole exchange"),
-    (
-        "connectiontimeout",
-        "time",
-        "`CopyConnectTimeout`",
-        "making a connection",
-    ),
-    (
-        "ttl",
-        "time",
-        "60s",
-        "how long an idle connection, and an idle thread above `min`, is kept",
-    ),
-    (
-        "queue",
-        "1 to 1000000",
-        "1024",
-        "the most copies that wait, in each child process",
-    ),
+    ("connectiontimeout", "time", "`CopyConnectTimeout`", "making a connection"),
+    ("ttl", "time", "60s", "how long an idle connection, and an idle thread above `min`, is kept"),
+    ("queue", "1 to 1000000", "1024", "the most copies that wait, in each child process"),
     (
         "path",
         "`append` or `replace`",
@@ -235,9 +201,7 @@ fn copy_target(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
             return Err(Fault::new(format!("{key}= once"), word));
         }
         if !TARGET_KEYS.iter().any(|(known, ..)| *known == key) {
-            let known = TARGET_KEYS
-                .map(|(known, ..)| format!("{known}="))
-                .join(", ");
+            let known = TARGET_KEYS.map(|(known, ..)| format!("{known}=")).join(", ");
             return Err(Fault::new(format!("one of the keys {known}"), word));
         }
         set_key(&mut target, key, value).map_err(|fault| fault.at_key(key))?;
@@ -248,10 +212,7 @@ fn copy_target(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
         return Err(Fault::new("min= no greater than max=", found));
     }
     if target.name.len() > stats::NAME_BYTES {
-        return Err(Fault::new(
-            "a shorter name=, for a URL of this length",
-            target.name,
-        ));
+        return Err(Fault::new("a shorter name=, for a URL of this length", target.name));
     }
     place.define(target)
 }
@@ -284,10 +245,7 @@ fn name(value: &str) -> Result<String, Fault> {
     let fits = (1..=64).contains(&value.len()) && value.chars().all(allowed);
     // What MirrorRequest could not tell from a switch is no name.
     if !fits || values::switch(value).is_some() {
-        return Err(Fault::new(
-            "1 to 64 letters, digits, -, _ or ., and not On or Off",
-            value,
-        ));
+        return Err(Fault::new("1 to 64 letters, digits, -, _ or ., and not On or Off", value));
     }
     Ok(value.to_owned())
 }
@@ -300,11 +258,7 @@ fn mirror_request(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
         [word] => values::switch(word),
         _ => None,
     };
-    if place
-        .scope
-        .mirror
-        .is_some_and(|said| said != on.unwrap_or(true))
-    {
+    if place.scope.mirror.is_some_and(|said| said != on.unwrap_or(true)) {
         let expected = "no MirrorRequest that contradicts another one in the same scope";
         return Err(Fault::new(expected, arguments.trim()));
     }
@@ -312,10 +266,7 @@ fn mirror_request(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
     if on.is_none() {
         for word in &words {
             if values::switch(word).is_some() {
-                return Err(Fault::new(
-                    "On or Off alone, or a list of targets",
-                    arguments.trim(),
-                ));
+                return Err(Fault::new("On or Off alone, or a list of targets", arguments.trim()));
             }
             if word.contains([':', '/']) {
                 Url::parse(word).map_err(|expected| Fault::new(expected, word))?;
@@ -333,21 +284,15 @@ mod tests {
     use crate::config::settings::{ScopeSettings, ServerSettings};
 
     fn fault(directive: &str, arguments: &str) -> String {
-        let (mut draft, mut scope, mut server) = (
-            Draft::default(),
-            ScopeSettings::default(),
-            ServerSettings::default(),
-        );
+        let (mut draft, mut scope, mut server) =
+            (Draft::default(), ScopeSettings::default(), ServerSettings::default());
         let mut place = Place {
             draft: &mut draft,
             scope: &mut scope,
             server: &mut server,
             origin: Origin::default(),
         };
-        let fault = find(directive)
-            .unwrap()
-            .apply(&mut place, arguments)
-            .unwrap_err();
+        let fault = find(directive).unwrap().apply(&mut place, arguments).unwrap_err();
         fault.to_string()
     }
 
@@ -359,22 +304,14 @@ mod tests {
                 "",
                 "expected a URL with its scheme, as http://host[:port][/path], found nothing",
             ),
-            (
-                "CopyTarget",
-                "https://s/",
-                "expected the scheme http, found 'https://s/'",
-            ),
+            ("CopyTarget", "https://s/", "expected the scheme http, found 'https://s/'"),
             (
                 "CopyTarget",
                 "http://s/ speed=9",
                 "expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, \
                  queue=, path=, found 'speed=9'",
             ),
-            (
-                "CopyTarget",
-                "http://s/ max=0",
-                "max=: expected a number from 1 to 10000, found '0'",
-            ),
+            ("CopyTarget", "http://s/ max=0", "max=: expected a number from 1 to 10000, found '0'"),
             (
                 "CopyTarget",
                 "http://s/ max",
@@ -385,21 +322,13 @@ mod tests {
                 "http://s/ timeout=fast",
                 "timeout=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found 'fast'",
             ),
-            (
-                "CopyTarget",
-                "http://s/ path=cut",
-                "path=: expected append or replace, found 'cut'",
-            ),
+            ("CopyTarget", "http://s/ path=cut", "path=: expected append or replace, found 'cut'"),
             (
                 "CopyTarget",
                 "http://s/ min=9 max=3",
                 "expected min= no greater than max=, found 'min=9 max=3'",
             ),
-            (
-                "CopyTarget",
-                "http://s/ max=3 max=4",
-                "expected max= once, found 'max=4'",
-            ),
+            ("CopyTarget", "http://s/ max=3 max=4", "expected max= once, found 'max=4'"),
             (
                 "CopyTarget",
                 "http://s/ name=off",
@@ -421,32 +350,16 @@ mod tests {
                 "expected a URL with its scheme, as http://host[:port][/path], \
                  found 'staging.internal.net/api'",
             ),
-            (
-                "CopyPreserveHost",
-                "maybe",
-                "expected On or Off, found 'maybe'",
-            ),
-            (
-                "CopyPreserveHost",
-                "On Off",
-                "expected On or Off, found 'On Off'",
-            ),
-            (
-                "CopyDrainTimeout",
-                "7s",
-                "expected a time from 1ms to 6s, found '7s'",
-            ),
+            ("CopyPreserveHost", "maybe", "expected On or Off, found 'maybe'"),
+            ("CopyPreserveHost", "On Off", "expected On or Off, found 'On Off'"),
+            ("CopyDrainTimeout", "7s", "expected a time from 1ms to 6s, found '7s'"),
             (
                 "CopyMemory",
                 "1K",
                 "expected a size from 64K to 64G, as 65536, 64K or 1M, found '1K'",
             ),
         ] {
-            assert_eq!(
-                fault(directive, arguments),
-                message,
-                "{directive} {arguments}"
-            );
+            assert_eq!(fault(directive, arguments), message, "{directive} {arguments}");
         }
     }
 

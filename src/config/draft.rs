@@ -73,8 +73,7 @@ impl Place<'_> {
     /// Takes a target's definition, and puts it in scope.
     pub fn define(&mut self, target: Target) -> Result<(), Fault> {
         let id = self.draft.define(target, &self.origin)?;
-        self.draft
-            .refer(&mut self.scope.defined, Reference::Defined(id));
+        self.draft.refer(&mut self.scope.defined, Reference::Defined(id));
         self.server.mirrors = true;
         Ok(())
     }
@@ -99,10 +98,7 @@ impl Draft {
     }
 
     fn define(&mut self, target: Target, origin: &Origin) -> Result<TargetId, Fault> {
-        let known = self
-            .targets
-            .iter()
-            .position(|(known, _)| known.name == target.name);
+        let known = self.targets.iter().position(|(known, _)| known.name == target.name);
         if let Some((index, (known, first))) =
             known.and_then(|index| Some((index, self.targets.get(index)?)))
         {
@@ -142,11 +138,7 @@ impl Draft {
         if !misfits.is_empty() {
             return Err(misfits);
         }
-        let targets = self
-            .targets
-            .iter()
-            .map(|(target, _)| Arc::new(target.clone()))
-            .collect();
+        let targets = self.targets.iter().map(|(target, _)| Arc::new(target.clone())).collect();
         Ok(Policy::new(targets, lists, self.memory, self.drain_timeout))
     }
 
@@ -157,18 +149,10 @@ impl Draft {
         };
         let url = Url::parse(name).ok();
         let called = url.as_ref().map_or_else(|| name.clone(), Url::to_string);
-        if let Some(index) = self
-            .targets
-            .iter()
-            .position(|(known, _)| known.name == called)
-        {
+        if let Some(index) = self.targets.iter().position(|(known, _)| known.name == called) {
             return Ok(TargetId::new(index));
         }
-        let misfit = |fault| Misfit {
-            directive: "MirrorRequest",
-            fault,
-            origin: origin.clone(),
-        };
+        let misfit = |fault| Misfit { directive: "MirrorRequest", fault, origin: origin.clone() };
         let Some(url) = url else {
             let expected = "On, Off, a URL, or the name of a CopyTarget";
             return Err(misfit(Fault::new(expected, name)));
@@ -191,20 +175,11 @@ mod tests {
 
     impl Written {
         fn line(&mut self, scope: usize, directive: &str, arguments: &str) -> Result<(), Fault> {
-            let origin = Origin {
-                file: "vhost.conf".to_owned(),
-                line: 7,
-            };
+            let origin = Origin { file: "vhost.conf".to_owned(), line: 7 };
             let scope = &mut self.scopes[scope];
-            let mut place = Place {
-                draft: &mut self.draft,
-                scope,
-                server: &mut self.server,
-                origin,
-            };
-            crate::config::find(directive)
-                .unwrap()
-                .apply(&mut place, arguments)
+            let mut place =
+                Place { draft: &mut self.draft, scope, server: &mut self.server, origin };
+            crate::config::find(directive).unwrap().apply(&mut place, arguments)
         }
 
         fn names(self, scope: usize) -> Vec<String> {
@@ -219,12 +194,8 @@ mod tests {
     fn a_selection_may_stand_before_the_definition_it_names() {
         let mut written = Written::default();
         written.line(1, "MirrorRequest", "beta http://c").unwrap();
-        written
-            .line(0, "CopyTarget", "http://a/ name=alpha")
-            .unwrap();
-        written
-            .line(0, "CopyTarget", "http://b/ name=beta")
-            .unwrap();
+        written.line(0, "CopyTarget", "http://a/ name=alpha").unwrap();
+        written.line(0, "CopyTarget", "http://b/ name=beta").unwrap();
         assert_eq!(written.names(1), ["beta", "http://c/"]);
     }
 
@@ -232,9 +203,7 @@ mod tests {
     fn a_url_in_a_selection_is_the_target_defined_with_it() {
         let mut written = Written::default();
         written.line(0, "CopyTarget", "http://a max=5").unwrap();
-        written
-            .line(1, "MirrorRequest", "http://a/ http://a")
-            .unwrap();
+        written.line(1, "MirrorRequest", "http://a/ http://a").unwrap();
         assert_eq!(written.names(1), ["http://a/"]);
     }
 
@@ -243,9 +212,7 @@ mod tests {
         let mut written = Written::default();
         written.line(0, "CopyTarget", "http://a/ max=5").unwrap();
         written.line(1, "CopyTarget", "http://a/ max=5").unwrap();
-        let fault = written
-            .line(1, "CopyTarget", "http://a/ max=6")
-            .unwrap_err();
+        let fault = written.line(1, "CopyTarget", "http://a/ max=6").unwrap_err();
         assert_eq!(
             fault.to_string(),
             "expected a name= of its own where the settings differ, found 'http://a/, which is \
@@ -270,13 +237,9 @@ mod tests {
     fn more_targets_than_there_are_counters_for_are_refused() {
         let mut written = Written::default();
         for index in 0..stats::TARGETS {
-            written
-                .line(0, "CopyTarget", &format!("http://a/ name=t{index}"))
-                .unwrap();
+            written.line(0, "CopyTarget", &format!("http://a/ name=t{index}")).unwrap();
         }
-        let fault = written
-            .line(0, "CopyTarget", "http://a/ name=more")
-            .unwrap_err();
+        let fault = written.line(0, "CopyTarget", "http://a/ name=more").unwrap_err();
         assert_eq!(
             fault.to_string(),
             "expected at most 128 targets in a configuration, found 'more'"

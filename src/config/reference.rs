@@ -9,17 +9,11 @@ pub fn markdown() -> String {
     let mut page =
         String::from("| directive | context | default | what it does |\n|---|---|---|---|\n");
     for directive in &DIRECTIVES {
-        let (name, help) = (
-            directive.name.to_string_lossy(),
-            directive.help.to_string_lossy(),
-        );
+        let (name, help) = (directive.name.to_string_lossy(), directive.help.to_string_lossy());
         let arguments = directive.arguments.replace('|', "\\|");
         let (context, default) = (directive.context.manual(), directive.default);
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            page,
-            "| `{name} {arguments}` | {context} | {default} | {help} |"
-        );
+        let _ = writeln!(page, "| `{name} {arguments}` | {context} | {default} | {help} |");
     }
     page.push_str(
         "\n| key of `CopyTarget` | value | default | what it sets |\n|---|---|---|---|\n",

@@ -35,11 +35,7 @@ impl ScopeSettings {
     /// otherwise itself; every other setting goes value by value. Merging is associative: httpd
     /// joins sections with each other before it joins them with their server.
     pub fn merge(&self, inner: &ScopeSettings) -> ScopeSettings {
-        let inherited = if inner.list().is_some() {
-            Some(true)
-        } else {
-            self.mirror
-        };
+        let inherited = if inner.list().is_some() { Some(true) } else { self.mirror };
         ScopeSettings {
             defined: None,
             selected: inner.list().or(self.list()),
@@ -103,10 +99,7 @@ impl ServerSettings {
         ServerPolicy {
             mirrors: self.mirrors,
             limits: Limits {
-                timeout: self
-                    .timeout
-                    .or(proxy_timeout)
-                    .unwrap_or(Duration::from_secs(5)),
+                timeout: self.timeout.or(proxy_timeout).unwrap_or(Duration::from_secs(5)),
                 connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(1)),
             },
             capture_limit: self.largest_body.unwrap_or(0).max(BODY_LIMIT),
@@ -129,9 +122,7 @@ impl ServerPolicy {
     pub fn limits(&self, target: &Target) -> Limits {
         Limits {
             timeout: target.timeout.unwrap_or(self.limits.timeout),
-            connect_timeout: target
-                .connect_timeout
-                .unwrap_or(self.limits.connect_timeout),
+            connect_timeout: target.connect_timeout.unwrap_or(self.limits.connect_timeout),
         }
     }
 }
@@ -144,11 +135,7 @@ mod tests {
     const B: Option<ListId> = Some(ListId(2));
 
     fn scope(list: Option<ListId>, mirror: Option<bool>) -> ScopeSettings {
-        ScopeSettings {
-            defined: list,
-            mirror,
-            ..ScopeSettings::default()
-        }
+        ScopeSettings { defined: list, mirror, ..ScopeSettings::default() }
     }
 
     #[test]
@@ -175,10 +162,7 @@ mod tests {
 
     #[test]
     fn a_selection_goes_before_what_the_same_scope_defines() {
-        let both = ScopeSettings {
-            selected: B,
-            ..scope(A, None)
-        };
+        let both = ScopeSettings { selected: B, ..scope(A, None) };
         assert_eq!(both.list(), B);
         assert_eq!(scope(A, None).merge(&both).list(), B);
     }
@@ -187,10 +171,8 @@ mod tests {
     fn merging_is_associative() {
         let lists = [None, A, B];
         let switches = [None, Some(true), Some(false)];
-        let all: Vec<ScopeSettings> = lists
-            .into_iter()
-            .flat_map(|list| switches.map(|mirror| scope(list, mirror)))
-            .collect();
+        let all: Vec<ScopeSettings> =
+            lists.into_iter().flat_map(|list| switches.map(|mirror| scope(list, mirror))).collect();
         for a in &all {
             for b in &all {
                 for c in &all {
@@ -205,10 +187,7 @@ mod tests {
     #[test]
     fn the_target_goes_before_the_server_and_the_server_before_mod_proxy() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let written = ServerSettings {
-            timeout: seconds(7),
-            ..ServerSettings::default()
-        };
+        let written = ServerSettings { timeout: seconds(7), ..ServerSettings::default() };
         let resolved = |settings: ServerSettings, proxy| settings.resolve(proxy).limits.timeout;
         assert_eq!(resolved(written, seconds(9)).as_secs(), 7);
         assert_eq!(resolved(ServerSettings::default(), seconds(9)).as_secs(), 9);

@@ -16,19 +16,12 @@ pub struct Fault {
 impl Fault {
     /// A fault, told by what would have been right and what was written.
     pub fn new(expected: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Fault {
-        Fault {
-            key: None,
-            expected: expected.into(),
-            found: found.into(),
-        }
+        Fault { key: None, expected: expected.into(), found: found.into() }
     }
 
     /// The fault of a value, told with the key it was given to.
     pub fn at_key(self, key: &str) -> Fault {
-        Fault {
-            key: Some(key.to_owned()),
-            ..self
-        }
+        Fault { key: Some(key.to_owned()), ..self }
     }
 }
 
@@ -69,17 +62,9 @@ fn quoted(text: &str, quote: char) -> (String, &str) {
     let mut characters = text.char_indices();
     while let Some((at, character)) = characters.next() {
         if character == quote {
-            return (
-                word,
-                text.get(at + character.len_utf8()..).unwrap_or_default(),
-            );
+            return (word, text.get(at + character.len_utf8()..).unwrap_or_default());
         }
-        if character == '\\'
-            && characters
-                .clone()
-                .next()
-                .is_some_and(|(_, next)| next == quote)
-        {
+        if character == '\\' && characters.clone().next().is_some_and(|(_, next)| next == quote) {
             characters.next();
             word.push(quote);
         } else {
@@ -110,15 +95,9 @@ pub fn switch(text: &str) -> Option<bool> {
 
 /// A number within its range.
 pub fn number(text: &str, range: RangeInclusive<usize>) -> Result<usize, Fault> {
-    text.parse()
-        .ok()
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| {
-            Fault::new(
-                format!("a number from {} to {}", range.start(), range.end()),
-                text,
-            )
-        })
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        Fault::new(format!("a number from {} to {}", range.start(), range.end()), text)
+    })
 }
 
 /// The longest time that any limit may be.
@@ -126,9 +105,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A time as httpd writes it: seconds, or with a unit `ms`, `s`, `min` or `h`; from 1ms to 24h.
 pub fn time(text: &str) -> Result<Duration, Fault> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (amount, unit) = text.split_at(digits);
     let milliseconds: Option<u64> = match unit {
         "ms" => Some(1),
@@ -161,10 +138,7 @@ pub fn size(text: &str, range: RangeInclusive<usize>) -> Result<usize, Fault> {
         .filter(|size| range.contains(size))
         .ok_or_else(|| {
             let (least, most) = (human(*range.start()), human(*range.end()));
-            Fault::new(
-                format!("a size from {least} to {most}, as 65536, 64K or 1M"),
-                text,
-            )
+            Fault::new(format!("a size from {least} to {most}, as 65536, 64K or 1M"), text)
         })
 }
 
@@ -188,14 +162,8 @@ mod tests {
         for (arguments, expected) in [
             ("", vec![]),
             ("  a  b\tc ", vec!["a", "b", "c"]),
-            (
-                r#""http://staging/" name=x"#,
-                vec!["http://staging/", "name=x"],
-            ),
-            (
-                r#"'one word' "two \" words""#,
-                vec!["one word", "two \" words"],
-            ),
+            (r#""http://staging/" name=x"#, vec!["http://staging/", "name=x"]),
+            (r#"'one word' "two \" words""#, vec!["one word", "two \" words"]),
             (r#""unclosed end"#, vec!["unclosed end"]),
             (r#""" x"#, vec!["", "x"]),
         ] {
@@ -205,34 +173,14 @@ mod tests {
 
     #[test]
     fn times_have_httpds_units() {
-        for (text, milliseconds) in [
-            ("5", 5000),
-            ("500ms", 500),
-            ("2s", 2000),
-            ("1min", 60_000),
-            ("1h", 3_600_000),
-        ] {
-            assert_eq!(
-                time(text),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
+        for (text, milliseconds) in
+            [("5", 5000), ("500ms", 500), ("2s", 2000), ("1min", 60_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(time(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in [
-            "",
-            "0",
-            "ms",
-            "5d",
-            "-1",
-            "1.5",
-            "25h",
-            "99999999999999999999",
-        ] {
+        for text in ["", "0", "ms", "5d", "-1", "1.5", "25h", "99999999999999999999"] {
             let fault = time(text).unwrap_err().to_string();
-            assert!(
-                fault.starts_with("expected a time from 1ms to 24h"),
-                "{fault}"
-            );
+            assert!(fault.starts_with("expected a time from 1ms to 24h"), "{fault}");
         }
     }
 

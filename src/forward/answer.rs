@@ -112,20 +112,12 @@ impl Answer {
             Stage::Head => self.head(bytes),
             Stage::Length(left) => {
                 let (used, left) = skip(left, bytes);
-                self.stage = if left == 0 {
-                    Stage::Complete
-                } else {
-                    Stage::Length(left)
-                };
+                self.stage = if left == 0 { Stage::Complete } else { Stage::Length(left) };
                 Ok(used)
             }
             Stage::Chunk(left) => {
                 let (used, left) = skip(left, bytes);
-                self.stage = if left == 0 {
-                    Stage::ChunkEnd
-                } else {
-                    Stage::Chunk(left)
-                };
+                self.stage = if left == 0 { Stage::ChunkEnd } else { Stage::Chunk(left) };
                 Ok(used)
             }
             Stage::ChunkSize | Stage::ChunkEnd | Stage::Trailers => self.line(bytes),
@@ -196,8 +188,7 @@ impl Answer {
     fn line(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         let end = bytes.iter().position(|&byte| byte == b'\n');
         let used = end.map_or(bytes.len(), |at| at.saturating_add(1));
-        self.partial
-            .extend_from_slice(bytes.get(..used).unwrap_or_default());
+        self.partial.extend_from_slice(bytes.get(..used).unwrap_or_default());
         if self.partial.len() > LINE_LIMIT {
             return Err("an endless line in chunked content");
         }
@@ -265,11 +256,7 @@ mod tests {
         let bytes = text.replace('\n', "\r\n").into_bytes();
         let whole = fed(method, &bytes, bytes.len());
         for size in 1..bytes.len() {
-            assert_eq!(
-                fed(method, &bytes, size),
-                whole,
-                "{text} in pieces of {size}"
-            );
+            assert_eq!(fed(method, &bytes, size), whole, "{text} in pieces of {size}");
         }
         whole
     }
@@ -283,14 +270,8 @@ mod tests {
             ("HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", KEPT),
             ("HTTP/1.1 200 OK\nContent-Length: 0\n\n", KEPT),
             ("HTTP/1.1 200\nContent-Length: 0\n\n", KEPT),
-            (
-                "HTTP/1.1 200 OK\ncontent-length : 5, 5\nContent-Length: 5\n\nhello",
-                KEPT,
-            ),
-            (
-                "HTTP/1.1 200 OK\nX-Folded: a\n b\nContent-Length: 0\n\n",
-                KEPT,
-            ),
+            ("HTTP/1.1 200 OK\ncontent-length : 5, 5\nContent-Length: 5\n\nhello", KEPT),
+            ("HTTP/1.1 200 OK\nX-Folded: a\n b\nContent-Length: 0\n\n", KEPT),
             ("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n0\n\n", KEPT),
             (
                 "HTTP/1.1 200 OK\nTransfer-Encoding: Chunked\n\n5;x=\"y\"\nhello\nA\n0123456789\n0\n\n",
@@ -300,14 +281,8 @@ mod tests {
                 "HTTP/1.1 200 OK\nTransfer-Encoding: gzip, chunked\n\n1\nx\n00\nDigest: x\nX: y\n\n",
                 KEPT,
             ),
-            (
-                "HTTP/1.1 200 OK\nTransfer-Encoding: gzip\nTransfer-Encoding: chunked\n\n0\n\n",
-                KEPT,
-            ),
-            (
-                "HTTP/1.1 200 OK\nTransfer-Encoding: chunked, gzip\n\nwhatever",
-                CLOSED,
-            ),
+            ("HTTP/1.1 200 OK\nTransfer-Encoding: gzip\nTransfer-Encoding: chunked\n\n0\n\n", KEPT),
+            ("HTTP/1.1 200 OK\nTransfer-Encoding: chunked, gzip\n\nwhatever", CLOSED),
             ("HTTP/1.1 200 OK\n\nuntil the end", CLOSED),
             ("HTTP/1.1 200 OK\n\n", CLOSED),
             ("HTTP/1.0 200 OK\n\nuntil the end", CLOSED),
@@ -321,11 +296,7 @@ mod tests {
         let classified = |class| Ok((Some(class), true, 0));
         for (method, answer, expected) in [
             ("HEAD", "HTTP/1.1 200 OK\nContent-Length: 5\n\n", KEPT),
-            (
-                "HEAD",
-                "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n",
-                KEPT,
-            ),
+            ("HEAD", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n", KEPT),
             ("HEAD", "HTTP/1.1 200 OK\n\n", KEPT),
             ("GET", "HTTP/1.1 204 No Content\n\n", KEPT),
             (
@@ -342,46 +313,24 @@ mod tests {
     fn interim_answers_are_passed_over() {
         let answer = "HTTP/1.1 100 Continue\n\nHTTP/1.1 103 Early Hints\nLink: x\n\n\
                       HTTP/1.1 404 Not Found\nContent-Length: 1\n\nx";
-        assert_eq!(
-            end("GET", answer),
-            Ok((Some(StatusClass::ClientError), true, 0))
-        );
+        assert_eq!(end("GET", answer), Ok((Some(StatusClass::ClientError), true, 0)));
         let endless = "HTTP/1.1 100 Continue\n\n".repeat(17);
         assert_eq!(end("GET", &endless), Err("more than 16 interim answers"));
         let switch = "HTTP/1.1 101 Switching Protocols\n\n";
-        assert_eq!(
-            end("GET", switch),
-            Err("a switch of protocols that was not asked for")
-        );
+        assert_eq!(end("GET", switch), Err("a switch of protocols that was not asked for"));
     }
 
     #[test]
     fn the_connection_is_kept_only_where_both_sides_know_it() {
         for (head, kept) in [
             ("HTTP/1.1 200 OK\nContent-Length: 0", true),
-            (
-                "HTTP/1.1 200 OK\nContent-Length: 0\nConnection: x, Close",
-                false,
-            ),
+            ("HTTP/1.1 200 OK\nContent-Length: 0\nConnection: x, Close", false),
             ("HTTP/1.0 200 OK\nContent-Length: 0", false),
-            (
-                "HTTP/1.0 200 OK\nContent-Length: 0\nConnection: Keep-Alive",
-                true,
-            ),
-            (
-                "HTTP/1.0 200 OK\nContent-Length: 0\nConnection: keep-alive, close",
-                false,
-            ),
-            (
-                "HTTP/1.1 204 No Content\nContent-Length: 3\nTransfer-Encoding: chunked",
-                false,
-            ),
+            ("HTTP/1.0 200 OK\nContent-Length: 0\nConnection: Keep-Alive", true),
+            ("HTTP/1.0 200 OK\nContent-Length: 0\nConnection: keep-alive, close", false),
+            ("HTTP/1.1 204 No Content\nContent-Length: 3\nTransfer-Encoding: chunked", false),
         ] {
-            assert_eq!(
-                end("GET", &format!("{head}\n\n")).unwrap().1,
-                kept,
-                "{head}"
-            );
+            assert_eq!(end("GET", &format!("{head}\n\n")).unwrap().1, kept, "{head}");
         }
         let both = "HTTP/1.1 200 OK\nContent-Length: 1\nTransfer-Encoding: chunked\n\n2\nab\n0\n\n";
         assert_eq!(
@@ -396,10 +345,7 @@ mod tests {
     #[test]
     fn what_follows_the_answer_is_not_its_own() {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n\r\n";
-        assert_eq!(
-            fed("GET", answer, answer.len()),
-            Ok((Some(StatusClass::Successful), true, 19))
-        );
+        assert_eq!(fed("GET", answer, answer.len()), Ok((Some(StatusClass::Successful), true, 19)));
     }
 
     #[test]
@@ -413,38 +359,14 @@ mod tests {
             ("HTTP/1.1 600 Odd\n\n", "a status code beyond 599"),
             ("HTTP/1.1 000 Odd\n\n", "a status code beyond 599"),
             (&format!("{head}no field\n\n"), "not a field line"),
-            (
-                &format!("{head}Content-Length: 1\nContent-Length: 2\n\n"),
-                "a faulty Content-Length",
-            ),
-            (
-                &format!("{head}Content-Length: 1, 2\n\n"),
-                "a faulty Content-Length",
-            ),
-            (
-                &format!("{head}Content-Length: +1\n\n"),
-                "a faulty Content-Length",
-            ),
-            (
-                &format!("{head}Content-Length:\n\n"),
-                "a faulty Content-Length",
-            ),
-            (
-                &format!("{head}Content-Length: 99999999999999999999\n\n"),
-                "a faulty Content-Length",
-            ),
-            (
-                &format!("{head}Transfer-Encoding: chunked\n\n\n"),
-                "a faulty chunk size",
-            ),
-            (
-                &format!("{head}Transfer-Encoding: chunked\n\nx\n"),
-                "a faulty chunk size",
-            ),
-            (
-                &format!("{head}Transfer-Encoding: chunked\n\n-1\n"),
-                "a faulty chunk size",
-            ),
+            (&format!("{head}Content-Length: 1\nContent-Length: 2\n\n"), "a faulty Content-Length"),
+            (&format!("{head}Content-Length: 1, 2\n\n"), "a faulty Content-Length"),
+            (&format!("{head}Content-Length: +1\n\n"), "a faulty Content-Length"),
+            (&format!("{head}Content-Length:\n\n"), "a faulty Content-Length"),
+            (&format!("{head}Content-Length: 99999999999999999999\n\n"), "a faulty Content-Length"),
+            (&format!("{head}Transfer-Encoding: chunked\n\n\n"), "a faulty chunk size"),
+            (&format!("{head}Transfer-Encoding: chunked\n\nx\n"), "a faulty chunk size"),
+            (&format!("{head}Transfer-Encoding: chunked\n\n-1\n"), "a faulty chunk size"),
             (
                 &format!("{head}Transfer-Encoding: chunked\n\n10000000000000000\n"),
                 "a faulty chunk size",
@@ -453,10 +375,7 @@ mod tests {
                 &format!("{head}Transfer-Encoding: chunked\n\n1\nxy\n"),
                 "a chunk longer than its size",
             ),
-            (
-                &format!("{head}{}\n", "X: y\n".repeat(129)),
-                "more than 128 fields",
-            ),
+            (&format!("{head}{}\n", "X: y\n".repeat(129)), "more than 128 fields"),
         ] {
             assert_eq!(end("GET", answer), Err(expected), "{answer}");
         }
@@ -476,11 +395,7 @@ mod tests {
         ] {
             for cut in 1..whole.len() {
                 let bytes = &whole.as_bytes()[..cut];
-                assert_eq!(
-                    fed("GET", bytes, cut),
-                    Err("cut short"),
-                    "{cut} bytes of {whole}"
-                );
+                assert_eq!(fed("GET", bytes, cut), Err("cut short"), "{cut} bytes of {whole}");
             }
         }
     }
@@ -528,10 +443,7 @@ mod tests {
             }
             let size = 1 + random(bytes.len());
             let method = ["GET", "HEAD"][random(2)];
-            assert_eq!(
-                fed(method, &bytes, size).is_ok(),
-                fed(method, &bytes, 1).is_ok()
-            );
+            assert_eq!(fed(method, &bytes, size).is_ok(), fed(method, &bytes, 1).is_ok());
         }
     }
 }

@@ -47,10 +47,7 @@ pub(super) fn exchange(
         // Staging may have answered without reading all of the request, and closed.
         Err(fault) if fault.failure == Failure::Reset => {
             let _ = read(transport, &mut answer, deadline, traffic);
-            let answered = answer.class().map(|class| Answered {
-                class,
-                reusable: false,
-            });
+            let answered = answer.class().map(|class| Answered { class, reusable: false });
             answered.ok_or(fault)
         }
         Err(fault) => Err(fault),
@@ -134,19 +131,12 @@ fn take_input(
     traffic.received = traffic.received.saturating_add(received as u64);
     match fed {
         Ok(used) => Ok(used < received),
-        Err(wrong) => Err(Fault::new(
-            Failure::Protocol,
-            format!("read the answer: {wrong}"),
-        )),
+        Err(wrong) => Err(Fault::new(Failure::Protocol, format!("read the answer: {wrong}"))),
     }
 }
 
 /// What is left of the exchange's time, as ureq has it.
 fn next(deadline: &Deadline) -> Option<NextTimeout> {
     let after = deadline.left()?.into();
-    Some(NextTimeout {
-        after,
-        reason: Timeout::Global,
-        ..NextTimeout::default()
-    })
+    Some(NextTimeout { after, reason: Timeout::Global, ..NextTimeout::default() })
 }

@@ -19,10 +19,7 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(failure: Failure, what: impl Into<String>) -> Fault {
-        Fault {
-            failure,
-            what: what.into(),
-        }
+        Fault { failure, what: what.into() }
     }
 
     /// A connection that was not made.
@@ -52,10 +49,7 @@ impl Fault {
 
     /// An exchange whose time ended while `doing` something.
     pub(super) fn late(doing: &str, deadline: &Deadline) -> Fault {
-        Fault::new(
-            Failure::Timeout,
-            format!("{doing}: not done within {:?}", deadline.span()),
-        )
+        Fault::new(Failure::Timeout, format!("{doing}: not done within {:?}", deadline.span()))
     }
 }
 
@@ -64,10 +58,7 @@ fn kind(error: &Error) -> Option<io::ErrorKind> {
     match error {
         Error::Timeout(_) => Some(io::ErrorKind::TimedOut),
         // Layers over the socket wrap what its transport reports.
-        Error::Io(error) => match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<Error>())
-        {
+        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(inner) => kind(inner),
             None => Some(error.kind()),
         },

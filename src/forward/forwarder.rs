@@ -75,11 +75,7 @@ impl Forwarder {
                 }
                 self.watches = self.pool.take_watch();
             }
-            let goes_on = if self.watches {
-                self.watch()
-            } else {
-                self.park()
-            };
+            let goes_on = if self.watches { self.watch() } else { self.park() };
             if !goes_on {
                 return;
             }
@@ -123,11 +119,7 @@ impl Forwarder {
 
     fn work(&mut self, job: Job) {
         let taken = Instant::now();
-        let Job {
-            message,
-            limits,
-            offered,
-        } = job;
+        let Job { message, limits, offered } = job;
         let last = self.last_offered.replace(offered);
         self.frequent = last.is_some_and(|last| offered.saturating_duration_since(last) < NAP);
         let mut hand = Hand::take(self.pool.account());
@@ -187,11 +179,7 @@ impl Hand {
     fn take(account: Account) -> Hand {
         account.taken();
         let outcome = Outcome::Failed(Failure::Internal);
-        Hand {
-            account,
-            outcome,
-            traffic: Traffic::default(),
-        }
+        Hand { account, outcome, traffic: Traffic::default() }
     }
 }
 
@@ -244,27 +232,18 @@ mod tests {
                 _ => Ok(StatusClass::Successful),
             }
         });
-        let size = Size {
-            max: 1,
-            ..Size::default()
-        };
+        let size = Size { max: 1, ..Size::default() };
         let forwarders =
             Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
         for method in ["GET", "PURGE", "GET", "GET"] {
             counters.account.select();
-            forwarders
-                .offer(job(message(method, None), LIMITS))
-                .unwrap();
+            forwarders.offer(job(message(method, None), LIMITS)).unwrap();
         }
         let totals = counters.until(|totals| totals.pending() == 0);
         assert_eq!(totals.count(Cell::Delivered2xx), 3);
         assert_eq!(totals.count(Cell::FailedInternal), 1);
         assert_eq!(totals.count(Cell::Forwarders), 1);
-        assert_eq!(
-            hired.load(Ordering::SeqCst),
-            2,
-            "and takes its courier along"
-        );
+        assert_eq!(hired.load(Ordering::SeqCst), 2, "and takes its courier along");
     }
 
     #[test]

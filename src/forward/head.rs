@@ -102,12 +102,8 @@ impl Head {
 }
 
 fn length(digits: &[u8]) -> Length {
-    let number = str::from_utf8(digits)
-        .ok()
-        .filter(|_| digits.iter().all(u8::is_ascii_digit));
-    number
-        .and_then(|number| number.parse().ok())
-        .map_or(Length::Faulty, Length::Of)
+    let number = str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
+    number.and_then(|number| number.parse().ok()).map_or(Length::Faulty, Length::Of)
 }
 
 impl Length {

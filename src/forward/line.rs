@@ -49,16 +49,7 @@ impl<C: Connector> Line<C> {
     ) -> Line<C> {
         // The environment's proxy is not the administrator's.
         let config = Config::builder().proxy(None).build();
-        Line {
-            target,
-            uri,
-            names,
-            connector,
-            on_slow,
-            config,
-            connection: None,
-            head: Vec::new(),
-        }
+        Line { target, uri, names, connector, on_slow, config, connection: None, head: Vec::new() }
     }
 
     /// Exchanges over the connection, which is kept only if the answer allows it.
@@ -76,9 +67,7 @@ impl<C: Connector> Line<C> {
 
     fn connect(&self, limits: &Limits, deadline: &Deadline) -> Result<C::Out, Fault> {
         let patience = |doing| {
-            let left = deadline
-                .left()
-                .ok_or_else(|| Fault::late(doing, deadline))?;
+            let left = deadline.left().ok_or_else(|| Fault::late(doing, deadline))?;
             Ok(left.min(limits.connect_timeout))
         };
         let wait = patience("resolve the target's name")?;
@@ -89,13 +78,10 @@ impl<C: Connector> Line<C> {
             ..NextTimeout::default()
         };
         let details = self.details(addresses, timeout);
-        let made = self
-            .connector
-            .connect(&details, None)
-            .and_then(|connection| {
-                // A chain may be made of connectors that all leave it to another.
-                connection.ok_or(Error::ConnectionFailed)
-            });
+        let made = self.connector.connect(&details, None).and_then(|connection| {
+            // A chain may be made of connectors that all leave it to another.
+            connection.ok_or(Error::ConnectionFailed)
+        });
         made.map_err(|error| {
             self.names.doubt();
             Fault::connecting(error, deadline)
@@ -189,13 +175,7 @@ mod tests {
         let target = target(authority, Pool::default());
         let uri = target.url.to_string().parse().unwrap();
         let names = Arc::new(Names::of(&target.url, Box::new(names::system)));
-        Line::new(
-            target,
-            uri,
-            names,
-            TcpConnector::new(on_slow.clone()),
-            on_slow,
-        )
+        Line::new(target, uri, names, TcpConnector::new(on_slow.clone()), on_slow)
     }
 
     impl Line<TcpConnector> {
@@ -204,8 +184,7 @@ mod tests {
         }
 
         fn send(&mut self, message: &Message) -> Result<StatusClass, Failure> {
-            self.send_within(message, LIMITS)
-                .map_err(|fault| fault.failure)
+            self.send_within(message, LIMITS).map_err(|fault| fault.failure)
         }
     }
 
@@ -233,8 +212,7 @@ mod tests {
         ];
         let mut sent = 0;
         for message in &messages {
-            line.deliver(message, &LIMITS, Instant::now(), &mut traffic)
-                .unwrap();
+            line.deliver(message, &LIMITS, Instant::now(), &mut traffic).unwrap();
             let expected = bytes(message, &line.target);
             sent += expected.len();
             assert_eq!(received.recv().unwrap(), expected);
@@ -271,10 +249,7 @@ mod tests {
             assert_eq!(line.send(&message("POST", Some(b"x"))), DELIVERED);
             // Wait for the end of the connection, which any read shows.
             let connection = line.connection.as_mut().unwrap();
-            let patience = NextTimeout {
-                after: LIMITS.timeout.into(),
-                ..NextTimeout::default()
-            };
+            let patience = NextTimeout { after: LIMITS.timeout.into(), ..NextTimeout::default() };
             assert!(!connection.await_input(patience).unwrap());
         }
         assert_eq!(staging.connections(), 3);
@@ -314,10 +289,7 @@ mod tests {
     #[test]
     fn a_fresh_connection_that_closes_unanswered_is_not_tried_again() {
         let staging = Staging::closing_after(b"");
-        assert_eq!(
-            line(staging.address).send(&message("GET", None)),
-            Err(Failure::Reset)
-        );
+        assert_eq!(line(staging.address).send(&message("GET", None)), Err(Failure::Reset));
         assert_eq!(staging.connections(), 1);
     }
 
@@ -340,21 +312,9 @@ mod tests {
                 Ok(StatusClass::Redirection),
                 1,
             ),
-            (
-                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
-                DELIVERED,
-                1,
-            ),
-            (
-                b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                DELIVERED,
-                2,
-            ),
-            (
-                b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-                Err(Failure::Protocol),
-                2,
-            ),
+            (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", DELIVERED, 1),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", DELIVERED, 2),
+            (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Err(Failure::Protocol), 2),
             (b"220 mail.example.com ESMTP\r\n", Err(Failure::Protocol), 2),
         ] {
             let staging = Staging::answering(answer);
@@ -365,14 +325,8 @@ mod tests {
             assert_eq!(staging.connections(), connections);
         }
         for (answer, expected) in [
-            (
-                &b"HTTP/1.1 503 Busy\r\n\r\nuntil the end"[..],
-                Ok(StatusClass::ServerError),
-            ),
-            (
-                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
-                Err(Failure::Reset),
-            ),
+            (&b"HTTP/1.1 503 Busy\r\n\r\nuntil the end"[..], Ok(StatusClass::ServerError)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", Err(Failure::Reset)),
             (
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
                 Err(Failure::Reset),
@@ -407,11 +361,7 @@ mod tests {
         let timeout = Duration::from_millis(60);
         let fault = line(staging.address).send_within(&message("GET", None), within(timeout));
         assert_eq!(fault.unwrap_err().failure, Failure::Timeout);
-        assert!(
-            (timeout..timeout * 100).contains(&started.elapsed()),
-            "{:?}",
-            started.elapsed()
-        );
+        assert!((timeout..timeout * 100).contains(&started.elapsed()), "{:?}", started.elapsed());
     }
 
     #[test]
@@ -423,15 +373,9 @@ mod tests {
             let message = message("POST", Some(&vec![b'x'; content]));
             let started = Instant::now();
             let timeout = Duration::from_millis(60);
-            let fault = line(address)
-                .send_within(&message, within(timeout))
-                .unwrap_err();
+            let fault = line(address).send_within(&message, within(timeout)).unwrap_err();
             assert_eq!(fault.failure, Failure::Timeout);
-            assert!(
-                fault.what.ends_with(": not done within 60ms"),
-                "{}",
-                fault.what
-            );
+            assert!(fault.what.ends_with(": not done within 60ms"), "{}", fault.what);
             assert!(
                 (timeout..timeout * 100).contains(&started.elapsed()),
                 "{:?}",
@@ -445,38 +389,25 @@ mod tests {
         let staging = Staging::start(|_, stream| {
             let mut first = [0; 100];
             stream.read_exact(&mut first).unwrap();
-            stream
-                .write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\n")
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\n").unwrap();
             stream.shutdown(Shutdown::Write).unwrap();
             // Closed with most of the request unread: the system resets the connection.
         });
         let message = message("POST", Some(&vec![b'x'; 16 << 20]));
-        assert_eq!(
-            line(staging.address).send(&message),
-            Ok(StatusClass::ClientError)
-        );
+        assert_eq!(line(staging.address).send(&message), Ok(StatusClass::ClientError));
     }
 
     #[test]
     fn failures_to_connect_are_told_apart() {
         // Bound, so that nobody else listens there, but not listening.
         let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        deaf.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
+        deaf.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         let free = deaf.local_addr().unwrap().as_socket().unwrap();
-        let fault = line(free)
-            .send_within(&message("GET", None), LIMITS)
-            .unwrap_err();
+        let fault = line(free).send_within(&message("GET", None), LIMITS).unwrap_err();
         assert_eq!(fault.failure, Failure::Refused);
-        assert_eq!(
-            fault.what,
-            format!("connect to {free}: Connection refused (os error 111)")
-        );
+        assert_eq!(fault.what, format!("connect to {free}: Connection refused (os error 111)"));
         // No connection leaves to a broadcast address.
-        let fault = line("255.255.255.255")
-            .send_within(&message("GET", None), LIMITS)
-            .unwrap_err();
+        let fault = line("255.255.255.255").send_within(&message("GET", None), LIMITS).unwrap_err();
         assert_eq!(fault.failure, Failure::Connect, "{}", fault.what);
     }
 
@@ -484,8 +415,7 @@ mod tests {
     fn a_connection_takes_no_longer_than_it_may_and_tells_that_it_is_slow() {
         // Where nobody accepts, and no more may wait to be, the system leaves the rest unanswered.
         let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         full.listen(0).unwrap();
         let address = full.local_addr().unwrap().as_socket().unwrap();
         let wait = Duration::from_millis(30);
@@ -500,22 +430,13 @@ mod tests {
             tells.fetch_add(1, Ordering::Relaxed);
         });
         for (limits, failure) in [
-            (
-                Limits {
-                    connect_timeout: wait,
-                    ..LIMITS
-                },
-                Failure::Connect,
-            ),
+            (Limits { connect_timeout: wait, ..LIMITS }, Failure::Connect),
             (within(wait), Failure::Timeout),
         ] {
             let mut line = line_telling(address, on_slow.clone());
             let fault = line.send_within(&message("GET", None), limits).unwrap_err();
             assert_eq!(fault.failure, failure);
-            assert_eq!(
-                fault.what,
-                format!("connect to {address}: connection timed out")
-            );
+            assert_eq!(fault.what, format!("connect to {address}: connection timed out"));
         }
         assert!(told.load(Ordering::Relaxed) >= 2);
     }

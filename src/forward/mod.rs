@@ -103,9 +103,7 @@ impl Forwarders {
 
 impl fmt::Debug for Forwarders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Forwarders")
-            .field("queued", &self.offers.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Forwarders").field("queued", &self.offers.len()).finish_non_exhaustive()
     }
 }
 
@@ -131,12 +129,7 @@ mod tests {
                 stream.write_all(OK).unwrap();
             }
         });
-        let size = Size {
-            min: 1,
-            max: 4,
-            ttl: Duration::from_millis(30),
-            queue: 100,
-        };
+        let size = Size { min: 1, max: 4, ttl: Duration::from_millis(30), queue: 100 };
         let counters = Counters::new();
         let forwarders =
             Forwarders::start(target(staging.address, size), counters.account).unwrap();
@@ -168,23 +161,12 @@ mod tests {
             }
         });
         let counters = Counters::new();
-        let pool = target(
-            staging.address,
-            Size {
-                max: 3,
-                ..Size::default()
-            },
-        );
+        let pool = target(staging.address, Size { max: 3, ..Size::default() });
         let forwarders = Forwarders::start(pool, counters.account).unwrap();
-        let limits = Limits {
-            timeout: Duration::from_millis(500),
-            ..LIMITS
-        };
+        let limits = Limits { timeout: Duration::from_millis(500), ..LIMITS };
         for _ in 0..60 {
             counters.account.select();
-            forwarders
-                .offer(job(message("POST", Some(b"x")), limits))
-                .unwrap();
+            forwarders.offer(job(message("POST", Some(b"x")), limits)).unwrap();
         }
         let totals = counters.until(|totals| totals.pending() == 0);
         let counts = [
@@ -195,10 +177,7 @@ mod tests {
             Cell::FailedProtocol,
             Cell::FailedTimeout,
         ];
-        assert_eq!(
-            counts.map(|cell| totals.count(cell)),
-            [60, 60, 30, 10, 10, 10]
-        );
+        assert_eq!(counts.map(|cell| totals.count(cell)), [60, 60, 30, 10, 10, 10]);
         assert_eq!(totals.sum(&Cell::OUTCOMES), 60);
         drop(hold);
     }

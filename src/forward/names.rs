@@ -94,9 +94,8 @@ impl Names {
         if known.addresses.is_empty() && known.under_way {
             drop(known);
             on_slow.tell();
-            let waited = self
-                .ended
-                .wait_timeout_while(self.known(), patience, |known| known.under_way);
+            let waited =
+                self.ended.wait_timeout_while(self.known(), patience, |known| known.under_way);
             (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         if !known.addresses.is_empty() {
@@ -119,15 +118,12 @@ impl Names {
     fn start_lookup(self: &Arc<Names>, known: &mut Known) {
         let names = Arc::clone(self);
         known.under_way = true;
-        let started = thread::Builder::new()
-            .name("copy-dns".to_owned())
-            .spawn(move || {
-                let found =
-                    catch_unwind(AssertUnwindSafe(|| (names.lookup)(&names.host, names.port)));
-                let found = found.unwrap_or_else(|_| Err(io::Error::other("the lookup panicked")));
-                names.known().learn(found);
-                names.ended.notify_all();
-            });
+        let started = thread::Builder::new().name("copy-dns".to_owned()).spawn(move || {
+            let found = catch_unwind(AssertUnwindSafe(|| (names.lookup)(&names.host, names.port)));
+            let found = found.unwrap_or_else(|_| Err(io::Error::other("the lookup panicked")));
+            names.known().learn(found);
+            names.ended.notify_all();
+        });
         if let Err(error) = started {
             known.learn(Err(error));
         }
@@ -157,9 +153,7 @@ impl Known {
 
 impl fmt::Debug for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Names")
-            .field("host", &self.host)
-            .finish_non_exhaustive()
+        f.debug_struct("Names").field("host", &self.host).finish_non_exhaustive()
     }
 }
 
@@ -199,18 +193,10 @@ mod tests {
             let lookup = move |host: &str, port: u16| {
                 assert_eq!((host, port), ("staging.internal.net", 8080));
                 begins.send(()).unwrap();
-                answered
-                    .lock()
-                    .unwrap()
-                    .recv()
-                    .unwrap_or_else(|_| Ok(Vec::new()))
+                answered.lock().unwrap().recv().unwrap_or_else(|_| Ok(Vec::new()))
             };
             let url = Url::parse("http://staging.internal.net:8080/").unwrap();
-            Scripted {
-                names: Arc::new(Names::of(&url, Box::new(lookup))),
-                begun,
-                answers,
-            }
+            Scripted { names: Arc::new(Names::of(&url, Box::new(lookup))), begun, answers }
         }
 
         fn at(&self, now: Instant, patience: Duration) -> Result<Vec<SocketAddr>, String> {
@@ -221,11 +207,8 @@ mod tests {
         fn end(&self, answer: Answer) {
             self.begun.recv().unwrap();
             self.answers.send(answer).unwrap();
-            let ended = self
-                .names
-                .ended
-                .wait_while(self.names.known(), |known| known.under_way)
-                .unwrap();
+            let ended =
+                self.names.ended.wait_while(self.names.known(), |known| known.under_way).unwrap();
             assert!(!ended.under_way);
         }
 
@@ -254,9 +237,7 @@ mod tests {
     fn an_address_is_never_looked_up() {
         let url = Url::parse("http://[::1]:8080/").unwrap();
         let names = Arc::new(Names::of(&url, Box::new(|_, _| unreachable!())));
-        let found = names
-            .addresses(Instant::now(), Duration::ZERO, &OnSlow::new(|| {}))
-            .unwrap();
+        let found = names.addresses(Instant::now(), Duration::ZERO, &OnSlow::new(|| {})).unwrap();
         assert_eq!(found.to_vec(), ["[::1]:8080".parse().unwrap()]);
     }
 
@@ -265,20 +246,14 @@ mod tests {
         let scripted = Scripted::new();
         let (names, now) = (&scripted.names, Instant::now());
         thread::scope(|scope| {
-            let waiting: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| at(names, now, LONG)))
-                .collect();
+            let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| at(names, now, LONG))).collect();
             scripted.end(Ok(address(1)));
             for one in waiting {
                 assert_eq!(one.join().unwrap(), Ok(address(1)));
             }
         });
         assert!(scripted.begun.try_recv().is_err(), "there was one lookup");
-        assert_eq!(
-            scripted.at(now, Duration::ZERO),
-            Ok(address(1)),
-            "which is remembered"
-        );
+        assert_eq!(scripted.at(now, Duration::ZERO), Ok(address(1)), "which is remembered");
     }
 
     #[test]
@@ -306,10 +281,7 @@ mod tests {
         scripted.end(failed());
         assert_eq!(scripted.at(Instant::now(), Duration::ZERO), Ok(address(1)));
         assert!(!scripted.looks_up(), "not at once");
-        assert_eq!(
-            scripted.at(Instant::now() + PAUSE, Duration::ZERO),
-            Ok(address(1))
-        );
+        assert_eq!(scripted.at(Instant::now() + PAUSE, Duration::ZERO), Ok(address(1)));
         assert!(scripted.looks_up());
     }
 
@@ -338,10 +310,7 @@ mod tests {
         scripted.names.doubt();
         assert_eq!(scripted.at(Instant::now(), Duration::ZERO), Ok(address(1)));
         assert!(!scripted.looks_up());
-        assert_eq!(
-            scripted.at(Instant::now() + PAUSE_IN_DOUBT, Duration::ZERO),
-            Ok(address(1))
-        );
+        assert_eq!(scripted.at(Instant::now() + PAUSE_IN_DOUBT, Duration::ZERO), Ok(address(1)));
         assert!(scripted.looks_up());
     }
 
@@ -350,9 +319,6 @@ mod tests {
         let url = Url::parse("http://staging/").unwrap();
         let names = Arc::new(Names::of(&url, Box::new(|_, _| panic!("on purpose"))));
         let found = names.addresses(Instant::now(), LONG, &OnSlow::new(|| {}));
-        assert_eq!(
-            found.unwrap_err().what,
-            "resolve staging: the lookup panicked"
-        );
+        assert_eq!(found.unwrap_err().what, "resolve staging: the lookup panicked");
     }
 }

@@ -41,11 +41,7 @@ pub(super) struct Deadline {
 impl Deadline {
     /// `span` after `from`; what takes long in between is told.
     pub(super) fn new(from: Instant, span: Duration, on_slow: OnSlow) -> Deadline {
-        Deadline {
-            from,
-            span,
-            on_slow,
-        }
+        Deadline { from, span, on_slow }
     }
 
     /// The whole time of the exchange.
@@ -60,9 +56,7 @@ impl Deadline {
         if elapsed >= SLOW {
             self.on_slow.tell();
         }
-        self.span
-            .checked_sub(elapsed)
-            .filter(|left| !left.is_zero())
+        self.span.checked_sub(elapsed).filter(|left| !left.is_zero())
     }
 }
 
@@ -76,11 +70,7 @@ pub(super) struct Patience<'a> {
 
 impl Patience<'_> {
     pub(super) fn new(whole: Duration, on_slow: &OnSlow) -> Patience<'_> {
-        Patience {
-            whole,
-            stalled: None,
-            on_slow,
-        }
+        Patience { whole, stalled: None, on_slow }
     }
 
     /// The next wait; `None` where no time is left.

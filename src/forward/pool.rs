@@ -132,9 +132,7 @@ impl Pool {
     /// Copies wait for long: promotes, but gives each thread it calls some time to help.
     pub(super) fn relieve(self: &Arc<Pool>, now: Instant) {
         self.pass_watch(|crew| {
-            let since = crew
-                .relieved
-                .map(|last| now.saturating_duration_since(last));
+            let since = crew.relieved.map(|last| now.saturating_duration_since(last));
             let due = since.is_none_or(|since| since >= GROW_AFTER);
             if due {
                 crew.relieved = Some(now);
@@ -183,10 +181,7 @@ impl Pool {
         if !self.watched.load(Ordering::Acquire) {
             return Rest::Unwatched;
         }
-        crew.parked.push(Parked {
-            thread: thread::current(),
-            called: Arc::clone(called),
-        });
+        crew.parked.push(Parked { thread: thread::current(), called: Arc::clone(called) });
         drop(crew);
         let since = Instant::now();
         while let Some(left) = self.ttl().checked_sub(since.elapsed()) {
@@ -205,8 +200,7 @@ impl Pool {
         if called.swap(false, Ordering::Acquire) {
             return Rest::Called;
         }
-        crew.parked
-            .retain(|parked| !Arc::ptr_eq(&parked.called, called));
+        crew.parked.retain(|parked| !Arc::ptr_eq(&parked.called, called));
         if crew.live <= self.target.pool.min {
             return Rest::Long;
         }
@@ -246,10 +240,7 @@ impl Pool {
 
     /// Tells the log of the 1st, 2nd, 4th, 8th … thread that could not be started.
     fn report(&self, error: &io::Error) {
-        let count = self
-            .unstarted
-            .fetch_add(1, Ordering::Relaxed)
-            .saturating_add(1);
+        let count = self.unstarted.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if count.is_power_of_two() {
             let name = self.name();
             log::warn!("CPY0108: starting a forwarder to {name} failed: {error} ({count} so far)");
@@ -289,9 +280,7 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("target", &self.target.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Pool").field("target", &self.target.name).finish_non_exhaustive()
     }
 }
 
@@ -341,11 +330,7 @@ mod tests {
             });
             let target = target("staging", size);
             let forwarders = Forwarders::with_couriers(target, counters.account, hire).unwrap();
-            Gated {
-                counters,
-                forwarders,
-                gate,
-            }
+            Gated { counters, forwarders, gate }
         }
 
         fn offer(&self) -> Result<(), Job> {
@@ -353,21 +338,15 @@ mod tests {
         }
 
         fn offer_waiting_since(&self, offered: Instant) -> Result<(), Job> {
-            self.forwarders.offer(Job {
-                offered,
-                ..job(message("GET", None), LIMITS)
-            })?;
+            self.forwarders.offer(Job { offered, ..job(message("GET", None), LIMITS) })?;
             self.counters.account.select();
             Ok(())
         }
 
         fn until(&self, queued: u64, in_flight: u64, forwarders: u64) {
             self.counters.until(|totals| {
-                (
-                    totals.queued(),
-                    totals.in_flight(),
-                    totals.count(Cell::Forwarders),
-                ) == (queued, in_flight, forwarders)
+                (totals.queued(), totals.in_flight(), totals.count(Cell::Forwarders))
+                    == (queued, in_flight, forwarders)
             });
         }
 
@@ -378,12 +357,7 @@ mod tests {
 
     #[test]
     fn the_pool_grows_to_max_while_staging_is_slow_and_shrinks_to_min_after_the_ttl() {
-        let size = Size {
-            min: 2,
-            max: 5,
-            ttl: Duration::from_millis(20),
-            queue: 100,
-        };
+        let size = Size { min: 2, max: 5, ttl: Duration::from_millis(20), queue: 100 };
         let gated = Gated::start(size, true);
         gated.until(0, 0, 2);
         for _ in 0..12 {
@@ -402,13 +376,7 @@ mod tests {
 
     #[test]
     fn while_there_may_be_one_more_thread_no_copy_waits_for_a_slow_one() {
-        let gated = Gated::start(
-            Size {
-                max: 8,
-                ..Size::default()
-            },
-            true,
-        );
+        let gated = Gated::start(Size { max: 8, ..Size::default() }, true);
         for busy in 1..=7 {
             gated.offer().unwrap();
             gated.until(0, busy, busy + 1);
@@ -461,14 +429,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_gives_the_copy_back() {
-        let gated = Gated::start(
-            Size {
-                max: 1,
-                queue: 2,
-                ..Size::default()
-            },
-            true,
-        );
+        let gated = Gated::start(Size { max: 1, queue: 2, ..Size::default() }, true);
         gated.offer().unwrap();
         gated.until(0, 1, 1);
         gated.offer().unwrap();
@@ -481,13 +442,7 @@ mod tests {
 
     #[test]
     fn a_stopped_pool_takes_nothing_and_sends_what_it_has() {
-        let gated = Gated::start(
-            Size {
-                max: 1,
-                ..Size::default()
-            },
-            true,
-        );
+        let gated = Gated::start(Size { max: 1, ..Size::default() }, true);
         for _ in 0..5 {
             gated.offer().unwrap();
         }
@@ -501,13 +456,7 @@ mod tests {
     #[test]
     fn a_thread_rests_only_while_another_watches() {
         let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
-        let target = target(
-            "staging",
-            Size {
-                ttl: Duration::ZERO,
-                ..Size::default()
-            },
-        );
+        let target = target("staging", Size { ttl: Duration::ZERO, ..Size::default() });
         let (_offers, jobs) = crate::queue::bounded(1);
         let pool = Pool::empty(target, Counters::new().account, jobs, hire);
         let called = Arc::default();
@@ -525,14 +474,7 @@ mod tests {
 
     #[test]
     fn threads_end_when_no_copy_can_come() {
-        let gated = Gated::start(
-            Size {
-                min: 3,
-                max: 5,
-                ..Size::default()
-            },
-            true,
-        );
+        let gated = Gated::start(Size { min: 3, max: 5, ..Size::default() }, true);
         for _ in 0..5 {
             gated.offer().unwrap();
         }
@@ -542,11 +484,7 @@ mod tests {
         gated.offer().unwrap();
         gated.until(0, 1, 5);
         // One works, one watches, three rest.
-        let Gated {
-            counters,
-            forwarders,
-            gate,
-        } = gated;
+        let Gated { counters, forwarders, gate } = gated;
         drop(forwarders);
         gate.send(()).unwrap();
         counters.until(|totals| totals.count(Cell::Forwarders) == 0);
@@ -569,12 +507,7 @@ mod tests {
             }
         });
         // Rests are so short that threads end while others are promoted.
-        let size = Size {
-            min: 1,
-            max: 6,
-            ttl: Duration::from_micros(20),
-            queue: 16,
-        };
+        let size = Size { min: 1, max: 6, ttl: Duration::from_micros(20), queue: 16 };
         let pool = target("staging", size);
         let forwarders = Forwarders::with_couriers(pool, counters.account, hire).unwrap();
         thread::scope(|scope| {
@@ -603,10 +536,7 @@ mod tests {
 
     #[test]
     fn threads_are_named_after_their_target() {
-        assert_eq!(
-            thread_name("http://staging.internal.net/"),
-            "copy-staging.in"
-        );
+        assert_eq!(thread_name("http://staging.internal.net/"), "copy-staging.in");
         assert_eq!(thread_name("b\u{fc}h ne\0"), "copy-bhne");
     }
 }

@@ -29,10 +29,7 @@ pub(super) struct TcpConnector {
 
 impl TcpConnector {
     pub(super) fn new(on_slow: OnSlow) -> TcpConnector {
-        TcpConnector {
-            on_slow,
-            slow: AtomicBool::new(false),
-        }
+        TcpConnector { on_slow, slow: AtomicBool::new(false) }
     }
 
     /// Connects within `patience`, and tells when that takes long.
@@ -50,8 +47,7 @@ impl TcpConnector {
         self.on_slow.tell();
         let started = Instant::now();
         let made = TcpStream::connect_timeout(address, patience);
-        self.slow
-            .store(started.elapsed() >= SLOW, Ordering::Relaxed);
+        self.slow.store(started.elapsed() >= SLOW, Ordering::Relaxed);
         made
     }
 }
@@ -73,10 +69,7 @@ impl Connector for TcpConnector {
             let left = whole.saturating_sub(started.elapsed());
             let untried = details.addrs.len().saturating_sub(tried);
             let part = left / u32::try_from(untried).unwrap_or(u32::MAX).max(1);
-            match self
-                .dial(address, part.max(SHORTEST))
-                .and_then(|stream| self.transport(stream))
-            {
+            match self.dial(address, part.max(SHORTEST)).and_then(|stream| self.transport(stream)) {
                 Ok(transport) => return Ok(Some(transport)),
                 Err(error) => {
                     last = Error::Io(io::Error::new(error.kind(), format!("{address}: {error}")));
@@ -172,11 +165,8 @@ impl Transport for TcpTransport {
 
 // From the system's headers: the core does without the crate `libc`.
 const MSG_PEEK: i32 = 0x2;
-const MSG_DONTWAIT: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
-    0x40
-} else {
-    0x80
-};
+const MSG_DONTWAIT: i32 =
+    if cfg!(any(target_os = "linux", target_os = "android")) { 0x40 } else { 0x80 };
 
 /// Whether a wait ended, rather than the connection, whose own timeout is `TimedOut`.
 fn elapsed(error: &io::Error) -> bool {

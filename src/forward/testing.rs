@@ -23,10 +23,7 @@ use super::pool::Hire;
 /// Long enough for anything that a test waits for; only a failing test waits this long.
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
-pub(super) const LIMITS: Limits = Limits {
-    timeout: LONG,
-    connect_timeout: LONG,
-};
+pub(super) const LIMITS: Limits = Limits { timeout: LONG, connect_timeout: LONG };
 
 /// An allowance of one test's own.
 pub(super) fn budget() -> &'static Budget {
@@ -41,35 +38,20 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
     let received = Received {
         method: method.as_bytes(),
         target: b"/path?query",
-        fields: [
-            (&b"Host"[..], &b"www.example.com"[..]),
-            (b"uSER-aGENT", b"test"),
-        ]
-        .into_iter(),
+        fields: [(&b"Host"[..], &b"www.example.com"[..]), (b"uSER-aGENT", b"test")].into_iter(),
         has_content: content.is_some(),
     };
-    let additions = Additions {
-        mark: "5ec2e7",
-        forwarded: None,
-        preserve_host: true,
-    };
+    let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true };
     let head = Head::serialise(&received, &additions, budget).unwrap();
     head.with_content(content.map(|bytes| {
         let mut lease = budget.lease();
         assert!(lease.cover(bytes.len()));
-        Content {
-            bytes: bytes.to_vec(),
-            lease,
-        }
+        Content { bytes: bytes.to_vec(), lease }
     }))
 }
 
 pub(super) fn job(message: Message, limits: Limits) -> Job {
-    Job {
-        message: Arc::new(message),
-        limits,
-        offered: Instant::now(),
-    }
+    Job { message: Arc::new(message), limits, offered: Instant::now() }
 }
 
 /// The bytes that staging is to receive.
@@ -83,14 +65,7 @@ pub(super) fn bytes(message: &Message, target: &Target) -> Vec<u8> {
 pub(super) fn target(authority: impl ToString, pool: Pool) -> Arc<Target> {
     let url = Url::parse(&format!("http://{}/", authority.to_string())).unwrap();
     let (path, name) = (PathMode::Append, "staging".to_owned());
-    Arc::new(Target {
-        name,
-        url,
-        path,
-        pool,
-        timeout: None,
-        connect_timeout: None,
-    })
+    Arc::new(Target { name, url, path, pool, timeout: None, connect_timeout: None })
 }
 
 /// The counters of one test.
@@ -104,10 +79,7 @@ impl Counters {
     pub(super) fn new() -> Counters {
         let segment = segment(1);
         let ledger = Box::leak(Box::new(segment.join(1, |_| true).unwrap()));
-        Counters {
-            segment,
-            account: ledger.account(segment.slot("staging").unwrap()),
-        }
+        Counters { segment, account: ledger.account(segment.slot("staging").unwrap()) }
     }
 
     pub(super) fn totals(&self) -> Totals {

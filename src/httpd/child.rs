@@ -53,12 +53,10 @@ pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::ser
 
 fn start(generation: &config::Generation) -> std::io::Result<&'static Mirror> {
     let segment = generation.segment;
-    let ledger = segment
-        .join(std::process::id(), sys::is_alive)
-        .ok_or_else(|| {
-            let most = crate::stats::CHILDREN;
-            std::io::Error::other(format!("counters for {most} children are all taken"))
-        })?;
+    let ledger = segment.join(std::process::id(), sys::is_alive).ok_or_else(|| {
+        let most = crate::stats::CHILDREN;
+        std::io::Error::other(format!("counters for {most} children are all taken"))
+    })?;
     let mirror = sys::with_signals_blocked(|| {
         let policy = Arc::clone(&generation.policy);
         Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())

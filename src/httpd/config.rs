@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::guard;
-use super::{ffi, log, module, pool, proxy, segment};
+use super::{ffi, log, pool, proxy, segment};
 use crate::config::{
     Context, Directive, Draft, Origin, Place, Policy, ScopeSettings, ServerPolicy, ServerSettings,
 };
@@ -64,11 +64,9 @@ pub unsafe fn server_policy(server: *const ffi::server_rec) -> &'static ServerPo
 /// `scope` is a per-directory configuration of httpd's.
 pub unsafe fn scope_settings(scope: *const ffi::ap_conf_vector_t) -> ScopeSettings {
     // SAFETY: the caller vouches for the vector.
-    let settings = unsafe { ffi::ap_get_module_config(scope, module::this()) };
+    let settings = unsafe { ffi::ap_get_module_config(scope, ffi::this()) };
     // SAFETY: NULL, or made by `create_scope` or `merge_scopes`.
-    unsafe { settings.cast::<ScopeSettings>().as_ref() }
-        .copied()
-        .unwrap_or_default()
+    unsafe { settings.cast::<ScopeSettings>().as_ref() }.copied().unwrap_or_default()
 }
 
 pub unsafe extern "C" fn create_scope(pool: *mut ffi::apr_pool_t, _: *mut c_char) -> *mut c_void {
@@ -112,22 +110,14 @@ pub unsafe extern "C" fn merge_servers(
 
 unsafe fn place_server(pool: *mut ffi::apr_pool_t, settings: ServerSettings) -> *mut Server {
     // SAFETY: the caller vouches for the pool.
-    unsafe {
-        pool::place(
-            pool,
-            Server {
-                settings,
-                policy: settings.resolve(None),
-            },
-        )
-    }
+    unsafe { pool::place(pool, Server { settings, policy: settings.resolve(None) }) }
 }
 
 unsafe fn server_record(server: *const ffi::server_rec) -> *mut Server {
     // SAFETY: the caller passes a server of httpd's.
     let configs = unsafe { (*server).module_config };
     // SAFETY: httpd's vector of that server.
-    unsafe { ffi::ap_get_module_config(configs, module::this()) }.cast()
+    unsafe { ffi::ap_get_module_config(configs, ffi::this()) }.cast()
 }
 
 /// Every directive comes here; which one it is stands in `cmd->info`.
@@ -282,9 +272,7 @@ unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_re
             // SAFETY: httpd's pool of this configuration.
             record = unsafe { place_server(pconf, settings) };
             // SAFETY: httpd's vector of that server.
-            unsafe {
-                ffi::ap_set_module_config(server.module_config, module::this(), record.cast())
-            };
+            unsafe { ffi::ap_set_module_config(server.module_config, ffi::this(), record.cast()) };
         }
         // SAFETY: a server of httpd's.
         let proxy_timeout = unsafe { proxy::timeout(next) };
@@ -298,11 +286,7 @@ unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_re
 fn generation_of(policy: Policy) -> std::io::Result<Generation> {
     let mut segment = segment::retained()?;
     let find = |segment: &Segment| -> Option<Vec<Slot>> {
-        policy
-            .targets()
-            .iter()
-            .map(|target| segment.slot(&target.name))
-            .collect()
+        policy.targets().iter().map(|target| segment.slot(&target.name)).collect()
     };
     let slots = match find(&segment) {
         Some(slots) => slots,
@@ -312,11 +296,7 @@ fn generation_of(policy: Policy) -> std::io::Result<Generation> {
             find(&segment).unwrap_or_default()
         }
     };
-    Ok(Generation {
-        policy: Arc::new(policy),
-        segment,
-        slots,
-    })
+    Ok(Generation { policy: Arc::new(policy), segment, slots })
 }
 
 unsafe fn put_into_force(pconf: *mut ffi::apr_pool_t, generation: Generation) {

@@ -19,3 +19,13 @@ include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 /// `OK`, `DECLINED` and the status codes, in the type that hooks return.
 pub const HOOK_OK: core::ffi::c_int = OK as core::ffi::c_int;
 pub const HOOK_DECLINED: core::ffi::c_int = DECLINED as core::ffi::c_int;
+
+unsafe extern "C" {
+    /// httpd's record of this module, in `module.rs`.
+    static mut copy_module: module;
+}
+
+/// The module, as httpd's functions want it named.
+pub fn this() -> *mut module {
+    &raw mut copy_module
+}

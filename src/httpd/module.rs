@@ -29,11 +29,6 @@ pub static mut copy_module: ffi::module = ffi::module {
     flags: 0,
 };
 
-/// The module, as httpd's functions want it named.
-pub fn this() -> *mut ffi::module {
-    &raw mut copy_module
-}
-
 /// The directives as httpd's table, ended by an empty record.
 struct Commands([ffi::command_rec; DIRECTIVES.len() + 1]);
 
@@ -76,9 +71,7 @@ const fn command(directive: &'static Directive) -> ffi::command_rec {
     };
     ffi::command_rec {
         name: directive.name.as_ptr(),
-        func: ffi::cmd_func {
-            raw_args: Some(config::directive),
-        },
+        func: ffi::cmd_func { raw_args: Some(config::directive) },
         cmd_data: ptr::from_ref(directive).cast::<c_void>().cast_mut(),
         req_override: contexts as c_int,
         args_how: ffi::cmd_how_RAW_ARGS,

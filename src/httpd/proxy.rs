@@ -28,10 +28,7 @@ pub unsafe fn timeout(server: *const ffi::server_rec) -> Option<Duration> {
     // SAFETY: mod_proxy's own record; this field lies at the same place in every 2.4 (2.4.37 to .71).
     let micros = unsafe { (*conf).timeout };
     // mod_proxy takes no timeout below a second, and has 0 where none is set.
-    u64::try_from(micros)
-        .ok()
-        .filter(|micros| *micros > 0)
-        .map(Duration::from_micros)
+    u64::try_from(micros).ok().filter(|micros| *micros > 0).map(Duration::from_micros)
 }
 
 /// `ProxyPreserveHost` in a request's scope.

@@ -4,10 +4,13 @@ use std::ffi::{CStr, c_char};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{child, config, ffi, module, pool, proxy};
+use super::{child, config, ffi, pool, proxy};
 use crate::config::ServerPolicy;
 use crate::journey::{Journey, Scope};
 use crate::message::{Forwarded, Received};
+
+/// The handler that shows the counters, as `SetHandler` names it.
+pub const COPY_STATUS: &CStr = c"copy-status";
 
 /// A request's journey, beside what it looked like on arrival: other modules change `request_rec`.
 #[derive(Debug)]
@@ -51,11 +54,7 @@ impl Passage {
         let mut owned = unsafe { pool::own(request.pool, passage) };
         // SAFETY: the request's own vector.
         unsafe {
-            ffi::ap_set_module_config(
-                request.request_config,
-                module::this(),
-                owned.as_ptr().cast(),
-            );
+            ffi::ap_set_module_config(request.request_config, ffi::this(), owned.as_ptr().cast());
         }
         // SAFETY: lives as long as the request, whose callbacks run one after another.
         Some(unsafe { owned.as_mut() })
@@ -70,7 +69,7 @@ impl Passage {
         // SAFETY: the caller vouches for the request.
         let root = unsafe { root(r) };
         // SAFETY: the request's own vector.
-        let passage = unsafe { ffi::ap_get_module_config(root.request_config, module::this()) };
+        let passage = unsafe { ffi::ap_get_module_config(root.request_config, ffi::this()) };
         // SAFETY: NULL, or given to the request's pool by `begin`; the caller vouches for the rest.
         unsafe { passage.cast::<Passage>().as_mut() }
     }
@@ -125,14 +124,10 @@ impl Passage {
 
     /// Whether both were asked for in the same words: method and request target.
     pub fn asks_like(&self, request: &ffi::request_rec) -> bool {
-        let [ours, our_method, theirs, their_method] = [
-            self.target,
-            self.method,
-            request.unparsed_uri,
-            request.method,
-        ]
-        // SAFETY: texts of requests that both live.
-        .map(|text| unsafe { pool::bytes(text) });
+        let [ours, our_method, theirs, their_method] =
+            [self.target, self.method, request.unparsed_uri, request.method]
+                // SAFETY: texts of requests that both live.
+                .map(|text| unsafe { pool::bytes(text) });
         ours == theirs && our_method == their_method
     }
 }
@@ -149,11 +144,7 @@ unsafe fn root<'a>(r: *const ffi::request_rec) -> &'a ffi::request_rec {
     // SAFETY: the caller passes a request of httpd's.
     let mut request = unsafe { &*r };
     loop {
-        let parent = if request.prev.is_null() {
-            request.main
-        } else {
-            request.prev
-        };
+        let parent = if request.prev.is_null() { request.main } else { request.prev };
         // SAFETY: NULL, or the request that brought forth this one, and outlives it.
         match unsafe { parent.as_ref() } {
             Some(parent) => request = parent,
@@ -190,7 +181,7 @@ fn content_length(request: &ffi::request_rec) -> Option<Option<u64>> {
 fn is_copyable(request: &ffi::request_rec) -> bool {
     // SAFETY: the request's own table; the name ends in NUL.
     let pushed = unsafe { ffi::apr_table_get(request.subprocess_env, c"H2_PUSHED".as_ptr()) };
-    pushed.is_null() && !is_handled_by(request, super::status::HANDLER)
+    pushed.is_null() && !is_handled_by(request, COPY_STATUS)
 }
 
 /// Whether the request goes to the handler of that name.
@@ -203,9 +194,5 @@ fn scheme(request: &ffi::request_rec) -> &'static str {
     // SAFETY: a request of httpd's.
     let scheme = unsafe { ffi::ap_run_http_scheme(ptr::from_ref(request)) };
     // SAFETY: a text of the module that answered.
-    if unsafe { pool::bytes(scheme) } == b"https" {
-        "https"
-    } else {
-        "http"
-    }
+    if unsafe { pool::bytes(scheme) } == b"https" { "https" } else { "http" }
 }

@@ -44,9 +44,7 @@ pub fn fresh() -> io::Result<Segment> {
     if status != super::pool::success() {
         return Err(io::Error::other("no random bytes for the loop mark"));
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     segment.initialise(secret, now.as_secs());
 
     // SAFETY: the key ends in NUL; created once, then found again.
@@ -56,12 +54,7 @@ pub fn fresh() -> io::Result<Segment> {
         retained = unsafe { ffi::ap_retained_data_create(KEY.as_ptr(), size_of::<Retained>()) };
     }
     // SAFETY: memory of this type's size that lives as long as the server, written by the parent alone.
-    unsafe {
-        retained.cast::<Retained>().write(Retained {
-            version: VERSION,
-            memory,
-        })
-    };
+    unsafe { retained.cast::<Retained>().write(Retained { version: VERSION, memory }) };
     Ok(segment)
 }
 

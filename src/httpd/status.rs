@@ -1,20 +1,17 @@
 //! The handler `copy-status`: the counters as a page.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 
 use super::guard::guard;
 use super::{config, ffi, pool, request};
 use crate::status::{Format, render};
-
-/// What `SetHandler` names.
-pub const HANDLER: &CStr = c"copy-status";
 
 /// `handler`: answers requests for the counters.
 pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
     guard(ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
         // SAFETY: httpd passes a live request to its hooks.
         let request = unsafe { &*r };
-        if !request::is_handled_by(request, HANDLER) {
+        if !request::is_handled_by(request, request::COPY_STATUS) {
             return ffi::HOOK_DECLINED;
         }
         if request.method_number != ffi::M_GET as c_int {

@@ -58,9 +58,7 @@ unsafe extern "C" fn tee(
     bytes: ffi::apr_off_t,
 ) -> ffi::apr_status_t {
     // SAFETY: httpd's record of this filter in this chain.
-    let &ffi::ap_filter_t {
-        next, ctx: context, ..
-    } = unsafe { &*filter };
+    let &ffi::ap_filter_t { next, ctx: context, .. } = unsafe { &*filter };
     // SAFETY: passed on as they came.
     let status = unsafe { ffi::ap_get_brigade(next, brigade, mode, block, bytes) };
     if status == success() && mode == ffi::ap_input_mode_t_AP_MODE_READBYTES {

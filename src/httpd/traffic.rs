@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::guard::guard;
 use super::request::{self, Passage};
-use super::{config, ffi, module, tee};
+use super::{config, ffi, tee};
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
 pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
@@ -87,7 +87,7 @@ fn remember_upgrade(request: &ffi::request_rec, passage: &mut Passage) {
     impl Drop for Remembered {
         fn drop(&mut self) {
             // SAFETY: the connection outlives its requests.
-            unsafe { ffi::ap_set_module_config(self.0, module::this(), ptr::null_mut()) };
+            unsafe { ffi::ap_set_module_config(self.0, ffi::this(), ptr::null_mut()) };
         }
     }
     if request::field(request, c"Upgrade").is_none() {
@@ -96,7 +96,7 @@ fn remember_upgrade(request: &ffi::request_rec, passage: &mut Passage) {
     // SAFETY: the request's connection.
     let connection = unsafe { (*request.connection).conn_config };
     // SAFETY: the connection's own vector.
-    unsafe { ffi::ap_set_module_config(connection, module::this(), ptr::from_mut(passage).cast()) };
+    unsafe { ffi::ap_set_module_config(connection, ffi::this(), ptr::from_mut(passage).cast()) };
     // SAFETY: the request's own pool.
     unsafe { super::pool::own(request.pool, Remembered(connection)) };
 }
@@ -110,7 +110,7 @@ unsafe fn is_upgraded_twin(request: &ffi::request_rec) -> bool {
         return false;
     };
     // SAFETY: the connection's own vector.
-    let passage = unsafe { ffi::ap_get_module_config(master.conn_config, module::this()) };
+    let passage = unsafe { ffi::ap_get_module_config(master.conn_config, ffi::this()) };
     // SAFETY: NULL, or a passage that lives until the upgraded connection ends, and that nobody changes
     // meanwhile.
     let Some(first) = (unsafe { passage.cast::<Passage>().as_ref() }) else {

@@ -1,0 +1,362 @@
+//! The copy itself: one request, serialised once and owned, shared by all its targets.
+
+mod request_target;
+mod writer;
+
+use std::ops::Range;
+
+use crate::memory::{Budget, Lease};
+use crate::outcome::{GivenUp, NotCopied};
+
+use crate::target::{PathMode, Url};
+use request_target::write_target;
+use writer::Writer;
+
+/// The field that marks our own copies; its value is a secret of this server, so clients cannot forge it.
+pub const LOOP_MARK: &str = "X-Mod-Copy";
+
+/// What a message takes beside its bytes: the record, its reference count, its place in the queues.
+const OVERHEAD: usize = 256;
+
+/// A request as httpd received it, before any other module touched it.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a, F> {
+    /// The method, spelt as received.
+    pub method: &'a [u8],
+    /// The request target, byte for byte.
+    pub target: &'a [u8],
+    /// Name and value of each field, in order.
+    pub fields: F,
+    /// Whether content follows (RFC 9112 section 6.3).
+    pub has_content: bool,
+}
+
+/// What is added to a copy's fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Additions<'a> {
+    /// This server's loop mark.
+    pub mark: &'a str,
+    /// `CopyAddHeaders On`: what the `X-Forwarded-*` fields say.
+    pub forwarded: Option<Forwarded<'a>>,
+    /// `CopyPreserveHost On`: staging sees the client's `Host`, else its own.
+    pub preserve_host: bool,
+}
+
+/// What `X-Forwarded-For` and `X-Forwarded-Proto` say; `X-Forwarded-Host` repeats the received `Host`.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarded<'a> {
+    /// The client's address.
+    pub client: &'a [u8],
+    /// The scheme the client used.
+    pub proto: &'a str,
+}
+
+/// The head of a copy: method, request target and fields, each target's own part left open.
+#[derive(Debug)]
+pub struct Head {
+    /// Method, request target and field lines, one after another.
+    bytes: Vec<u8>,
+    method: usize,
+    target: Range<usize>,
+    /// Where the value of the received `Host` lies.
+    host: Option<Range<usize>>,
+    preserve_host: bool,
+    /// A `Content-Length` was received, and stands among the fields.
+    has_length: bool,
+    lease: Lease,
+}
+
+impl Head {
+    /// Serialises the head of a request for staging, less what belongs to the client's connection.
+    pub fn serialise<'a, F>(
+        received: &Received<'a, F>,
+        additions: &Additions<'a>,
+        budget: &'static Budget,
+    ) -> Result<Head, GivenUp>
+    where
+        F: Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    {
+        if matches!(received.method, b"CONNECT" | b"TRACE") {
+            return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
+        }
+        let mut writer = Writer::new(received, additions);
+        for (name, value) in received.fields.clone() {
+            writer.field(name, value)?;
+        }
+        writer.finish(additions.preserve_host, budget)
+    }
+
+    /// Completes the copy with the request's content, if it had any.
+    pub fn with_content(mut self, content: Option<Content>) -> Message {
+        let bytes = match content {
+            None => Vec::new(),
+            Some(content) => {
+                if !self.has_length {
+                    let line = format!("Content-Length: {}\r\n", content.bytes.len());
+                    self.bytes.extend_from_slice(line.as_bytes());
+                }
+                self.lease.join(content.lease);
+                content.bytes
+            }
+        };
+        Message { head: self, content: bytes }
+    }
+}
+
+/// The content of a request, whole.
+#[derive(Debug)]
+pub struct Content {
+    /// Every byte, after the transfer coding was taken off.
+    pub bytes: Vec<u8>,
+    /// What covers them.
+    pub lease: Lease,
+}
+
+/// One copy, ready for any target.
+#[derive(Debug)]
+pub struct Message {
+    head: Head,
+    content: Vec<u8>,
+}
+
+impl Message {
+    /// Writes the head as `url` is to see it: request line, fields, and the empty line.
+    pub fn write_head(&self, url: &Url, mode: PathMode, out: &mut Vec<u8>) {
+        let head = &self.head;
+        out.extend_from_slice(head.slice(0..head.method));
+        out.push(b' ');
+        write_target(head.slice(head.target.clone()), url.path().as_bytes(), mode, out);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        let fields = head.target.end..head.bytes.len();
+        match &head.host {
+            Some(host) if head.preserve_host => {
+                debug_assert!(fields.start <= host.start && host.end <= fields.end);
+                out.extend_from_slice(head.slice(fields));
+            }
+            Some(host) => {
+                out.extend_from_slice(head.slice(fields.start..host.start));
+                out.extend_from_slice(url.authority().as_bytes());
+                out.extend_from_slice(head.slice(host.end..fields.end));
+            }
+            None => {
+                out.extend_from_slice(b"Host: ");
+                out.extend_from_slice(url.authority().as_bytes());
+                out.extend_from_slice(b"\r\n");
+                out.extend_from_slice(head.slice(fields));
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The method, as received.
+    pub fn method(&self) -> &[u8] {
+        self.head.slice(0..self.head.method)
+    }
+
+    /// The content; empty where there was none.
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.1).
+    pub fn is_safe(&self) -> bool {
+        matches!(self.method(), b"GET" | b"HEAD" | b"OPTIONS")
+    }
+}
+
+impl Head {
+    fn slice(&self, range: Range<usize>) -> &[u8] {
+        self.bytes.get(range).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Loss;
+
+    const MARK: &str = "5ec2e7";
+    static BUDGET: Budget = Budget::new(1 << 30);
+
+    type Fields<'a> = Vec<(&'a [u8], &'a [u8])>;
+
+    fn fields<'a>(lines: &'a str) -> Fields<'a> {
+        let split =
+            |line: &'a str| line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
+        lines.lines().map(split).map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+    }
+
+    struct Case<'a> {
+        method: &'a str,
+        target: &'a str,
+        fields: &'a str,
+        content: Option<&'a str>,
+        url: &'a str,
+        mode: PathMode,
+        preserve_host: bool,
+        forwarded: bool,
+    }
+
+    const GET: Case<'static> = Case {
+        method: "GET",
+        target: "/",
+        fields: "Host: www.example.com",
+        content: None,
+        url: "http://staging:8080/",
+        mode: PathMode::Append,
+        preserve_host: false,
+        forwarded: false,
+    };
+
+    impl Case<'_> {
+        fn staged(&self) -> Result<String, GivenUp> {
+            let fields = fields(self.fields);
+            let head = Head::serialise(
+                &Received {
+                    method: self.method.as_bytes(),
+                    target: self.target.as_bytes(),
+                    fields: fields.iter().copied(),
+                    has_content: self.content.is_some(),
+                },
+                &Additions {
+                    mark: MARK,
+                    forwarded: self
+                        .forwarded
+                        .then_some(Forwarded { client: b"192.0.2.7", proto: "https" }),
+                    preserve_host: self.preserve_host,
+                },
+                &BUDGET,
+            )?;
+            let content = self
+                .content
+                .map(|text| Content { bytes: text.as_bytes().to_vec(), lease: BUDGET.lease() });
+            let message = head.with_content(content);
+            let mut out = Vec::new();
+            message.write_head(&Url::parse(self.url).unwrap(), self.mode, &mut out);
+            out.extend_from_slice(message.content());
+            Ok(String::from_utf8(out).unwrap().replace("\r\n", "\n"))
+        }
+    }
+
+    #[test]
+    fn spelling_order_and_values_are_kept() {
+        let case = Case {
+            method: "PURGE",
+            target: "/a/../b?c=d?e",
+            fields: "uSER-aGENT: x\nhost: www.example.com\nAccept: */*\nX-Empty:\nX-Last: 1",
+            ..GET
+        };
+        assert_eq!(
+            case.staged().unwrap(),
+            "PURGE /a/../b?c=d?e HTTP/1.1\nuSER-aGENT: x\nhost: staging:8080\nAccept: */*\n\
+             X-Empty: \nX-Last: 1\nX-Mod-Copy: 5ec2e7\n\n"
+        );
+    }
+
+    #[test]
+    fn fields_of_the_connection_stay_behind() {
+        let case = Case {
+            fields: "Host: a\nConnection: close, X-Hop\nX-Hop: 1\nKeep-Alive: 5\nTE: trailers\n\
+                     Trailer: X\nExpect: 100-continue\nProxy-Connection: x\nUpgrade: h2c\n\
+                     HTTP2-Settings: AA\nTransfer-Encoding: chunked\nX-End: 1",
+            content: Some("hello"),
+            ..GET
+        };
+        assert_eq!(
+            case.staged().unwrap(),
+            "GET / HTTP/1.1\nHost: staging:8080\nX-End: 1\nX-Mod-Copy: 5ec2e7\n\
+             Content-Length: 5\n\nhello"
+        );
+    }
+
+    #[test]
+    fn a_received_content_length_stays_in_its_place() {
+        let fields = "Content-Length: 5\nHost: a";
+        let with = Case { fields, content: Some("hello"), ..GET };
+        let expected = "GET / HTTP/1.1\nContent-Length: 5\nHost: staging:8080\n\
+                        X-Mod-Copy: 5ec2e7\n\nhello";
+        assert_eq!(with.staged().unwrap(), expected);
+        let zero = Case { fields: "Content-Length: 0\nHost: a", ..GET };
+        assert!(zero.staged().unwrap().contains("Content-Length: 0\n"));
+    }
+
+    #[test]
+    fn the_host_is_the_targets_unless_preserved() {
+        let preserved = Case { preserve_host: true, ..GET };
+        assert!(preserved.staged().unwrap().contains("\nHost: www.example.com\n"));
+        let without = Case { fields: "Accept: */*", preserve_host: true, ..GET };
+        assert!(without.staged().unwrap().starts_with("GET / HTTP/1.1\nHost: staging:8080\n"));
+    }
+
+    #[test]
+    fn forwarded_fields_are_appended_to_what_was_received() {
+        let added = Case { forwarded: true, ..GET };
+        assert!(added.staged().unwrap().ends_with(
+            "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Host: www.example.com\n\
+             X-Forwarded-Proto: https\nX-Mod-Copy: 5ec2e7\n\n"
+        ));
+        let joined = Case {
+            forwarded: true,
+            fields: "X-Forwarded-For: 10.0.0.1\nHost: h\nx-forwarded-host: front",
+            ..GET
+        };
+        assert_eq!(
+            joined.staged().unwrap(),
+            "GET / HTTP/1.1\nX-Forwarded-For: 10.0.0.1, 192.0.2.7\nHost: staging:8080\n\
+             x-forwarded-host: front, h\nX-Forwarded-Proto: https\nX-Mod-Copy: 5ec2e7\n\n"
+        );
+    }
+
+    #[test]
+    fn request_targets_are_mapped() {
+        use PathMode::{Append, Replace};
+        for (target, url, mode, staged) in [
+            ("/x?y", "http://s/", Append, "/x?y"),
+            ("/x?y", "http://s/api/v1", Append, "/api/v1/x?y"),
+            ("//x", "http://s/api/", Append, "/api//x"),
+            ("/x?y?z", "http://s/api", Replace, "/api?y?z"),
+            ("/x", "http://s/api", Replace, "/api"),
+            ("*", "http://s/api", Append, "*"),
+            ("http://www.example.com/x", "http://s/", Append, "/x"),
+            ("http://www.example.com", "http://s/", Append, "/"),
+            ("http://www.example.com?x", "http://s/api", Append, "/api/?x"),
+        ] {
+            let case = Case { target, url, mode, ..GET };
+            let line = case.staged().unwrap();
+            assert_eq!(line.split(' ').nth(1).unwrap(), staged, "{target} at {url}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_copied_is_refused() {
+        let refused = |case: Case<'_>| match case.staged() {
+            Err(GivenUp::NotCopied(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(Case { method: "CONNECT", ..GET }), NotCopied::NotCopyable);
+        assert_eq!(refused(Case { method: "TRACE", ..GET }), NotCopied::NotCopyable);
+        assert_eq!(refused(Case { fields: "Upgrade: websocket", ..GET }), NotCopied::NotCopyable);
+        assert_eq!(refused(Case { fields: "x-mod-copy: 1, 5ec2e7", ..GET }), NotCopied::Loop);
+    }
+
+    #[test]
+    fn a_forged_loop_mark_is_a_field_like_any_other() {
+        let forged = Case { fields: "Host: a\nX-Mod-Copy: 0000", ..GET };
+        assert!(forged.staged().unwrap().contains("X-Mod-Copy: 0000, 5ec2e7\n"));
+    }
+
+    #[test]
+    fn a_head_beyond_the_budget_is_dropped() {
+        static SMALL: Budget = Budget::new(1000);
+        let received = Received {
+            method: b"GET",
+            target: b"/",
+            fields: fields("Host: a").into_iter(),
+            has_content: false,
+        };
+        let additions = Additions { mark: MARK, forwarded: None, preserve_host: false };
+        let dropped = Head::serialise(&received, &additions, &SMALL).unwrap_err();
+        assert_eq!(dropped, GivenUp::Dropped(Loss::Memory));
+        assert_eq!(SMALL.used(), 0);
+    }
+}

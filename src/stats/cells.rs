@@ -1,0 +1,190 @@
+//! What is counted for each target, and one child's counters of one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::outcome::{Failure, Loss, NotCopied, Outcome, StatusClass};
+
+pub(super) const LATENCY_BUCKETS: usize = 32;
+pub(super) const CELLS: usize = 64;
+
+/// What is counted for each target, in the order of the status page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Cell {
+    /// Copies offered to the target's queue.
+    Selected,
+    /// Copies a forwarder took from the queue.
+    Taken,
+    /// Answered with 2xx.
+    Delivered2xx,
+    /// Answered with 3xx.
+    Delivered3xx,
+    /// Answered with 4xx.
+    Delivered4xx,
+    /// Answered with 5xx.
+    Delivered5xx,
+    /// [`Failure::Connect`].
+    FailedConnect,
+    /// [`Failure::Refused`].
+    FailedRefused,
+    /// [`Failure::Timeout`].
+    FailedTimeout,
+    /// [`Failure::Reset`].
+    FailedReset,
+    /// [`Failure::Protocol`].
+    FailedProtocol,
+    /// [`Failure::Dns`].
+    FailedDns,
+    /// [`Failure::Internal`].
+    FailedInternal,
+    /// [`Loss::QueueFull`].
+    DroppedQueueFull,
+    /// [`Loss::Memory`].
+    DroppedMemory,
+    /// [`Loss::Stopping`].
+    DroppedStopping,
+    /// [`Loss::Lost`].
+    DroppedLost,
+    /// [`NotCopied::Refused`].
+    NotCopiedRefused,
+    /// [`NotCopied::Incomplete`].
+    NotCopiedIncomplete,
+    /// [`NotCopied::TooLarge`].
+    NotCopiedTooLarge,
+    /// [`NotCopied::NotCopyable`].
+    NotCopiedNotCopyable,
+    /// [`NotCopied::Loop`].
+    NotCopiedLoop,
+    /// [`NotCopied::Off`].
+    NotCopiedOff,
+    /// Bytes of requests written to staging.
+    BytesSent,
+    /// Bytes of answers read from staging.
+    BytesReceived,
+    /// The sum of the exchanges' latencies in microseconds, of delivered copies.
+    LatencyMicros,
+    /// Forwarder threads that live now.
+    Forwarders,
+}
+
+impl Cell {
+    /// The cells of the promise's right side: every copy ends in exactly one of them.
+    pub const OUTCOMES: [Cell; 15] = [
+        Cell::Delivered2xx,
+        Cell::Delivered3xx,
+        Cell::Delivered4xx,
+        Cell::Delivered5xx,
+        Cell::FailedConnect,
+        Cell::FailedRefused,
+        Cell::FailedTimeout,
+        Cell::FailedReset,
+        Cell::FailedProtocol,
+        Cell::FailedDns,
+        Cell::FailedInternal,
+        Cell::DroppedQueueFull,
+        Cell::DroppedMemory,
+        Cell::DroppedStopping,
+        Cell::DroppedLost,
+    ];
+
+    /// How many cells there are before the latency histogram.
+    pub(super) const NAMED: usize = Cell::Forwarders as usize + 1;
+
+    pub(super) fn of_outcome(outcome: Outcome) -> Cell {
+        match outcome {
+            Outcome::Delivered(StatusClass::Successful) => Cell::Delivered2xx,
+            Outcome::Delivered(StatusClass::Redirection) => Cell::Delivered3xx,
+            Outcome::Delivered(StatusClass::ClientError) => Cell::Delivered4xx,
+            Outcome::Delivered(StatusClass::ServerError) => Cell::Delivered5xx,
+            Outcome::Failed(failure) => Cell::of_failure(failure),
+            Outcome::Dropped(loss) => Cell::of_loss(loss),
+        }
+    }
+
+    pub(super) fn of_failure(failure: Failure) -> Cell {
+        match failure {
+            Failure::Connect => Cell::FailedConnect,
+            Failure::Refused => Cell::FailedRefused,
+            Failure::Timeout => Cell::FailedTimeout,
+            Failure::Reset => Cell::FailedReset,
+            Failure::Protocol => Cell::FailedProtocol,
+            Failure::Dns => Cell::FailedDns,
+            Failure::Internal => Cell::FailedInternal,
+        }
+    }
+
+    pub(super) fn of_loss(loss: Loss) -> Cell {
+        match loss {
+            Loss::QueueFull => Cell::DroppedQueueFull,
+            Loss::Memory => Cell::DroppedMemory,
+            Loss::Stopping => Cell::DroppedStopping,
+            Loss::Lost => Cell::DroppedLost,
+        }
+    }
+
+    pub(super) fn of_not_copied(reason: NotCopied) -> Cell {
+        match reason {
+            NotCopied::Refused => Cell::NotCopiedRefused,
+            NotCopied::Incomplete => Cell::NotCopiedIncomplete,
+            NotCopied::TooLarge => Cell::NotCopiedTooLarge,
+            NotCopied::NotCopyable => Cell::NotCopiedNotCopyable,
+            NotCopied::Loop => Cell::NotCopiedLoop,
+            NotCopied::Off => Cell::NotCopiedOff,
+        }
+    }
+}
+
+const _: () = assert!(Cell::NAMED + LATENCY_BUCKETS <= CELLS);
+
+/// One child's counters of one target.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Cells(pub(super) [AtomicU64; CELLS]);
+
+impl Cells {
+    pub(super) const fn new() -> Cells {
+        Cells([const { AtomicU64::new(0) }; CELLS])
+    }
+
+    pub(super) fn at(&self, index: usize) -> &AtomicU64 {
+        {
+            let [first, ..] = &self.0;
+            self.0.get(index).unwrap_or(first)
+        }
+    }
+
+    pub(super) fn cell(&self, cell: Cell) -> &AtomicU64 {
+        self.at(cell as usize)
+    }
+
+    pub(super) fn add(&self, cell: Cell, amount: u64) {
+        self.cell(cell).fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(super) fn outcomes(&self) -> u64 {
+        Cell::OUTCOMES.iter().map(|&cell| self.cell(cell).load(Ordering::Acquire)).sum()
+    }
+
+    /// Gives every copy without an outcome this one, and empties the gauges; returns how many.
+    pub(super) fn end(&self, loss: Loss) -> u64 {
+        let pending = self.pending();
+        self.add(Cell::of_loss(loss), pending);
+        self.cell(Cell::Forwarders).store(0, Ordering::Relaxed);
+        let unsent = [Cell::DroppedQueueFull, Cell::DroppedMemory];
+        let unsent: u64 = unsent.iter().map(|&cell| self.cell(cell).load(Ordering::Relaxed)).sum();
+        let selected = self.cell(Cell::Selected).load(Ordering::Relaxed);
+        self.cell(Cell::Taken).store(selected.saturating_sub(unsent), Ordering::Relaxed);
+        pending
+    }
+
+    pub(super) fn pending(&self) -> u64 {
+        // Outcomes first: a copy selected in between shows as pending, never as less than none.
+        let outcomes = self.outcomes();
+        self.cell(Cell::Selected).load(Ordering::Acquire).saturating_sub(outcomes)
+    }
+}
+
+/// The bucket of a latency: bucket `i` holds what lasted less than 2^i microseconds, and at least half.
+pub(super) fn latency_bucket(micros: u64) -> usize {
+    ((u64::BITS - micros.leading_zeros()) as usize).min(LATENCY_BUCKETS - 1)
+}

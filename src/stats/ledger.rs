@@ -1,0 +1,153 @@
+//! Where one child counts: its row, and the gate through which outcomes reach it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::cells::{Cell, Cells, latency_bucket};
+use super::segment::{Row, Segment, Slot};
+use crate::outcome::{Failure, Loss, NotCopied, Outcome};
+
+pub(super) const TROUBLES: usize = 16;
+
+/// This process's row, and the gate through which outcomes reach it.
+#[derive(Debug)]
+pub struct Ledger {
+    segment: Segment,
+    row: &'static Row,
+    closed: AtomicBool,
+    /// Forwarders that are writing an outcome at this moment.
+    settling: AtomicUsize,
+}
+
+impl Ledger {
+    pub(super) fn new(segment: Segment, row: &'static Row) -> Ledger {
+        let (closed, settling) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Ledger { segment, row, closed, settling }
+    }
+
+    /// The account of one target.
+    pub fn account(&'static self, slot: Slot) -> Account {
+        let Slot(index) = slot;
+        let [first, ..] = &self.row.targets;
+        let [no_troubles, ..] = &self.segment.header.troubles;
+        Account {
+            ledger: self,
+            cells: self.row.targets.get(index).unwrap_or(first),
+            troubles: self.segment.header.troubles.get(index).unwrap_or(no_troubles),
+        }
+    }
+
+    /// Copies of this process without an outcome.
+    pub fn pending(&self) -> u64 {
+        self.row.targets.iter().take(self.segment.named()).map(Cells::pending).sum()
+    }
+
+    /// Ends counting: copies without an outcome become dropped as [`Loss::Stopping`]; returns how many.
+    ///
+    /// Takes no lock, and waits at most `patience` for forwarders that are just writing an outcome, so
+    /// that it may run in a signal handler. `pause` is called while waiting.
+    pub fn close(&self, patience: Duration, pause: impl Fn()) -> u64 {
+        self.closed.store(true, Ordering::SeqCst);
+        let started = Instant::now();
+        while self.settling.load(Ordering::SeqCst) > 0 && started.elapsed() < patience {
+            pause();
+        }
+        let targets = self.row.targets.iter().take(self.segment.named());
+        targets.map(|cells| cells.end(Loss::Stopping)).sum()
+    }
+}
+
+/// Where one process counts what becomes of the copies to one target.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    ledger: &'static Ledger,
+    cells: &'static Cells,
+    troubles: &'static [AtomicU64; TROUBLES],
+}
+
+/// What a delivered copy took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Bytes written.
+    pub sent: u64,
+    /// Bytes read.
+    pub received: u64,
+    /// From taking the copy from the queue to the end of the answer.
+    pub latency: Duration,
+}
+
+impl Account {
+    /// Counts a copy that is about to be offered: from here on it must have an outcome.
+    pub fn select(&self) {
+        self.cells.add(Cell::Selected, 1);
+    }
+
+    /// Counts the outcome of a copy that was never handed over.
+    pub fn drop_unsent(&self, loss: Loss) {
+        self.cells.add(Cell::of_loss(loss), 1);
+    }
+
+    /// Counts a request that was not copied.
+    pub fn not_copied(&self, reason: NotCopied) {
+        self.cells.add(Cell::of_not_copied(reason), 1);
+    }
+
+    /// Counts a copy that left the queue.
+    pub fn taken(&self) {
+        if !self.ledger.closed.load(Ordering::Relaxed) {
+            self.cells.add(Cell::Taken, 1);
+        }
+    }
+
+    /// Counts a forwarder thread that starts (or, with `false`, ends).
+    pub fn forwarder(&self, starts: bool) {
+        let cell = self.cells.cell(Cell::Forwarders);
+        if self.ledger.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        if starts {
+            cell.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        }
+    }
+
+    /// Counts the outcome of a copy that was handed over, unless the ledger was closed over it.
+    pub fn settle(&self, outcome: Outcome, traffic: Traffic) {
+        self.ledger.settling.fetch_add(1, Ordering::SeqCst);
+        if !self.ledger.closed.load(Ordering::SeqCst) {
+            self.cells.add(Cell::BytesSent, traffic.sent);
+            self.cells.add(Cell::BytesReceived, traffic.received);
+            if let Outcome::Delivered(_) = outcome {
+                let micros = u64::try_from(traffic.latency.as_micros()).unwrap_or(u64::MAX);
+                self.cells.add(Cell::LatencyMicros, micros);
+                let bucket = Cell::NAMED + latency_bucket(micros);
+                self.cells.at(bucket).fetch_add(1, Ordering::Relaxed);
+            }
+            // Last, so that whoever sees the outcome sees what came with it.
+            self.cells.cell(Cell::of_outcome(outcome)).fetch_add(1, Ordering::Release);
+        }
+        self.ledger.settling.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Counts a trouble for the log: how often it was met, over all children and restarts.
+    pub fn trouble(&self, trouble: Trouble) -> u64 {
+        let index = match trouble {
+            Trouble::Failed(failure) => failure as usize,
+            Trouble::Dropped(loss) => Failure::ALL.len() + loss as usize,
+        };
+        let [first, ..] = self.troubles;
+        self.troubles.get(index).unwrap_or(first).fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+}
+
+/// What the error log is told of, thinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A copy failed.
+    Failed(Failure),
+    /// A copy was dropped.
+    Dropped(Loss),
+}
+
+const _: () = assert!(Failure::ALL.len() + Loss::ALL.len() <= TROUBLES);

@@ -1,0 +1,145 @@
+//! Counters in memory that all children share, and that survives graceful restarts.
+//!
+//! A segment has one [`Row`] per child process, so that counting never contends between children, and
+//! a first row that holds what children which have ended left behind. Each row has the same [`Cell`]s
+//! for every target. A target finds its place by its name, and keeps it as long as the server lives.
+//!
+//! Everything is an atomic, and all zeroes is the empty state: the memory may come from `mmap`.
+
+mod cells;
+mod ledger;
+mod segment;
+mod totals;
+
+pub use cells::Cell;
+pub use ledger::{Account, Ledger, Traffic, Trouble};
+pub use segment::{CHILDREN, Header, NAME_BYTES, Row, Segment, Slot, TARGETS, VERSION};
+pub use totals::Totals;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::outcome::{Failure, Loss, Outcome, StatusClass};
+    use std::time::Duration;
+
+    /// A segment of its own for one test.
+    pub(crate) fn segment(children: usize) -> Segment {
+        let rows: Vec<Row> = (0..children).map(|_| Row::new()).collect();
+        let segment = Segment::new(
+            Box::leak(Box::new(Header::new())),
+            Box::leak(Box::new(Row::new())),
+            Vec::leak(rows),
+        );
+        segment.initialise([1, 2], 0);
+        segment
+    }
+
+    fn ledger(segment: Segment, pid: u32) -> &'static Ledger {
+        Box::leak(Box::new(segment.join(pid, |_| true).unwrap()))
+    }
+
+    const DELIVERED: Outcome = Outcome::Delivered(StatusClass::Successful);
+
+    #[test]
+    fn a_target_keeps_its_place_by_its_name() {
+        let segment = segment(1);
+        let first = segment.slot("http://staging/").unwrap();
+        let second = segment.slot("beta").unwrap();
+        assert_ne!(first, second);
+        assert_eq!(segment.slot("http://staging/"), Some(first));
+        for index in 2..TARGETS {
+            assert!(segment.slot(&format!("target {index}")).is_some());
+        }
+        assert_eq!(segment.slot("one too many"), None);
+        let names: Vec<String> = segment.totals().into_iter().map(|totals| totals.name).collect();
+        assert_eq!(names[..2], ["http://staging/", "beta"]);
+    }
+
+    #[test]
+    fn every_copy_shows_as_queued_then_in_flight_then_settled() {
+        let segment = segment(1);
+        let account = ledger(segment, 7).account(segment.slot("a").unwrap());
+        let gauges = || {
+            let totals = segment.totals().remove(0);
+            (totals.queued(), totals.in_flight(), totals.sum(&Cell::OUTCOMES))
+        };
+        account.select();
+        account.drop_unsent(Loss::QueueFull);
+        assert_eq!(gauges(), (0, 0, 1));
+        account.select();
+        assert_eq!(gauges(), (1, 0, 1));
+        account.taken();
+        assert_eq!(gauges(), (0, 1, 1));
+        account.settle(DELIVERED, Traffic { sent: 10, received: 20, latency: Duration::ZERO });
+        assert_eq!(gauges(), (0, 0, 2));
+    }
+
+    #[test]
+    fn closing_gives_what_is_pending_its_outcome_and_nothing_a_second_one() {
+        let segment = segment(1);
+        let ledger = ledger(segment, 7);
+        let account = ledger.account(segment.slot("a").unwrap());
+        for _ in 0..3 {
+            account.select();
+        }
+        account.taken();
+        account.taken();
+        account.settle(DELIVERED, Traffic::default());
+        assert_eq!(ledger.pending(), 2);
+        ledger.close(Duration::from_secs(1), || {});
+        account.settle(DELIVERED, Traffic::default());
+        let totals = segment.totals().remove(0);
+        assert_eq!(totals.count(Cell::DroppedStopping), 2);
+        assert_eq!(totals.count(Cell::Delivered2xx), 1);
+        assert_eq!((totals.queued(), totals.in_flight()), (0, 0));
+    }
+
+    #[test]
+    fn what_a_dead_child_had_in_hand_is_lost_and_the_rest_is_kept() {
+        let segment = segment(1);
+        let slot = segment.slot("a").unwrap();
+        let account = ledger(segment, 7).account(slot);
+        account.select();
+        account.select();
+        account.taken();
+        account.settle(DELIVERED, Traffic::default());
+        assert!(segment.join(8, |_| true).is_none(), "the only row is taken");
+        assert!(segment.join(8, |pid| pid != 7).is_some());
+        let totals = segment.totals().remove(0);
+        assert_eq!(totals.count(Cell::Selected), 2);
+        assert_eq!(totals.count(Cell::DroppedLost), 1);
+        assert_eq!(totals.count(Cell::Delivered2xx), 1);
+        assert_eq!(totals.pending(), 0);
+    }
+
+    #[test]
+    fn latencies_are_told_within_a_factor_of_two() {
+        let segment = segment(1);
+        let account = ledger(segment, 7).account(segment.slot("a").unwrap());
+        assert_eq!(segment.totals().remove(0).latency(0.5), None);
+        for micros in [100, 100, 100, 5000] {
+            account.select();
+            let latency = Duration::from_micros(micros);
+            account.settle(DELIVERED, Traffic { latency, ..Traffic::default() });
+        }
+        let totals = segment.totals().remove(0);
+        assert_eq!(totals.latency(0.5), Some(Duration::from_micros(128)));
+        assert_eq!(totals.latency(1.0), Some(Duration::from_micros(8192)));
+        assert_eq!(totals.count(Cell::LatencyMicros), 5300);
+        assert_eq!(totals.latency_histogram().map(|(_, count)| count).sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn troubles_are_counted_apart() {
+        let segment = segment(1);
+        let account = ledger(segment, 7).account(segment.slot("a").unwrap());
+        assert_eq!(account.trouble(Trouble::Failed(Failure::Refused)), 1);
+        assert_eq!(account.trouble(Trouble::Failed(Failure::Refused)), 2);
+        assert_eq!(account.trouble(Trouble::Dropped(Loss::QueueFull)), 1);
+    }
+
+    #[test]
+    fn the_loop_mark_is_the_secret_in_hexadecimal() {
+        assert_eq!(segment(1).loop_mark(), "00000000000000010000000000000002");
+    }
+}

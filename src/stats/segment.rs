@@ -1,0 +1,252 @@
+//! The shared memory: a row of counters for each child, the targets they belong to, the sum of all.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::cells::{CELLS, Cells};
+use super::ledger::{Ledger, TROUBLES};
+use super::totals::Totals;
+use crate::outcome::Loss;
+
+/// The most targets a server can have counters for.
+pub const TARGETS: usize = 128;
+/// The most bytes of a target's name.
+pub const NAME_BYTES: usize = 248;
+/// The most child processes that can mirror at once, dying generations included.
+pub const CHILDREN: usize = 1024;
+/// The holder of a row whose counters are being moved.
+const FOLDING: u32 = u32::MAX;
+/// Changes whenever the layout does; a segment of another version is not taken over.
+pub const VERSION: u64 = 1;
+
+/// The counters of one child process; the first row of a segment belongs to no child.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Row {
+    pub(super) targets: [Cells; TARGETS],
+}
+
+impl Row {
+    /// An empty row.
+    pub const fn new() -> Row {
+        Row { targets: [const { Cells::new() }; TARGETS] }
+    }
+}
+
+impl Default for Row {
+    fn default() -> Row {
+        Row::new()
+    }
+}
+
+#[repr(C)]
+#[derive(Debug)]
+struct Name {
+    length: AtomicU64,
+    words: [AtomicU64; NAME_BYTES / 8],
+}
+
+impl Name {
+    const fn new() -> Name {
+        Name { length: AtomicU64::new(0), words: [const { AtomicU64::new(0) }; NAME_BYTES / 8] }
+    }
+
+    fn read(&self) -> String {
+        let length = self.length.load(Ordering::Acquire) as usize;
+        let mut bytes: Vec<u8> =
+            self.words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+        bytes.truncate(length);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn write(&self, name: &str) {
+        for (word, chunk) in self.words.iter().zip(name.as_bytes().chunks(8)) {
+            let mut bytes = [0; 8];
+            bytes.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+        }
+        self.length.store(name.len() as u64, Ordering::Release);
+    }
+}
+
+/// The head of a segment.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Header {
+    version: AtomicU64,
+    /// The secret of the loop mark.
+    mark: [AtomicU64; 2],
+    started: AtomicU64,
+    /// How many rows have been folded, and how many are being folded now: what readers check.
+    folds: AtomicU64,
+    folding: AtomicU64,
+    names: [Name; TARGETS],
+    /// How often each kind of trouble with each target was met, for thinning the log.
+    pub(super) troubles: [[AtomicU64; TROUBLES]; TARGETS],
+    /// The process that counts in each row; 0 where the row is free.
+    pids: [AtomicU32; CHILDREN],
+}
+
+impl Header {
+    /// An empty header.
+    pub const fn new() -> Header {
+        Header {
+            version: AtomicU64::new(0),
+            mark: [const { AtomicU64::new(0) }; 2],
+            started: AtomicU64::new(0),
+            folds: AtomicU64::new(0),
+            folding: AtomicU64::new(0),
+            names: [const { Name::new() }; TARGETS],
+            troubles: [const { [const { AtomicU64::new(0) }; TROUBLES] }; TARGETS],
+            pids: [const { AtomicU32::new(0) }; CHILDREN],
+        }
+    }
+}
+
+impl Default for Header {
+    fn default() -> Header {
+        Header::new()
+    }
+}
+
+/// A target's place in a [`Segment`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub(super) usize);
+
+/// The shared memory: every child's counters, and who they belong to.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    pub(super) header: &'static Header,
+    base: &'static Row,
+    rows: &'static [Row],
+}
+
+impl Segment {
+    /// Looks at shared memory as a segment: its header, the row of the past, and one row per child.
+    pub fn new(header: &'static Header, base: &'static Row, rows: &'static [Row]) -> Segment {
+        Segment { header, base, rows }
+    }
+
+    /// Whether the memory was initialised by this version of the layout.
+    pub fn is_current(&self) -> bool {
+        self.header.version.load(Ordering::Acquire) == VERSION
+    }
+
+    /// Initialises zeroed memory; `secret` is what loop marks are made of, `now` in Unix seconds.
+    pub fn initialise(&self, secret: [u64; 2], now: u64) {
+        for (word, value) in self.header.mark.iter().zip(secret) {
+            word.store(value, Ordering::Relaxed);
+        }
+        self.header.started.store(now, Ordering::Relaxed);
+        self.header.version.store(VERSION, Ordering::Release);
+    }
+
+    /// The value of this server's loop mark.
+    pub fn loop_mark(&self) -> String {
+        let [high, low] = self.header.mark.each_ref().map(|word| word.load(Ordering::Relaxed));
+        format!("{high:016x}{low:016x}")
+    }
+
+    /// When counting began, in Unix seconds.
+    pub fn started(&self) -> u64 {
+        self.header.started.load(Ordering::Relaxed)
+    }
+
+    /// Finds the target's place, or gives it one; `None` where all are taken.
+    ///
+    /// Only the parent process calls this, before it has children of the new configuration.
+    pub fn slot(&self, name: &str) -> Option<Slot> {
+        for (index, place) in self.header.names.iter().enumerate() {
+            if place.length.load(Ordering::Acquire) == 0 {
+                place.write(name);
+                return Some(Slot(index));
+            }
+            if place.read() == name {
+                return Some(Slot(index));
+            }
+        }
+        None
+    }
+
+    /// Takes a row for this process; `None` where all are taken by processes that live.
+    pub fn join(&self, pid: u32, alive: impl Fn(u32) -> bool) -> Option<Ledger> {
+        // A row under our own number is that of a process which had it before us.
+        self.fold_the_dead(|other| other != pid && alive(other));
+        let take = |(holder, _): &(&AtomicU32, &Row)| {
+            holder.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        let (_, row) = self.header.pids.iter().zip(self.rows).find(take)?;
+        Some(Ledger::new(*self, row))
+    }
+
+    /// Moves the counters of processes that no longer live to the first row; what they had in hand is lost.
+    pub fn fold_the_dead(&self, alive: impl Fn(u32) -> bool) {
+        for (holder, row) in self.header.pids.iter().zip(self.rows) {
+            let pid = holder.load(Ordering::Acquire);
+            if pid == 0 || pid == FOLDING || alive(pid) {
+                continue;
+            }
+            // Whoever wins the exchange folds, so that nothing is counted twice.
+            if holder.compare_exchange(pid, FOLDING, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                self.fold(row);
+                holder.store(0, Ordering::Release);
+            }
+        }
+    }
+
+    fn fold(&self, row: &Row) {
+        self.header.folding.fetch_add(1, Ordering::SeqCst);
+        for (cells, base) in row.targets.iter().zip(&self.base.targets).take(self.named()) {
+            cells.end(Loss::Lost);
+            for (from, to) in cells.0.iter().zip(&base.0) {
+                to.fetch_add(from.swap(0, Ordering::AcqRel), Ordering::AcqRel);
+            }
+        }
+        self.header.folds.fetch_add(1, Ordering::SeqCst);
+        self.header.folding.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// How many targets were ever configured; their places come first.
+    pub(super) fn named(&self) -> usize {
+        let named = |name: &&Name| name.length.load(Ordering::Acquire) > 0;
+        self.header.names.iter().take_while(named).count()
+    }
+
+    /// The totals of every target that was ever configured, in the order of their places.
+    pub fn totals(&self) -> Vec<Totals> {
+        const TRIES: usize = 100;
+        let mut totals = Vec::new();
+        for _ in 0..TRIES {
+            let before = self.header.folds.load(Ordering::SeqCst);
+            let quiet = self.header.folding.load(Ordering::SeqCst) == 0;
+            totals = self.sum();
+            if quiet
+                && self.header.folding.load(Ordering::SeqCst) == 0
+                && self.header.folds.load(Ordering::SeqCst) == before
+            {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        totals
+    }
+
+    fn sum(&self) -> Vec<Totals> {
+        let used = |(pid, _): &(&AtomicU32, &Row)| pid.load(Ordering::Acquire) != 0;
+        let names = self.header.names.iter().take(self.named()).enumerate();
+        names
+            .map(|(index, name)| {
+                let mut cells = [0_u64; CELLS];
+                let rows = self.header.pids.iter().zip(self.rows).filter(used).map(|(_, row)| row);
+                for row in rows.chain([self.base]) {
+                    if let Some(row) = row.targets.get(index) {
+                        // Backwards: what is counted first is read last, so no sum runs ahead of its whole.
+                        for (sum, cell) in cells.iter_mut().zip(&row.0).rev() {
+                            *sum = sum.wrapping_add(cell.load(Ordering::Acquire));
+                        }
+                    }
+                }
+                Totals::new(name.read(), cells)
+            })
+            .collect()
+    }
+}
