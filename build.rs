@@ -79,11 +79,9 @@ mod shell {
             shim.flag(flag);
         }
         shim.warnings(true).extra_warnings(false);
-        shim.file("include/shims.c")
-            .try_compile("copy_shims")
-            .map_err(|error| {
-                format!("compiling include/shims.c failed ({error}): install a C compiler (gcc)")
-            })?;
+        shim.file("include/shims.c").try_compile("copy_shims").map_err(|error| {
+            format!("compiling include/shims.c failed ({error}): install a C compiler (gcc)")
+        })?;
         // Unloading would leak a thread key at each restart, until the server aborts.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
         Ok(())
@@ -128,13 +126,9 @@ mod shell {
         let apxs = apxs()?;
         let mut flags = vec![format!("-I{}", query(&apxs, "INCLUDEDIR")?)];
         flags.extend(words(&query(&apxs, "EXTRA_CPPFLAGS").unwrap_or_default()));
-        for (variable, fallback) in [
-            ("APR_CONFIG", "apr-1-config"),
-            ("APU_CONFIG", "apu-1-config"),
-        ] {
-            let config = query(&apxs, variable)
-                .ok()
-                .filter(|path| Path::new(path).is_file());
+        for (variable, fallback) in [("APR_CONFIG", "apr-1-config"), ("APU_CONFIG", "apu-1-config")]
+        {
+            let config = query(&apxs, variable).ok().filter(|path| Path::new(path).is_file());
             let config = config.unwrap_or_else(|| fallback.to_owned());
             let cppflags = if variable == "APR_CONFIG" {
                 &["--cppflags", "--includes"][..]
@@ -153,9 +147,8 @@ mod shell {
         let path = env::var_os("PATH").unwrap_or_default();
         let usual = ["/usr/sbin", "/usr/local/apache2/bin"].map(PathBuf::from);
         let folders: Vec<PathBuf> = env::split_paths(&path).chain(usual).collect();
-        let candidates = folders
-            .iter()
-            .flat_map(|folder| [folder.join("apxs"), folder.join("apxs2")]);
+        let candidates =
+            folders.iter().flat_map(|folder| [folder.join("apxs"), folder.join("apxs2")]);
         candidates
             .into_iter()
             .find(|candidate| candidate.is_file())
@@ -177,9 +170,6 @@ mod shell {
     }
 
     fn words(text: &str) -> impl Iterator<Item = String> + use<> {
-        text.split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-            .into_iter()
+        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().into_iter()
     }
 }

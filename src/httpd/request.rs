@@ -181,7 +181,8 @@ fn content_length(request: &ffi::request_rec) -> Option<Option<u64>> {
 fn is_copyable(request: &ffi::request_rec) -> bool {
     // SAFETY: the request's own table; the name ends in NUL.
     let pushed = unsafe { ffi::apr_table_get(request.subprocess_env, c"H2_PUSHED".as_ptr()) };
-    pushed.is_null() && !is_handled_by(request, COPY_STATUS)
+    // SAFETY: NULL, or a text of the request's pool: mod_http2 sets an empty one for what was asked.
+    unsafe { pool::bytes(pushed) }.is_empty() && !is_handled_by(request, COPY_STATUS)
 }
 
 /// Whether the request goes to the handler of that name.

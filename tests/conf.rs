@@ -1,0 +1,164 @@
+//! The configuration of a test's httpd: its own ServerRoot, the modules it needs, the lines under test.
+
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::httpd::{free_port, httpd, module};
+use crate::mpm::Mpm;
+use crate::server::{Server, Verdict, configtest};
+use crate::staging::Staging;
+
+/// A configuration in the making.
+pub struct Builder {
+    root: TempDir,
+    mpm: Mpm,
+    sizes: String,
+    with_copy: bool,
+    modules: Vec<&'static str>,
+    global: String,
+    vhost: String,
+    port: u16,
+    status_port: u16,
+    expected: Vec<String>,
+}
+
+impl Builder {
+    pub fn new(mpm: Mpm) -> Builder {
+        let root = TempDir::with_prefix("mod_copy-test-").unwrap();
+        // httpd's children run as another user where the tests run as root.
+        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(root.path().join("htdocs")).unwrap();
+        Builder {
+            root,
+            mpm,
+            sizes: mpm.sizes().to_owned(),
+            with_copy: true,
+            modules: vec!["authz_core"],
+            global: String::new(),
+            vhost: String::new(),
+            port: free_port(),
+            status_port: free_port(),
+            expected: Vec::new(),
+        }
+    }
+
+    /// The port of the virtual host under test.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Leaves mod_copy out.
+    pub fn without_copy(mut self) -> Builder {
+        self.with_copy = false;
+        self
+    }
+
+    /// Loads further modules, named without `mod_` and `.so`.
+    pub fn modules(mut self, names: &[&'static str]) -> Builder {
+        for name in names {
+            if !self.modules.contains(name) {
+                self.modules.push(name);
+            }
+        }
+        self
+    }
+
+    /// A single child process, so that its share of a limit is the whole.
+    pub fn one_child(mut self) -> Builder {
+        assert_ne!(self.mpm, Mpm::Prefork, "its one child could not tell the status meanwhile");
+        self.sizes = "StartServers 1\nServerLimit 1\nThreadLimit 8\nThreadsPerChild 8\nMaxRequestWorkers 8\n\
+                      MinSpareThreads 1\nMaxSpareThreads 8\n"
+            .to_owned();
+        self
+    }
+
+    /// Lines outside any section.
+    pub fn global(mut self, lines: impl AsRef<str>) -> Builder {
+        writeln!(self.global, "{}", lines.as_ref()).unwrap();
+        self
+    }
+
+    /// Lines of the virtual host under test.
+    pub fn vhost(mut self, lines: impl AsRef<str>) -> Builder {
+        writeln!(self.vhost, "{}", lines.as_ref()).unwrap();
+        self
+    }
+
+    /// Makes the virtual host a reverse proxy for this origin.
+    pub fn proxy(self, origin: &Staging) -> Builder {
+        let line = format!("ProxyPass \"/\" \"{}\"", origin.url("/"));
+        self.modules(&["proxy", "proxy_http"]).vhost(line)
+    }
+
+    /// A file below the ServerRoot; what is in `htdocs` is served.
+    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Builder {
+        let path = self.root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    /// Declares that lines with this in them may stand in the error log.
+    pub fn expect(mut self, part: &str) -> Builder {
+        self.expected.push(part.to_owned());
+        self
+    }
+
+    pub fn start(self) -> Server {
+        self.write();
+        Server::start(self.root, self.port, self.status_port, self.expected)
+    }
+
+    /// Checks the configuration and starts nothing.
+    pub fn configtest(&self) -> Verdict {
+        self.write();
+        configtest(self.root.path())
+    }
+
+    /// Writes `httpd.conf` into the ServerRoot.
+    pub fn write(&self) {
+        fs::write(self.root.path().join("httpd.conf"), self.text()).unwrap();
+    }
+
+    fn text(&self) -> String {
+        let Builder { port, status_port, .. } = self;
+        let root = self.root.path().display();
+        let mut text = format!(
+            "ServerRoot \"{root}\"\nServerName production.test\nListen 127.0.0.1:{port}\n\
+             DefaultRuntimeDir \"{root}\"\nPidFile \"{root}/httpd.pid\"\nErrorLog \"{root}/error.log\"\n\
+             DocumentRoot \"{root}/htdocs\"\n"
+        );
+        text += &httpd().load(self.mpm.module());
+        for name in ["unixd", "log_config"].iter().chain(&self.modules) {
+            text += &httpd().load(name);
+        }
+        if self.modules.contains(&"mime") {
+            text += "TypesConfig \"/dev/null\"\n";
+        }
+        if rustix::process::geteuid().is_root() {
+            text += "User nobody\nGroup #65534\n";
+        }
+        text += &self.sizes;
+        text += "LogLevel warn\n";
+        if self.with_copy {
+            let module = module().display();
+            write!(
+                text,
+                "LoadModule copy_module \"{module}\"\nLogLevel copy:debug\nListen 127.0.0.1:{status_port}\n\
+                 <VirtualHost 127.0.0.1:{status_port}>\n<Location \"/copy-status\">\nSetHandler copy-status\n\
+                 </Location>\n</VirtualHost>\n"
+            )
+            .unwrap();
+        }
+        let Builder { global, vhost, .. } = self;
+        text + &format!("{global}<VirtualHost 127.0.0.1:{port}>\n{vhost}</VirtualHost>\n")
+    }
+}

@@ -1,0 +1,271 @@
+//! Every wrong line stops `apachectl configtest` with its directive, file and line, what was expected and what found.
+
+use crate::mpm::Mpm;
+use crate::server::Server;
+
+/// Lines that are wrong by themselves: httpd reports them with the file and the last line read.
+const WRONG_LINES: &[(&str, &str)] = &[
+    (
+        "CopyTarget",
+        "CopyTarget: expected a URL with its scheme, as http://host[:port][/path], found nothing",
+    ),
+    (
+        "CopyTarget staging.internal.net/api/v1",
+        "CopyTarget: expected a URL with its scheme, as http://host[:port][/path], found 'staging.internal.net/api/v1'",
+    ),
+    (
+        "CopyTarget /api",
+        "CopyTarget: expected a URL with its scheme, as http://host[:port][/path], found '/api'",
+    ),
+    ("CopyTarget ftp://staging/", "CopyTarget: expected the scheme http, found 'ftp://staging/'"),
+    (
+        "CopyTarget http:///api",
+        "CopyTarget: expected a URL of the form http://host[:port][/path], found 'http:///api'",
+    ),
+    (
+        "CopyTarget \"http://sta ging/\"",
+        "CopyTarget: expected a URL of the form http://host[:port][/path], found 'http://sta ging/'",
+    ),
+    (
+        "CopyTarget http://staging:0/",
+        "CopyTarget: expected a port from 1 to 65535, found 'http://staging:0/'",
+    ),
+    (
+        "CopyTarget http://staging:65536/",
+        "CopyTarget: expected a port from 1 to 65535, found 'http://staging:65536/'",
+    ),
+    (
+        "CopyTarget http://staging/?x=1",
+        "CopyTarget: expected a URL without query and fragment, found 'http://staging/?x=1'",
+    ),
+    (
+        "CopyTarget http://staging/ speed=9",
+        "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, path=, \
+         found 'speed=9'",
+    ),
+    (
+        "CopyTarget http://staging/ On",
+        "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, path=, \
+         found 'On'",
+    ),
+    ("CopyTarget http://staging/ max=3 max=4", "CopyTarget: expected max= once, found 'max=4'"),
+    (
+        "CopyTarget http://staging/ min=9 max=3",
+        "CopyTarget: expected min= no greater than max=, found 'min=9 max=3'",
+    ),
+    (
+        "CopyTarget http://staging/ min=0",
+        "CopyTarget: min=: expected a number from 1 to 10000, found '0'",
+    ),
+    (
+        "CopyTarget http://staging/ max=ten",
+        "CopyTarget: max=: expected a number from 1 to 10000, found 'ten'",
+    ),
+    (
+        "CopyTarget http://staging/ queue=0",
+        "CopyTarget: queue=: expected a number from 1 to 1000000, found '0'",
+    ),
+    (
+        "CopyTarget http://staging/ timeout=fast",
+        "CopyTarget: timeout=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found 'fast'",
+    ),
+    (
+        "CopyTarget http://staging/ connectiontimeout=",
+        "CopyTarget: connectiontimeout=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found nothing",
+    ),
+    (
+        "CopyTarget http://staging/ ttl=2d",
+        "CopyTarget: ttl=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found '2d'",
+    ),
+    (
+        "CopyTarget http://staging/ path=cut",
+        "CopyTarget: path=: expected append or replace, found 'cut'",
+    ),
+    (
+        "CopyTarget http://staging/ name=off",
+        "CopyTarget: name=: expected 1 to 64 letters, digits, -, _ or ., and not On or Off, found 'off'",
+    ),
+    (
+        "CopyTarget http://staging/ name=a/b",
+        "CopyTarget: name=: expected 1 to 64 letters, digits, -, _ or ., and not On or Off, found 'a/b'",
+    ),
+    (
+        "MirrorRequest",
+        "MirrorRequest: expected On, Off, or the URLs and names of targets, found nothing",
+    ),
+    (
+        "MirrorRequest a On",
+        "MirrorRequest: expected On or Off alone, or a list of targets, found 'a On'",
+    ),
+    (
+        "MirrorRequest staging.internal.net/api",
+        "MirrorRequest: expected a URL with its scheme, as http://host[:port][/path], found 'staging.internal.net/api'",
+    ),
+    (
+        "CopyTimeout soon",
+        "CopyTimeout: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found 'soon'",
+    ),
+    (
+        "CopyTimeout 0",
+        "CopyTimeout: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found '0'",
+    ),
+    ("CopyTimeout 1 2", "CopyTimeout: expected one time, found '1 2'"),
+    ("CopyTimeout", "CopyTimeout: expected one time, found nothing"),
+    (
+        "CopyConnectTimeout -1",
+        "CopyConnectTimeout: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found '-1'",
+    ),
+    ("CopyPreserveHost maybe", "CopyPreserveHost: expected On or Off, found 'maybe'"),
+    ("CopyPreserveHost On Off", "CopyPreserveHost: expected On or Off, found 'On Off'"),
+    ("CopyAddHeaders 1", "CopyAddHeaders: expected On or Off, found '1'"),
+    (
+        "CopyBodyLimit 2G",
+        "CopyBodyLimit: expected a size from 0 to 1G, as 65536, 64K or 1M, found '2G'",
+    ),
+    (
+        "CopyBodyLimit -1",
+        "CopyBodyLimit: expected a size from 0 to 1G, as 65536, 64K or 1M, found '-1'",
+    ),
+    (
+        "CopyMemory 1K",
+        "CopyMemory: expected a size from 64K to 64G, as 65536, 64K or 1M, found '1K'",
+    ),
+    (
+        "CopyMemory much",
+        "CopyMemory: expected a size from 64K to 64G, as 65536, 64K or 1M, found 'much'",
+    ),
+    ("CopyDrainTimeout 7s", "CopyDrainTimeout: expected a time from 1ms to 6s, found '7s'"),
+];
+
+/// Groups of lines of which the last is wrong beside the others.
+const WRONG_TOGETHER: &[(&str, &str)] = &[
+    (
+        "MirrorRequest Off\nMirrorRequest http://staging/",
+        "MirrorRequest: expected no MirrorRequest that contradicts another one in the same scope, \
+         found 'http://staging/'",
+    ),
+    (
+        "CopyTarget http://staging/ max=5\nCopyTarget http://staging/ max=6",
+        "CopyTarget: expected a name= of its own where the settings differ, found 'http://staging/, which is set \
+         otherwise at FILE:1'",
+    ),
+];
+
+/// Directives in sections they do not belong in; httpd's own words, and the line they are on.
+const WRONG_CONTEXTS: &[(&str, usize, &str)] = &[
+    (
+        "<VirtualHost *:80>\nCopyMemory 1M\n</VirtualHost>",
+        2,
+        "CopyMemory cannot occur within <VirtualHost> section",
+    ),
+    (
+        "<VirtualHost *:80>\nCopyDrainTimeout 1s\n</VirtualHost>",
+        2,
+        "CopyDrainTimeout cannot occur within <VirtualHost> section",
+    ),
+    (
+        "<Location \"/\">\nCopyTimeout 1\n</Location>",
+        2,
+        "CopyTimeout not allowed in <Location> context",
+    ),
+    (
+        "<Directory \"/\">\nCopyConnectTimeout 1\n</Directory>",
+        2,
+        "CopyConnectTimeout not allowed in <Directory> context",
+    ),
+    (
+        "<Location \"/\">\nCopyMemory 1M\n</Location>",
+        2,
+        "CopyMemory not allowed in <Location> context",
+    ),
+];
+
+/// What `-t` says of these lines in a file of their own, the file's name put as `FILE`.
+fn told(lines: &str) -> String {
+    let builder = Server::on(Mpm::Event).file("wrong.conf", format!("{lines}\n"));
+    let file = builder.root().join("wrong.conf").display().to_string();
+    let verdict = builder.global(format!("Include \"{file}\"")).configtest();
+    assert!(!verdict.passed, "{lines}\n{}", verdict.stderr);
+    verdict.stderr.replace(&file, "FILE")
+}
+
+#[test]
+fn a_wrong_line_names_its_directive_what_was_expected_and_what_was_found() {
+    for (line, message) in WRONG_LINES {
+        assert_eq!(
+            told(line),
+            format!("AH00526: Syntax error on line 1 of FILE:\n{message}\n"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_line_that_contradicts_another_is_wrong() {
+    for (lines, message) in WRONG_TOGETHER {
+        let line = lines.lines().count();
+        assert_eq!(
+            told(lines),
+            format!("AH00526: Syntax error on line {line} of FILE:\n{message}\n"),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn a_directive_in_the_wrong_section_says_where_it_may_not_stand() {
+    for (lines, line, message) in WRONG_CONTEXTS {
+        assert_eq!(
+            told(lines),
+            format!("AH00526: Syntax error on line {line} of FILE:\n{message}\n"),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_name_is_told_once_the_whole_configuration_is_read() {
+    let told = told("MirrorRequest beta\nCopyTarget http://staging/ name=alpha");
+    let message = "CPY0001: MirrorRequest: expected On, Off, a URL, or the name of a CopyTarget, found 'beta' (FILE:1)";
+    assert!(told.contains(message), "{told}");
+}
+
+#[test]
+fn every_unknown_name_is_told() {
+    let told = told(
+        "MirrorRequest beta\n<Location \"/a\">\nMirrorRequest gamma http://staging/\n</Location>",
+    );
+    for message in ["found 'beta' (FILE:1)", "found 'gamma' (FILE:3)"] {
+        assert!(told.contains(message), "{told}");
+    }
+}
+
+#[test]
+fn more_targets_than_there_are_counters_for_are_refused() {
+    let lines = |count| {
+        (0..count)
+            .map(|at| format!("CopyTarget http://s/ name=t{at}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let verdict = Server::on(Mpm::Event).global(lines(128)).configtest();
+    assert!(verdict.passed, "{}", verdict.stderr);
+    let told = told(&lines(129));
+    assert!(
+        told.contains("CopyTarget: expected at most 128 targets in a configuration, found 't128'"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_mistake_in_the_configuration_keeps_httpd_from_starting_not_from_running() {
+    let builder =
+        Server::on(Mpm::Event).file("copy/one.conf", "CopyTarget http://127.0.0.1:1/ name=alpha\n");
+    let folder = builder.root().join("copy");
+    let server = builder.vhost(format!("IncludeOptional \"{}/*.conf\"", folder.display())).start();
+    std::fs::write(folder.join("two.conf"), "MirrorRequest beta\n").unwrap();
+    let verdict = crate::server::configtest(server.root());
+    assert!(!verdict.passed && verdict.stderr.contains("found 'beta'"), "{}", verdict.stderr);
+    std::fs::remove_file(folder.join("two.conf")).unwrap();
+    assert!(crate::server::configtest(server.root()).passed);
+}

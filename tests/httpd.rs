@@ -1,0 +1,87 @@
+//! Where httpd and the module are on this machine, and which ports are free.
+
+use std::collections::HashSet;
+use std::env;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// The installed httpd.
+pub struct Httpd {
+    pub program: PathBuf,
+    modules: PathBuf,
+    /// File names of the modules that are compiled in, as `mod_unixd.c`.
+    compiled_in: HashSet<String>,
+}
+
+/// The httpd that apxs (or the program named by `APXS`) tells of.
+pub fn httpd() -> &'static Httpd {
+    static HTTPD: OnceLock<Httpd> = OnceLock::new();
+    HTTPD.get_or_init(|| {
+        let program = Path::new(&apxs("sbindir")).join(apxs("progname"));
+        let list = Command::new(&program).arg("-l").output().unwrap_or_else(|error| {
+            panic!("{}: {error}; install httpd (Debian: apache2)", program.display())
+        });
+        let list = String::from_utf8_lossy(&list.stdout).into_owned();
+        Httpd {
+            program,
+            modules: apxs("LIBEXECDIR").into(),
+            compiled_in: list.lines().map(|line| line.trim().to_owned()).collect(),
+        }
+    })
+}
+
+impl Httpd {
+    /// The line that loads `mod_NAME`; nothing where it is compiled in.
+    pub fn load(&self, name: &str) -> String {
+        if self.compiled_in.contains(&format!("mod_{name}.c")) {
+            return String::new();
+        }
+        let file = self.modules.join(format!("mod_{name}.so"));
+        assert!(file.is_file(), "{} is missing: httpd lacks mod_{name}", file.display());
+        format!("LoadModule {name}_module \"{}\"\n", file.display())
+    }
+}
+
+fn apxs(variable: &str) -> String {
+    let named = env::var("APXS").ok();
+    let candidates = named.as_deref().map_or(vec!["apxs", "apxs2"], |name| vec![name]);
+    let answer = candidates
+        .iter()
+        .find_map(|apxs| Command::new(apxs).args(["-q", variable]).output().ok())
+        .unwrap_or_else(|| {
+            panic!("{candidates:?} not found; install apache2-dev (Debian) or httpd-devel (RHEL)")
+        });
+    String::from_utf8_lossy(&answer.stdout).trim().to_owned()
+}
+
+/// The module under test.
+pub fn module() -> &'static Path {
+    static MODULE: OnceLock<PathBuf> = OnceLock::new();
+    MODULE.get_or_init(|| {
+        let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/libmod_copy.so");
+        let path = env::var_os("MOD_COPY_SO").map_or(default, PathBuf::from);
+        path.canonicalize()
+            .unwrap_or_else(|_| panic!("{} is missing: run make build", path.display()))
+    })
+}
+
+/// A loopback port that nothing listens on, and that no other test of this run will get.
+///
+/// Below the range from which the system picks the clients' own ports, so that none of those is in the way.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    let start = u16::try_from(std::process::id() * 67 % u32::from(COUNT)).unwrap();
+    for _ in 0..COUNT {
+        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + offset % COUNT;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port from {FIRST} on");
+}

@@ -1,0 +1,41 @@
+//! Integration tests: a real httpd on loopback with the module loaded, and raw sockets on both sides of it.
+//!
+//! `make build` first: the module is taken from `MOD_COPY_SO`, else from `target/release`. The tests themselves are
+//! compiled without the feature `httpd`, so they need no headers and do not link httpd.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that meets the unexpected has to stop, and say where"
+)]
+
+// The harness.
+mod client;
+mod conf;
+mod httpd;
+mod load;
+mod mirrored;
+mod mpm;
+mod processes;
+mod server;
+mod staging;
+mod status;
+mod wait;
+mod wire;
+
+// The topics.
+mod accounting;
+mod answers;
+mod configtest;
+mod copying;
+mod harness;
+mod isolation;
+mod loading;
+mod once;
+mod proxy_defaults;
+mod stopping;
+mod targets;
+mod tls;

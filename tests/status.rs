@@ -1,0 +1,82 @@
+//! What `copy-status?json` tells, read for the tests.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// All counters at one moment.
+#[derive(Clone, Debug)]
+pub struct Status(Value);
+
+/// The counters of one target.
+#[derive(Clone, Copy, Debug)]
+pub struct Counters<'a>(&'a Value);
+
+impl Status {
+    pub fn parse(text: &str) -> Status {
+        let value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in\n{text}"));
+        let status = Status(value);
+        assert_eq!(status.0["version"], 1, "{status}");
+        status
+    }
+
+    pub fn targets(&self) -> Vec<Counters<'_>> {
+        let targets =
+            self.0["targets"].as_array().unwrap_or_else(|| panic!("no targets in {self}"));
+        targets.iter().map(Counters).collect()
+    }
+
+    /// The target of this name.
+    pub fn target(&self, name: &str) -> Counters<'_> {
+        let mut targets = self.targets().into_iter();
+        targets
+            .find(|target| target.name() == name)
+            .unwrap_or_else(|| panic!("no target {name} in {self}"))
+    }
+
+    /// A counter, summed over all targets; see [`Counters::count`].
+    pub fn sum(&self, path: &str) -> u64 {
+        self.targets().iter().map(|target| target.count(path)).sum()
+    }
+
+    /// Whether no copy waits or is under way.
+    pub fn is_drained(&self) -> bool {
+        self.sum("queued") == 0
+            && self.sum("in_flight") == 0
+            && self.targets().iter().all(Counters::is_balanced)
+    }
+
+    /// Every copy has exactly one outcome: `selected = delivered + failed + dropped`, per target.
+    pub fn assert_promise_3(&self) {
+        assert!(self.targets().iter().all(Counters::is_balanced), "promise 3 is broken\n{self}");
+    }
+}
+
+impl Counters<'_> {
+    pub fn name(&self) -> &str {
+        self.0["name"].as_str().unwrap_or_else(|| panic!("no name in {}", self.0))
+    }
+
+    /// A counter by its path, as `selected` or `failed.refused`; a group's name gives its sum.
+    pub fn count(&self, path: &str) -> u64 {
+        let mut value = self.0;
+        for key in path.split('.') {
+            value = value.get(key).unwrap_or_else(|| panic!("no {path} in {}", self.0));
+        }
+        match value {
+            Value::Object(group) => group.values().map(|count| count.as_u64().unwrap()).sum(),
+            count => count.as_u64().unwrap_or_else(|| panic!("{path} is {count}")),
+        }
+    }
+
+    fn is_balanced(&self) -> bool {
+        let outcomes = ["delivered", "failed", "dropped"].map(|group| self.count(group));
+        self.count("selected") == outcomes.iter().sum::<u64>()
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
