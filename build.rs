@@ -89,7 +89,10 @@ mod shell {
 
     fn bind(flags: &[String]) -> Result<(), String> {
         // bindgen panics where libclang is missing; say what to do instead.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
         let found = std::panic::catch_unwind(bindgen::clang_version);
+        std::panic::set_hook(hook);
         if found.is_err() {
             return Err(format!("libclang was not found: {CLANG}"));
         }
