@@ -1,0 +1,135 @@
+//! Who runs on which core, and how much CPU time they used.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::processes;
+
+const PRODUCTION: &str = "0";
+const OURS: &str = "1";
+
+/// Starts this program anew on the core that load, origin and staging share, unless it runs there.
+pub fn stay_off_productions() -> Result<(), String> {
+    const MOVED: &str = "MOD_COPY_BENCH_MOVED";
+    if std::env::var_os(MOVED).is_some() {
+        return Ok(());
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    if cores < 2 {
+        return Err("two cores are needed, one of them for production alone".into());
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut moved = Command::new("taskset");
+    moved.args(["-c", OURS]).arg(program).env(MOVED, "1");
+    Err(format!("moving to core {OURS} failed: {}", moved.exec()))
+}
+
+/// Runs `start` on production's core: processes and threads that it starts stay there.
+pub fn on_productions<T>(start: impl FnOnce() -> T) -> T {
+    stay_on(PRODUCTION);
+    let result = start();
+    stay_on(OURS);
+    result
+}
+
+/// Moves the current thread.
+fn stay_on(core: &str) {
+    let thread = fs::read_link("/proc/thread-self").unwrap();
+    let mut command = Command::new("taskset");
+    command.args(["-c", "-p", core]).arg(thread.file_name().unwrap()).stdout(Stdio::null());
+    assert!(command.status().unwrap().success(), "could not move to core {core}");
+}
+
+/// The CPU time that each thread of some processes has used, in nanoseconds, and what it is called.
+pub struct Used(HashMap<(u32, String), (u64, String)>);
+
+impl Used {
+    /// That of a process and its children.
+    pub fn by_family(parent: u32) -> Used {
+        let mut used = HashMap::new();
+        let family = processes::children(parent).into_iter().chain([parent]);
+        for process in family {
+            for thread in fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten() {
+                let read = |file| fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+                let Some(Ok(time)) = read("schedstat").split(' ').next().map(str::parse) else {
+                    continue;
+                };
+                let number = thread.file_name().into_string().unwrap();
+                used.insert((process, number), (time, read("comm")));
+            }
+        }
+        Used(used)
+    }
+
+    /// What was used since then.
+    pub fn since(&self, before: &Used) -> Duration {
+        let ended = before.0.keys().find(|thread| !self.0.contains_key(thread));
+        assert!(ended.is_none(), "a thread of httpd's ended, and its time is lost: {ended:?}");
+        self.since_by(before, "")
+    }
+
+    /// What threads whose names begin so used since then.
+    pub fn since_by(&self, before: &Used, name: &str) -> Duration {
+        let threads = self.0.iter().filter(|(_, (_, comm))| comm.starts_with(name));
+        let used = threads.map(|(thread, (time, _))| {
+            time - before.0.get(thread).map_or(0, |(before, _)| *before)
+        });
+        Duration::from_nanos(used.sum())
+    }
+}
+
+/// The CPU time that this process has used, ended threads included; to 10 ms.
+pub fn used_here() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
+    let ticks: u64 = fields[12..14].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// The time that both cores were busy, whoever with; to 10 ms.
+pub fn busy() -> Duration {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let mut ticks = 0;
+    for line in stat.lines() {
+        let mut words = line.split_whitespace();
+        if words.next().is_some_and(|name| name.strip_prefix("cpu").is_some_and(is_used)) {
+            let times: Vec<u64> = words.map(|ticks| ticks.parse().unwrap()).collect();
+            // All but idle and waiting; time of guests is in the first two.
+            ticks += times[..3].iter().chain(&times[5..8]).sum::<u64>();
+        }
+    }
+    Duration::from_millis(ticks * 10)
+}
+
+fn is_used(core: &str) -> bool {
+    core == PRODUCTION || core == OURS
+}
+
+/// Waits until nobody else uses the cores much, at most as long as `patience`, which it uses up.
+pub fn wait_for_quiet(patience: &mut Duration) {
+    const LOOK: Duration = Duration::from_millis(250);
+    while let Some(left) = patience.checked_sub(LOOK) {
+        let (before, begun) = (busy(), Instant::now());
+        thread::sleep(LOOK);
+        if (busy() - before).as_secs_f64() < 0.1 * 2.0 * begun.elapsed().as_secs_f64() {
+            return;
+        }
+        *patience = left;
+    }
+}
+
+/// The machine, in one line.
+pub fn machine() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let version = Command::new(&crate::httpd::httpd().program).arg("-v").output().unwrap().stdout;
+    let version = String::from_utf8_lossy(&version).into_owned();
+    let version = version.lines().next().unwrap_or_default().trim_start_matches("Server version: ");
+    format!("{version}, event, on core {PRODUCTION} of: {model}, Linux {}", kernel.trim())
+}
