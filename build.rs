@@ -26,7 +26,7 @@ mod shell {
         "ap_check_cmd_context",
         "ap_find_linked_module",
         "ap_get_module_config",
-        "ap_hook_(check_config|child_init|handler|insert_filter|log_transaction|post_config|post_read_request|pre_config)",
+        "ap_hook_(access_checker|check_config|child_init|handler|insert_filter|log_transaction|post_config|post_read_request|pre_config|translate_name|type_checker)",
         "ap_get_brigade",
         "ap_register_input_filter",
         "ap_retained_data_(create|get)",
@@ -52,7 +52,6 @@ mod shell {
     ];
     const VARIABLES: &[&str] = &[
         "ACCESS_CONF",
-        "AP_MODE_READBYTES",
         "AP_SQ_.*",
         "APLOG_.*",
         "APR_HOOK_.*",

@@ -1,14 +1,12 @@
 //! A request's content on its way to production, kept as it passes, up to a limit.
 
-use crate::memory::{Budget, Lease};
-use crate::message::Content;
+use crate::memory::{Budget, Buffer};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
 /// What has passed of one request's content.
 #[derive(Debug)]
 pub struct Capture {
-    bytes: Vec<u8>,
-    lease: Lease,
+    bytes: Buffer,
     limit: usize,
     /// Bytes that passed, kept or not.
     seen: u64,
@@ -19,14 +17,7 @@ pub struct Capture {
 impl Capture {
     /// An empty capture of at most `limit` bytes.
     pub fn new(limit: usize, budget: &'static Budget) -> Capture {
-        Capture {
-            bytes: Vec::new(),
-            lease: budget.lease(),
-            limit,
-            seen: 0,
-            ended: false,
-            given_up: None,
-        }
+        Capture { bytes: budget.buffer(), limit, seen: 0, ended: false, given_up: None }
     }
 
     /// Lowers the limit to that of the request's scope.
@@ -43,15 +34,11 @@ impl Capture {
             return;
         }
         let needed = self.bytes.len().saturating_add(bytes.len());
-        if needed > self.bytes.capacity() {
-            let doubled = self.bytes.capacity().saturating_mul(2).min(self.limit);
-            let capacity = needed.max(doubled);
-            if !self.lease.cover(capacity) {
-                return self.give_up(GivenUp::Dropped(Loss::Memory));
-            }
-            self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
+        let doubled = self.bytes.capacity().saturating_mul(2).min(self.limit);
+        if !self.bytes.make_room(needed, doubled) {
+            return self.give_up(GivenUp::Dropped(Loss::Memory));
         }
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend(bytes);
     }
 
     /// Whether bytes are still wanted; once not, [`skip`](Self::skip) does.
@@ -64,6 +51,14 @@ impl Capture {
         self.seen = self.seen.saturating_add(length);
     }
 
+    /// Production failed to read on, or reads in a way that cannot be followed: whatever comes later,
+    /// the content is not whole.
+    pub fn break_off(&mut self) {
+        if self.given_up.is_none() && !self.ended {
+            self.give_up(GivenUp::NotCopied(NotCopied::Incomplete));
+        }
+    }
+
     /// The content's end has passed.
     pub fn end(&mut self) {
         self.ended = true;
@@ -74,10 +69,8 @@ impl Capture {
         self.ended || self.given_up.is_some()
     }
 
-    /// The whole content. An end alone is not enough: where the client waits for a 100 that
-    /// production never sends, httpd reports the end after no byte, hence the comparison with the
-    /// `declared` length.
-    pub fn finish(self, declared: Option<u64>) -> Result<Content, GivenUp> {
+    /// The whole content, whose length is the `declared` one, if one was declared.
+    pub fn finish(self, declared: Option<u64>) -> Result<Buffer, GivenUp> {
         if let Some(reason) = self.given_up {
             return Err(reason);
         }
@@ -85,7 +78,7 @@ impl Capture {
         if !self.ended || declared.is_some_and(|declared| declared != length) {
             return Err(GivenUp::NotCopied(NotCopied::Incomplete));
         }
-        Ok(Content { bytes: self.bytes, lease: self.lease })
+        Ok(self.bytes)
     }
 
     fn check_limit(&mut self) {
@@ -96,8 +89,7 @@ impl Capture {
 
     fn give_up(&mut self, reason: GivenUp) {
         self.given_up = Some(reason);
-        self.bytes = Vec::new();
-        self.lease.release();
+        self.bytes.release();
     }
 }
 
@@ -117,10 +109,10 @@ mod tests {
     fn content_is_whole_when_its_end_and_its_length_agree() {
         let mut capture = captured(100, &[b"hello ", b"world"]);
         capture.end();
-        assert_eq!(capture.finish(Some(11)).unwrap().bytes, b"hello world");
+        assert_eq!(&capture.finish(Some(11)).unwrap()[..], b"hello world");
         let mut chunked = captured(100, &[b"x"]);
         chunked.end();
-        assert_eq!(chunked.finish(None).unwrap().bytes, b"x");
+        assert_eq!(&chunked.finish(None).unwrap()[..], b"x");
     }
 
     #[test]
@@ -130,6 +122,20 @@ mod tests {
         waiting.end();
         assert_eq!(waiting.finish(Some(8)).unwrap_err(), incomplete);
         assert_eq!(captured(100, &[b"hello"]).finish(None).unwrap_err(), incomplete);
+    }
+
+    #[test]
+    fn what_broke_off_stays_incomplete_though_an_end_follows() {
+        let mut broken = captured(100, &[b"hel"]);
+        broken.break_off();
+        assert!(broken.is_settled());
+        broken.end();
+        let incomplete = GivenUp::NotCopied(NotCopied::Incomplete);
+        assert_eq!(broken.finish(None).unwrap_err(), incomplete);
+        let mut whole = captured(100, &[b"hello"]);
+        whole.end();
+        whole.break_off();
+        assert!(whole.finish(None).is_ok(), "reading on after the end breaks nothing");
     }
 
     #[test]
@@ -148,11 +154,11 @@ mod tests {
 
     #[test]
     fn content_beyond_the_budget_is_given_up_and_its_memory_returned() {
-        static SMALL: Budget = Budget::new(10);
-        let mut capture = Capture::new(100, &SMALL);
+        static SMALL: Budget = Budget::new(5000);
+        let mut capture = Capture::new(10_000, &SMALL);
         capture.take(b"hello");
-        assert_eq!(SMALL.used(), 5);
-        capture.take(b"a longer part");
+        assert!(SMALL.used() > 0);
+        capture.take(&[0; 5000]);
         assert_eq!(SMALL.used(), 0);
         assert_eq!(capture.finish(None).unwrap_err(), GivenUp::Dropped(Loss::Memory));
     }

@@ -75,6 +75,7 @@ impl Journey {
         match (&mut self.capture, part) {
             (Some(capture), Part::Bytes(bytes)) => capture.take(bytes),
             (Some(capture), Part::Skipped(length)) => capture.skip(length),
+            (Some(capture), Part::Broken) => capture.break_off(),
             (Some(capture), Part::End) => {
                 capture.end();
                 self.hand_over_if_complete();
@@ -90,9 +91,9 @@ impl Journey {
 
     /// The request's scope is known and access control has passed: it is selected, or is not copied.
     /// Returns whether it was selected.
-    pub fn decide<'a, F>(&mut self, scope: &Scope<'a>, received: &Received<'a, F>) -> bool
+    pub fn decide<'a, F>(&mut self, scope: &Scope<'a>, received: Received<'a, F>) -> bool
     where
-        F: Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        F: Iterator<Item = (&'a [u8], &'a [u8])>,
     {
         if !self.is_undecided() {
             return false;
@@ -118,10 +119,11 @@ impl Journey {
         }
     }
 
-    /// Access control refused the request.
-    pub fn refuse(&mut self, settings: &ScopeSettings) {
+    /// The request is not to be copied, whatever it holds.
+    pub fn refuse(&mut self, reason: NotCopied, settings: &ScopeSettings) {
         if let (Stage::Arrived, Some(list)) = (&self.stage, settings.list()) {
-            self.mirror.not_copied(NotCopied::Refused, list);
+            let reason = if settings.is_on() { reason } else { NotCopied::Off };
+            self.mirror.give_up(GivenUp::NotCopied(reason), list);
         }
         self.settle();
     }
@@ -138,9 +140,9 @@ impl Journey {
         scope.settings.list().filter(|list| self.mirror.has_targets(*list))
     }
 
-    fn select<'a, F>(&self, scope: &Scope<'a>, received: &Received<'a, F>) -> Result<Head, GivenUp>
+    fn select<'a, F>(&self, scope: &Scope<'a>, received: Received<'a, F>) -> Result<Head, GivenUp>
     where
-        F: Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        F: Iterator<Item = (&'a [u8], &'a [u8])>,
     {
         if !scope.settings.is_on() {
             return Err(GivenUp::NotCopied(NotCopied::Off));
@@ -187,6 +189,8 @@ pub enum Part<'a> {
     Skipped(u64),
     /// Its end.
     End,
+    /// Nothing that can be relied on: reading failed, or went on unseen.
+    Broken,
 }
 
 #[cfg(test)]
@@ -213,6 +217,7 @@ mod tests {
                     draft: &mut draft,
                     scope: &mut settings,
                     server: &mut server,
+                    in_section: false,
                     origin: Origin::default(),
                 };
                 find(directive).unwrap().apply(&mut place, arguments).unwrap();
@@ -247,9 +252,11 @@ mod tests {
                 method: b"POST",
                 target: b"/",
                 fields: fields.into_iter(),
+                host: Some(b"www.example.com"),
+                connection: b"",
                 has_content: journey.wants_content(),
             };
-            journey.decide(&scope, &received)
+            journey.decide(&scope, received)
         }
 
         fn count(&self, cell: Cell) -> u64 {
@@ -335,7 +342,7 @@ mod tests {
     fn what_access_control_refused_is_counted_as_such() {
         let world = World::configured(&[TARGET]);
         let mut journey = world.begin(None);
-        journey.refuse(&world.settings);
+        journey.refuse(NotCopied::Refused, &world.settings);
         journey.conclude();
         assert_eq!(world.count(Cell::NotCopiedRefused), 1);
         assert_eq!(world.count(Cell::Selected), 0);

@@ -1,18 +1,30 @@
 //! Every byte that copies hold in a child, counted against `CopyMemory`.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use once_cell::sync::OnceCell;
+
+/// The room that a small buffer has: enough for most heads and most forms.
+const SMALL: usize = 2048;
+/// The most small buffers that are kept for the next copies, of at most an eighth of the allowance.
+const SPARES: usize = 256;
 
 /// The child's allowance of memory for copies being captured, queued and sent.
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicUsize,
     limit: usize,
+    /// Small buffers that were given back. What one thread allocates and another frees costs the
+    /// allocator several times what taking one from here does.
+    spares: OnceCell<ArrayQueue<Vec<u8>>>,
 }
 
 impl Budget {
     /// An unused allowance of `limit` bytes.
     pub const fn new(limit: usize) -> Budget {
-        Budget { used: AtomicUsize::new(0), limit }
+        Budget { used: AtomicUsize::new(0), limit, spares: OnceCell::new() }
     }
 
     /// Bytes that are leased now.
@@ -20,54 +32,123 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// An empty lease, to be grown as bytes arrive.
-    pub fn lease(&'static self) -> Lease {
-        Lease { budget: self, bytes: 0 }
+    /// An empty buffer, which takes memory as bytes arrive.
+    pub fn buffer(&'static self) -> Buffer {
+        Buffer { budget: self, leased: 0, bytes: Vec::new() }
+    }
+
+    /// A buffer of these bytes, for tests.
+    #[cfg(test)]
+    pub(crate) fn filled(&'static self, bytes: &[u8]) -> Buffer {
+        let mut buffer = self.buffer();
+        assert!(buffer.make_room(bytes.len(), 0), "the test's budget bears its content");
+        buffer.extend(bytes);
+        buffer
     }
 
     fn take(&self, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let fits = before.checked_add(bytes).is_some_and(|after| after <= self.limit);
         if !fits {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.give_back(bytes);
         }
         fits
     }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn spares(&self) -> &ArrayQueue<Vec<u8>> {
+        let most = (self.limit / SMALL / 8).clamp(1, SPARES);
+        self.spares.get_or_init(|| ArrayQueue::new(most))
+    }
 }
 
-/// A part of the [`Budget`], given back when dropped.
+/// Bytes of a copy, covered by the [`Budget`] as long as they live.
 #[derive(Debug)]
-pub struct Lease {
+pub struct Buffer {
     budget: &'static Budget,
-    bytes: usize,
+    leased: usize,
+    bytes: Vec<u8>,
 }
 
-impl Lease {
-    /// Makes the lease cover `bytes` in all; `false`, and unchanged, where the budget does not bear it.
+impl Buffer {
+    /// Makes room for `bytes` in all, or for up to `desired`; `false` where the budget or the system does not bear it.
     #[must_use]
-    pub fn cover(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        if more > 0 && !self.budget.take(more) {
+    #[inline]
+    pub fn make_room(&mut self, bytes: usize, desired: usize) -> bool {
+        bytes <= self.bytes.capacity() || self.grow(bytes, desired)
+    }
+
+    fn grow(&mut self, bytes: usize, desired: usize) -> bool {
+        let fresh = self.bytes.capacity() == 0;
+        let capacity = if fresh && bytes <= SMALL { SMALL } else { bytes.max(desired) };
+        if !self.cover(capacity) {
             return false;
         }
-        self.bytes = self.bytes.max(bytes);
-        true
+        let small = fresh && capacity == SMALL;
+        match small.then(|| self.budget.spares().pop()).flatten() {
+            Some(spare) => {
+                self.bytes = spare;
+                true
+            }
+            // What the system does not give is as good as beyond the budget: no reason to abort.
+            None => {
+                let more = capacity.saturating_sub(self.bytes.len());
+                self.bytes.try_reserve_exact(more).is_ok()
+            }
+        }
     }
 
-    /// Gives back all that the lease holds.
+    /// Counts `bytes` in all against the budget, which the buffer's own need not be.
+    #[must_use]
+    pub fn cover(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.leased);
+        let covered = more == 0 || self.budget.take(more);
+        if covered {
+            self.leased = self.leased.max(bytes);
+        }
+        covered
+    }
+
+    /// Appends bytes, for which [`make_room`](Self::make_room) has made room.
+    #[inline]
+    pub fn extend(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= self.room(), "there is room for what is appended");
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// How many bytes it holds without more memory.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Gives back all that it holds.
     pub fn release(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.bytes = 0;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.capacity() == SMALL {
+            bytes.clear();
+            // Where there are enough of them, it is freed.
+            let _ = self.budget.spares().push(bytes);
+        }
+        self.budget.give_back(std::mem::take(&mut self.leased));
     }
 
-    /// Takes over what another lease of the same budget holds.
-    pub fn join(&mut self, mut other: Lease) {
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        other.bytes = 0;
+    fn room(&self) -> usize {
+        self.bytes.capacity().saturating_sub(self.bytes.len())
     }
 }
 
-impl Drop for Lease {
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
     fn drop(&mut self) {
         self.release();
     }
@@ -78,18 +159,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_never_passes_the_limit_and_gives_back_what_it_took() {
-        static BUDGET: Budget = Budget::new(100);
-        let mut first = BUDGET.lease();
-        assert!(first.cover(60));
-        assert!(first.cover(40), "covering less is no change");
-        let mut second = BUDGET.lease();
-        assert!(!second.cover(41));
-        assert_eq!(BUDGET.used(), 60);
-        assert!(second.cover(40));
-        first.join(second);
-        assert_eq!(BUDGET.used(), 100);
+    fn buffers_never_pass_the_limit_and_give_back_what_they_took() {
+        static BUDGET: Budget = Budget::new(10_000);
+        let mut first = BUDGET.buffer();
+        assert!(first.make_room(6000, 0));
+        assert!(first.make_room(4000, 9000), "what fits already is no change");
+        let mut second = BUDGET.buffer();
+        assert!(!second.make_room(4001, 0));
+        assert_eq!((BUDGET.used(), second.capacity()), (6000, 0));
+        assert!(second.make_room(3000, 4000));
+        assert_eq!((BUDGET.used(), second.capacity()), (10_000, 4000));
         drop(first);
+        second.release();
+        assert_eq!(BUDGET.used(), 0);
+    }
+
+    #[test]
+    fn a_growing_buffer_keeps_what_it_holds() {
+        static BUDGET: Budget = Budget::new(1 << 20);
+        let mut buffer = BUDGET.buffer();
+        for chunk in 0..100_u8 {
+            let needed = buffer.len() + 100;
+            assert!(buffer.make_room(needed, buffer.capacity() * 2));
+            buffer.extend(&[chunk; 100]);
+        }
+        let expected: Vec<u8> = (0..100_u8).flat_map(|chunk| [chunk; 100]).collect();
+        assert_eq!(&buffer[..], expected);
+        assert_eq!(BUDGET.used(), buffer.capacity());
+    }
+
+    #[test]
+    fn small_buffers_are_used_again_and_come_back_empty() {
+        static BUDGET: Budget = Budget::new(1 << 20);
+        let mut first = BUDGET.buffer();
+        assert!(first.make_room(10, 0));
+        first.extend(b"secret");
+        let place = first.as_ptr();
+        drop(first);
+        let mut second = BUDGET.buffer();
+        assert!(second.make_room(SMALL, 0));
+        assert_eq!((second.as_ptr(), second.len()), (place, 0));
+        assert_eq!(BUDGET.used(), SMALL);
+    }
+
+    #[test]
+    fn only_so_many_spares_are_kept() {
+        static BUDGET: Budget = Budget::new(SMALL * 8 * 2);
+        let buffers: Vec<Buffer> = (0..5)
+            .map(|_| {
+                let mut buffer = BUDGET.buffer();
+                assert!(buffer.make_room(1, 0));
+                buffer
+            })
+            .collect();
+        drop(buffers);
+        assert_eq!(BUDGET.spares().len(), 2);
         assert_eq!(BUDGET.used(), 0);
     }
 }

@@ -9,7 +9,7 @@ use crate::config::{ListId, Policy, ServerPolicy};
 use crate::forward::Forwarders;
 use crate::memory::Budget;
 use crate::message::Message;
-use crate::outcome::{GivenUp, Loss, NotCopied};
+use crate::outcome::{GivenUp, Loss};
 use crate::queue::Job;
 use crate::stats::{Account, Ledger, Slot, Trouble};
 use crate::target::Target;
@@ -99,18 +99,13 @@ impl Mirror {
         }
     }
 
-    /// Counts, for every target of the list, why a request is not copied.
-    pub fn not_copied(&self, reason: NotCopied, list: ListId) {
-        self.give_up(GivenUp::NotCopied(reason), list);
-    }
-
     /// Ends mirroring: takes nothing more, waits until all copies have an outcome, at most as long as
     /// `CopyDrainTimeout`, and counts the rest as dropped. Returns how many those were.
     ///
     /// Takes no lock and allocates nothing, for prefork runs it inside a signal handler that may have
     /// interrupted a hand-over. `pause` is to sleep for about a millisecond.
     pub fn drain(&self, pause: impl Fn()) -> u64 {
-        const PATIENCE: Duration = Duration::from_millis(100);
+        const PATIENCE: Duration = Duration::from_secs(1);
         self.stopping.store(true, Ordering::SeqCst);
         for lane in &self.lanes {
             lane.forwarders.stop();

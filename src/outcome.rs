@@ -7,7 +7,7 @@ pub enum Outcome {
     Delivered(StatusClass),
     /// The exchange began and did not end in an answer.
     Failed(Failure),
-    /// The copy was given up before any of it was sent.
+    /// The copy was given up: unsent, or, where the child ended over it, without its answer.
     Dropped(Loss),
 }
 
@@ -82,14 +82,14 @@ impl Failure {
     }
 }
 
-/// Why a selected copy was given up unsent.
+/// Why a selected copy was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// The target's queue held `queue=` copies already.
     QueueFull,
     /// The copy would have taken this child past `CopyMemory`.
     Memory,
-    /// The child ended before the copy's turn came.
+    /// The child ended before the copy was sent and answered.
     Stopping,
     /// The child died (was killed, or crashed) with the copy in hand.
     Lost,

@@ -99,6 +99,9 @@ impl Url {
         if authority.as_str().contains('@') {
             return Err("a URL without user and password");
         }
+        if !text.is_ascii() {
+            return Err("a URL in ASCII, other characters as %XX");
+        }
         if uri.query().is_some() || text.contains('#') {
             return Err("a URL without query and fragment");
         }
@@ -108,7 +111,7 @@ impl Url {
         }
         let port = match authority.as_str().get(host.len()..).unwrap_or("") {
             "" => 80,
-            port => match port.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()) {
+            port => match port.strip_prefix(':').and_then(port_number) {
                 Some(port) if port > 0 => port,
                 _ => return Err("a port from 1 to 65535"),
             },
@@ -140,6 +143,10 @@ impl Url {
     pub fn path(&self) -> &str {
         &self.path
     }
+}
+
+fn port_number(text: &str) -> Option<u16> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 impl fmt::Display for Url {
@@ -182,6 +189,8 @@ mod tests {
             ("http://staging:0/", "a port from 1 to 65535"),
             ("http://staging:65536/", "a port from 1 to 65535"),
             ("http://staging:/", "a port from 1 to 65535"),
+            ("http://staging:+80/", "a port from 1 to 65535"),
+            ("http://staging/\u{e9}", "a URL in ASCII, other characters as %XX"),
             ("http://sta ging/", "a URL of the form http://host[:port][/path]"),
         ] {
             assert_eq!(Url::parse(text), Err(expected), "{text}");

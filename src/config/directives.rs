@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::draft::Place;
 use super::values::{self, Fault};
-use crate::stats;
 use crate::target::{PathMode, Target, Url};
 
 /// Where a directive may stand.
@@ -49,6 +48,7 @@ pub struct Directive {
 impl Directive {
     /// Takes the directive's arguments into the configuration.
     pub fn apply(&self, place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
+        place.server.sections |= place.in_section;
         (self.apply)(place, arguments)
     }
 }
@@ -211,9 +211,6 @@ fn copy_target(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
         let found = format!("min={} max={}", target.pool.min, target.pool.max);
         return Err(Fault::new("min= no greater than max=", found));
     }
-    if target.name.len() > stats::NAME_BYTES {
-        return Err(Fault::new("a shorter name=, for a URL of this length", target.name));
-    }
     place.define(target)
 }
 
@@ -290,6 +287,7 @@ mod tests {
             draft: &mut draft,
             scope: &mut scope,
             server: &mut server,
+            in_section: false,
             origin: Origin::default(),
         };
         let fault = find(directive).unwrap().apply(&mut place, arguments).unwrap_err();

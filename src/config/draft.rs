@@ -65,6 +65,8 @@ pub struct Place<'a> {
     pub scope: &'a mut ScopeSettings,
     /// The server or virtual host around it.
     pub server: &'a mut ServerSettings,
+    /// Whether that scope is a section, and not the server itself.
+    pub in_section: bool,
     /// The file and line it stands on.
     pub origin: Origin,
 }
@@ -98,6 +100,9 @@ impl Draft {
     }
 
     fn define(&mut self, target: Target, origin: &Origin) -> Result<TargetId, Fault> {
+        if target.name.len() > stats::NAME_BYTES {
+            return Err(Fault::new("a shorter URL, or a name=", target.name));
+        }
         let known = self.targets.iter().position(|(known, _)| known.name == target.name);
         if let Some((index, (known, first))) =
             known.and_then(|index| Some((index, self.targets.get(index)?)))
@@ -148,16 +153,25 @@ impl Draft {
             Reference::Named(name, origin) => (name, origin),
         };
         let url = Url::parse(name).ok();
-        let called = url.as_ref().map_or_else(|| name.clone(), Url::to_string);
-        if let Some(index) = self.targets.iter().position(|(known, _)| known.name == called) {
-            return Ok(TargetId::new(index));
-        }
         let misfit = |fault| Misfit { directive: "MirrorRequest", fault, origin: origin.clone() };
-        let Some(url) = url else {
-            let expected = "On, Off, a URL, or the name of a CopyTarget";
-            return Err(misfit(Fault::new(expected, name)));
+        let is_meant = |target: &Target| match &url {
+            Some(url) => target.url == *url,
+            None => target.name == *name,
         };
-        self.define(Target::at(url), origin).map_err(misfit)
+        let targets = self.targets.iter().enumerate();
+        let mut meant = targets.filter(|(_, (target, _))| is_meant(target)).map(|(index, _)| index);
+        match (meant.next(), meant.next(), url) {
+            (Some(index), None, _) => Ok(TargetId::new(index)),
+            (Some(_), Some(_), _) => {
+                let expected = "the name of one of the CopyTargets with this URL";
+                Err(misfit(Fault::new(expected, name)))
+            }
+            (None, _, Some(url)) => self.define(Target::at(url), origin).map_err(misfit),
+            (None, _, None) => {
+                let expected = "On, Off, a URL, or the name of a CopyTarget";
+                Err(misfit(Fault::new(expected, name)))
+            }
+        }
     }
 }
 
@@ -177,8 +191,13 @@ mod tests {
         fn line(&mut self, scope: usize, directive: &str, arguments: &str) -> Result<(), Fault> {
             let origin = Origin { file: "vhost.conf".to_owned(), line: 7 };
             let scope = &mut self.scopes[scope];
-            let mut place =
-                Place { draft: &mut self.draft, scope, server: &mut self.server, origin };
+            let mut place = Place {
+                draft: &mut self.draft,
+                scope,
+                server: &mut self.server,
+                in_section: false,
+                origin,
+            };
             crate::config::find(directive).unwrap().apply(&mut place, arguments)
         }
 
@@ -205,6 +224,37 @@ mod tests {
         written.line(0, "CopyTarget", "http://a max=5").unwrap();
         written.line(1, "MirrorRequest", "http://a/ http://a").unwrap();
         assert_eq!(written.names(1), ["http://a/"]);
+    }
+
+    #[test]
+    fn a_url_in_a_selection_finds_the_target_that_has_a_name() {
+        let mut written = Written::default();
+        written.line(0, "CopyTarget", "http://a/ name=alpha max=3").unwrap();
+        written.line(1, "MirrorRequest", "http://a").unwrap();
+        assert_eq!(written.names(1), ["alpha"]);
+        let mut twice = Written::default();
+        twice.line(0, "CopyTarget", "http://a/ name=alpha").unwrap();
+        twice.line(0, "CopyTarget", "http://a/ name=beta").unwrap();
+        twice.line(1, "MirrorRequest", "http://a/").unwrap();
+        assert_eq!(
+            twice.draft.resolve().unwrap_err()[0].to_string(),
+            "MirrorRequest: expected the name of one of the CopyTargets with this URL, found \
+             'http://a/' (vhost.conf:7)"
+        );
+    }
+
+    #[test]
+    fn a_url_that_is_too_long_for_a_name_needs_one() {
+        let url = format!("http://a/{}", "x".repeat(250));
+        let expected = format!("expected a shorter URL, or a name=, found '{url}'");
+        let mut written = Written::default();
+        assert_eq!(written.line(0, "CopyTarget", &url).unwrap_err().to_string(), expected);
+        written.line(0, "CopyTarget", &format!("{url} name=short")).unwrap();
+        written.line(1, "MirrorRequest", &url).unwrap();
+        assert_eq!(written.names(1), ["short"]);
+        let mut selected = Written::default();
+        selected.line(0, "MirrorRequest", &url).unwrap();
+        assert!(selected.draft.resolve().unwrap_err()[0].to_string().contains(&expected));
     }
 
     #[test]

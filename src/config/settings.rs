@@ -79,6 +79,8 @@ pub struct ServerSettings {
     pub(super) connect_timeout: Option<Duration>,
     /// Some scope in it names targets.
     pub(super) mirrors: bool,
+    /// Some section in it has a directive of ours: the server alone does not tell a request's scope.
+    pub(super) sections: bool,
     /// The largest `CopyBodyLimit` in it.
     pub(super) largest_body: Option<usize>,
 }
@@ -90,6 +92,7 @@ impl ServerSettings {
             timeout: inner.timeout.or(self.timeout),
             connect_timeout: inner.connect_timeout.or(self.connect_timeout),
             mirrors: inner.mirrors || self.mirrors,
+            sections: inner.sections || self.sections,
             largest_body: inner.largest_body.max(self.largest_body),
         }
     }
@@ -98,6 +101,7 @@ impl ServerSettings {
     pub fn resolve(&self, proxy_timeout: Option<Duration>) -> ServerPolicy {
         ServerPolicy {
             mirrors: self.mirrors,
+            has_sections: self.sections,
             limits: Limits {
                 timeout: self.timeout.or(proxy_timeout).unwrap_or(Duration::from_secs(5)),
                 connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(1)),
@@ -112,6 +116,8 @@ impl ServerSettings {
 pub struct ServerPolicy {
     /// Whether any scope in it names targets: where none does, the module does nothing.
     pub mirrors: bool,
+    /// Whether a request's scope may differ from its server's own.
+    pub has_sections: bool,
     limits: Limits,
     /// How much of a body is captured before its scope is known.
     pub capture_limit: usize,

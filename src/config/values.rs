@@ -93,9 +93,14 @@ pub fn switch(text: &str) -> Option<bool> {
     }
 }
 
+/// Digits and nothing else: what `parse` takes beyond them, a sign, is no part of a size or a number.
+fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
 /// A number within its range.
 pub fn number(text: &str, range: RangeInclusive<usize>) -> Result<usize, Fault> {
-    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+    digits(text).filter(|number| range.contains(number)).ok_or_else(|| {
         Fault::new(format!("a number from {} to {}", range.start(), range.end()), text)
     })
 }
@@ -133,7 +138,7 @@ pub fn size(text: &str, range: RangeInclusive<usize>) -> Result<usize, Fault> {
         _ => (Some(text), 1),
     };
     amount
-        .and_then(|amount| amount.parse::<usize>().ok())
+        .and_then(digits::<usize>)
         .and_then(|amount| amount.checked_mul(unit))
         .filter(|size| range.contains(size))
         .ok_or_else(|| {
@@ -199,7 +204,7 @@ mod tests {
     #[test]
     fn numbers_stay_in_their_range() {
         assert_eq!(number("20", 1..=100), Ok(20));
-        for text in ["0", "101", "", "x", "-1", "1e3"] {
+        for text in ["0", "101", "", "x", "-1", "+5", "1e3"] {
             assert!(number(text, 1..=100).is_err(), "{text}");
         }
         let missing = number("", 1..=100).unwrap_err().to_string();

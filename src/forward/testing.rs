@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::memory::Budget;
-use crate::message::{Additions, Content, Head, Message, Received};
+use crate::message::{Additions, Head, Message, Received};
 use crate::outcome::StatusClass;
 use crate::queue::Job;
 use crate::stats::tests::segment;
@@ -39,15 +39,13 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
         method: method.as_bytes(),
         target: b"/path?query",
         fields: [(&b"Host"[..], &b"www.example.com"[..]), (b"uSER-aGENT", b"test")].into_iter(),
+        host: Some(b"www.example.com"),
+        connection: b"",
         has_content: content.is_some(),
     };
     let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true };
-    let head = Head::serialise(&received, &additions, budget).unwrap();
-    head.with_content(content.map(|bytes| {
-        let mut lease = budget.lease();
-        assert!(lease.cover(bytes.len()));
-        Content { bytes: bytes.to_vec(), lease }
-    }))
+    let head = Head::serialise(received, &additions, budget).unwrap();
+    head.with_content(content.map(|bytes| budget.filled(bytes)))
 }
 
 pub(super) fn job(message: Message, limits: Limits) -> Job {

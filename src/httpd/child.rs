@@ -10,6 +10,12 @@ use super::guard::{guard, log_the_first_panic};
 use super::{config, ffi, log, pool, sys};
 use crate::mirror::Mirror;
 
+const _: () = {
+    const fn is_shared<T: Sync>() {}
+    // Requests and forwarders use it from many threads.
+    is_shared::<Mirror>();
+};
+
 /// This child's mirror; NULL in the parent, and where nothing is mirrored.
 static MIRROR: AtomicPtr<Mirror> = AtomicPtr::new(ptr::null_mut());
 

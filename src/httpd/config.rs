@@ -154,6 +154,8 @@ pub unsafe extern "C" fn directive(
             draft: &mut draft,
             scope,
             server: &mut server.settings,
+            // httpd has a path for whatever stands in a section.
+            in_section: !parameters.path.is_null(),
             // SAFETY: httpd's node of the directive.
             origin: unsafe { origin(parameters.directive) },
         };

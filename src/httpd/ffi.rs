@@ -18,6 +18,8 @@ include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 
 /// `OK`, `DECLINED` and the status codes, in the type that hooks return.
 pub const HOOK_OK: core::ffi::c_int = OK as core::ffi::c_int;
+/// `APR_SUCCESS` in the type of statuses.
+pub const APR_OK: apr_status_t = APR_SUCCESS as apr_status_t;
 pub const HOOK_DECLINED: core::ffi::c_int = DECLINED as core::ffi::c_int;
 
 unsafe extern "C" {

@@ -96,6 +96,12 @@ unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
     // SAFETY: as above.
     unsafe { ffi::ap_hook_post_read_request(Some(traffic::arrive), none, none, REALLY_FIRST) };
     // SAFETY: as above.
+    unsafe { ffi::ap_hook_translate_name(Some(traffic::located), none, none, REALLY_FIRST) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_access_checker(Some(traffic::questioned), none, none, REALLY_FIRST) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_type_checker(Some(traffic::admitted), none, none, REALLY_FIRST) };
+    // SAFETY: as above.
     unsafe { ffi::ap_hook_insert_filter(Some(traffic::decide), none, none, LAST) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_log_transaction(Some(traffic::conclude), none, none, REALLY_FIRST) };

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use super::ffi;
 use super::guard::guard;
 
-/// Gives a value to a pool, which drops it when it is cleared or destroyed.
+/// Moves a value into a pool's memory; the pool drops it when it is cleared or destroyed.
 ///
 /// # Safety
 ///
@@ -14,22 +14,25 @@ use super::guard::guard;
 pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
     unsafe extern "C" fn drop_value<T>(value: *mut c_void) -> ffi::apr_status_t {
         guard((), || {
-            // SAFETY: registered below with what `Box::into_raw` gave; a pool runs a cleanup once.
-            drop(unsafe { Box::from_raw(value.cast::<T>()) });
+            // SAFETY: the value written below; a pool runs a cleanup once, and before it frees memory.
+            unsafe { value.cast::<T>().drop_in_place() };
         });
         success()
     }
-    let value = NonNull::from(Box::leak(Box::new(value)));
+    // SAFETY: the caller vouches for the pool.
+    let place = unsafe { allocate::<T>(pool) };
+    // SAFETY: fresh memory of T's size and alignment.
+    unsafe { place.write(value) };
     // SAFETY: the caller vouches for the pool; a forked CGI's copy is not to run our destructors.
     unsafe {
         ffi::apr_pool_cleanup_register(
             pool,
-            value.as_ptr().cast(),
+            place.as_ptr().cast(),
             Some(drop_value::<T>),
             Some(ffi::apr_pool_cleanup_null),
         );
     }
-    value
+    place
 }
 
 /// Puts plain data into a pool's memory, which is freed without a destructor.
@@ -38,12 +41,20 @@ pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
 ///
 /// `pool` is a live pool of httpd's, used by this thread alone.
 pub unsafe fn place<T: Copy>(pool: *mut ffi::apr_pool_t, value: T) -> *mut T {
-    const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
-    // SAFETY: the caller vouches for the pool; httpd aborts rather than return NULL.
-    let place = unsafe { ffi::apr_palloc(pool, size_of::<T>()) }.cast::<T>();
-    // SAFETY: fresh memory of T's size, aligned as asserted.
+    // SAFETY: the caller vouches for the pool.
+    let place = unsafe { allocate::<T>(pool) };
+    // SAFETY: fresh memory of T's size and alignment.
     unsafe { place.write(value) };
-    place
+    place.as_ptr()
+}
+
+/// Memory for a value, as long as the pool is not cleared.
+unsafe fn allocate<T>(pool: *mut ffi::apr_pool_t) -> NonNull<T> {
+    const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
+    // SAFETY: the caller vouches for the pool.
+    let memory = unsafe { ffi::apr_palloc(pool, size_of::<T>()) }.cast::<T>();
+    // SAFETY: httpd's pools abort the process rather than return NULL.
+    unsafe { NonNull::new_unchecked(memory) }
 }
 
 /// Copies a text into a pool, as httpd wants messages from directives.

@@ -1,13 +1,13 @@
 //! What this module reads of httpd's `request_rec`, and what it keeps of one from its arrival on.
 
 use std::ffi::{CStr, c_char};
-use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ptr::{self, NonNull};
 
 use super::{child, config, ffi, pool, proxy};
-use crate::config::ServerPolicy;
+use crate::config::{ScopeSettings, ServerPolicy};
 use crate::journey::{Journey, Scope};
-use crate::message::{Forwarded, Received};
+use crate::message::{Forwarded, Received, is};
+use crate::outcome::NotCopied;
 
 /// The handler that shows the counters, as `SetHandler` names it.
 pub const COPY_STATUS: &CStr = c"copy-status";
@@ -16,68 +16,86 @@ pub const COPY_STATUS: &CStr = c"copy-status";
 #[derive(Debug)]
 pub struct Passage {
     pub journey: Journey,
+    pub phase: Phase,
     method: *const c_char,
     target: *const c_char,
     /// A shallow copy of the received fields; their texts live as long as the request.
     fields: *const ffi::apr_table_t,
-    has_content: bool,
-    /// The request asks for an upgrade, which has not brought forth its twin yet.
-    awaits_twin: AtomicBool,
+    notable: Notable,
+}
+
+/// How far httpd has come with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Its head was read.
+    Arrived,
+    /// Its `<Location>` sections were looked at: its scope is known, as far as its URL tells.
+    Located,
+    /// Access control has begun.
+    Questioned,
+    /// Access control has let it pass.
+    Admitted,
 }
 
 impl Passage {
     /// Takes note of a client's request, if its server mirrors at all.
     ///
+    /// Whoever keeps the pointer uses it for one look at a time: callbacks run one after another.
+    ///
     /// # Safety
     ///
     /// `r` is a root request of httpd's that was just read.
-    pub unsafe fn begin(r: *mut ffi::request_rec) -> Option<&'static mut Passage> {
+    pub unsafe fn begin(r: *mut ffi::request_rec) -> Option<NonNull<Passage>> {
         let mirror = child::mirror()?;
-        // SAFETY: the caller vouches for the request; hooks run one after another.
+        // SAFETY: the caller vouches for the request.
         let request = unsafe { &*r };
         // SAFETY: the request's server, whose configuration was completed before children began.
         let server: &'static ServerPolicy = unsafe { config::server_policy(request.server) };
         if !server.mirrors {
             return None;
         }
-        let content = content_length(request);
+        // SAFETY: the request's own pool and table.
+        let fields = unsafe { ffi::apr_table_copy(request.pool, request.headers_in) };
+        // SAFETY: made one line above.
+        let notable = Notable::of(unsafe { entries(fields) });
         let passage = Passage {
-            journey: Journey::begin(mirror, server, content),
+            journey: Journey::begin(mirror, server, notable.content),
+            phase: Phase::Arrived,
             method: request.method,
             target: request.unparsed_uri,
-            // SAFETY: the request's own pool and table.
-            fields: unsafe { ffi::apr_table_copy(request.pool, request.headers_in) },
-            has_content: content.is_some(),
-            awaits_twin: AtomicBool::new(true),
+            fields,
+            notable,
         };
         // SAFETY: the request's own pool.
-        let mut owned = unsafe { pool::own(request.pool, passage) };
+        let owned = unsafe { pool::own(request.pool, passage) };
         // SAFETY: the request's own vector.
         unsafe {
             ffi::ap_set_module_config(request.request_config, ffi::this(), owned.as_ptr().cast());
         }
-        // SAFETY: lives as long as the request, whose callbacks run one after another.
-        Some(unsafe { owned.as_mut() })
+        Some(owned)
     }
 
     /// The passage of a request or of what it was redirected to; `None` where its server mirrors nothing.
     ///
     /// # Safety
     ///
-    /// `r` is a request of httpd's, and no other reference to its passage is in use.
-    pub unsafe fn of<'a>(r: *const ffi::request_rec) -> Option<&'a mut Passage> {
+    /// `r` is a request of httpd's.
+    pub unsafe fn of(r: *const ffi::request_rec) -> Option<NonNull<Passage>> {
         // SAFETY: the caller vouches for the request.
         let root = unsafe { root(r) };
-        // SAFETY: the request's own vector.
+        // SAFETY: the request's own vector, which has what `begin` put there.
         let passage = unsafe { ffi::ap_get_module_config(root.request_config, ffi::this()) };
-        // SAFETY: NULL, or given to the request's pool by `begin`; the caller vouches for the rest.
-        unsafe { passage.cast::<Passage>().as_mut() }
+        NonNull::new(passage.cast())
     }
 
-    /// Tells the journey the scope that holds for the request; returns whether it was selected.
-    pub fn decide(&mut self, request: &ffi::request_rec) -> bool {
+    /// Tells the journey the scope that holds for the request.
+    pub fn decide(&mut self, request: &ffi::request_rec) {
         if !self.journey.is_undecided() {
-            return false;
+            return;
+        }
+        let settings = scope_settings(request);
+        if !self.is_scope_known(request) {
+            return self.journey.refuse(NotCopied::NotCopyable, &settings);
         }
         let received = Received {
             // SAFETY: texts of the request's pool, which nobody changes in place.
@@ -85,35 +103,42 @@ impl Passage {
             // SAFETY: as above.
             target: unsafe { pool::bytes(self.target) },
             fields: self.fields(),
-            has_content: self.has_content,
+            host: (!self.notable.host.is_null())
+                // SAFETY: as above.
+                .then(|| unsafe { pool::bytes(self.notable.host) }),
+            // SAFETY: as above.
+            connection: unsafe { pool::bytes(self.notable.connection) },
+            has_content: self.notable.content.is_some(),
         };
         // SAFETY: as above.
         let client = unsafe { pool::bytes(request.useragent_ip) };
-        let proto = scheme(request);
         let scope = Scope {
+            settings,
             // SAFETY: the request's own vector.
-            settings: unsafe { config::scope_settings(request.per_dir_config) },
-            // SAFETY: as above.
             proxy_preserve_host: unsafe { proxy::preserve_host(request.per_dir_config) },
-            client: Forwarded { client, proto },
+            client: Forwarded { client, proto: scheme(request) },
             copyable: is_copyable(request),
         };
-        self.journey.decide(&scope, &received)
+        self.journey.decide(&scope, received);
+    }
+
+    /// Access control refused the request.
+    pub fn refuse(&mut self, request: &ffi::request_rec) {
+        self.journey.refuse(NotCopied::Refused, &scope_settings(request));
+    }
+
+    /// Whether the settings that the request has are those of its scope: where it was answered before
+    /// its sections were looked at, only if no section could make a difference.
+    fn is_scope_known(&self, request: &ffi::request_rec) -> bool {
+        // SAFETY: the request's server, whose configuration was completed before children began.
+        self.phase >= Phase::Located
+            || !unsafe { config::server_policy(request.server) }.has_sections
     }
 
     /// The received fields, in order.
-    fn fields(&self) -> impl Iterator<Item = (&'static [u8], &'static [u8])> + Clone + use<> {
-        // SAFETY: the table made in `begin`.
-        let array = unsafe { ffi::apr_table_elts(self.fields) };
-        // SAFETY: the array within that table, which nobody changes.
-        let array = unsafe { &*array };
-        let entries: &'static [ffi::apr_table_entry_t] = match usize::try_from(array.nelts) {
-            // SAFETY: a table's array holds `nelts` entries, and nobody else has this table.
-            Ok(length) if length > 0 => unsafe {
-                std::slice::from_raw_parts(array.elts.cast(), length)
-            },
-            _ => &[],
-        };
+    fn fields<'a>(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        // SAFETY: the table made in `begin`, which nobody else has.
+        let entries = unsafe { entries(self.fields) };
         entries.iter().map(|entry| {
             // SAFETY: texts of the request's pool, which nobody changes in place.
             let name = unsafe { pool::bytes(entry.key) };
@@ -121,22 +146,79 @@ impl Passage {
             (name, unsafe { pool::bytes(entry.val) })
         })
     }
+}
 
-    /// Whether both were asked for in the same words: method and request target.
-    pub fn asks_like(&self, request: &ffi::request_rec) -> bool {
-        let [ours, our_method, theirs, their_method] =
-            [self.target, self.method, request.unparsed_uri, request.method]
-                // SAFETY: texts of requests that both live.
-                .map(|text| unsafe { pool::bytes(text) });
-        ours == theirs && our_method == their_method
+/// The received fields that a request's way depends on; NULL where not received.
+#[derive(Debug)]
+struct Notable {
+    host: *const c_char,
+    connection: *const c_char,
+    /// What follows the head: nothing, so many bytes, or (where chunked) an unknown number. The same
+    /// for `HEAD` as for any method: httpd reads what is announced.
+    content: Option<Option<u64>>,
+}
+
+impl Notable {
+    fn of(fields: &[ffi::apr_table_entry_t]) -> Notable {
+        let (mut host, mut connection): (*const c_char, *const c_char) = (ptr::null(), ptr::null());
+        let (mut length, mut is_chunked) = (None, false);
+        for field in fields {
+            // SAFETY: a table's names end in NUL, and so have a first byte.
+            let initial = unsafe { field.key.cast::<u8>().read() };
+            // Most fields are passed over at their first letter.
+            if !matches!(initial | 0x20, b'h' | b'c' | b't') {
+                continue;
+            }
+            // SAFETY: a text of the request's pool.
+            let name = unsafe { pool::bytes(field.key) };
+            if is(name, b"host") && host.is_null() {
+                host = field.val;
+            } else if is(name, b"connection") {
+                connection = field.val;
+            } else if is(name, b"content-length") {
+                // SAFETY: as above.
+                length = number(unsafe { pool::bytes(field.val) });
+            } else if is(name, b"transfer-encoding") {
+                is_chunked = true;
+            }
+        }
+        let declared = length.filter(|length| *length > 0).map(Some);
+        let content = if is_chunked { Some(None) } else { declared };
+        Notable { host, connection, content }
     }
 }
 
-impl Passage {
-    /// Whether this is the first time that the upgraded request's twin asks.
-    pub fn take_upgrade(&self) -> bool {
-        self.awaits_twin.swap(false, Ordering::Relaxed)
+/// What digits say; httpd has refused a `Content-Length` of anything else.
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |sum: u64, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+        sum.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// The entries of a table.
+///
+/// # Safety
+///
+/// `table` lives and stays unchanged for `'a`.
+unsafe fn entries<'a>(table: *const ffi::apr_table_t) -> &'a [ffi::apr_table_entry_t] {
+    // SAFETY: the caller vouches for the table.
+    let array = unsafe { ffi::apr_table_elts(table) };
+    // SAFETY: the array within that table.
+    let array = unsafe { &*array };
+    match usize::try_from(array.nelts) {
+        // SAFETY: a table's array holds `nelts` entries.
+        Ok(length) if length > 0 => unsafe {
+            std::slice::from_raw_parts(array.elts.cast(), length)
+        },
+        _ => &[],
     }
+}
+
+/// What holds in a request's scope, as far as httpd has come with it.
+fn scope_settings(request: &ffi::request_rec) -> ScopeSettings {
+    // SAFETY: the request's own vector.
+    unsafe { config::scope_settings(request.per_dir_config) }
 }
 
 /// The client's request at the root of redirects and subrequests.
@@ -164,17 +246,6 @@ pub fn field<'a>(request: &'a ffi::request_rec, name: &CStr) -> Option<&'a [u8]>
     let value = unsafe { ffi::apr_table_get(request.headers_in, name.as_ptr()) };
     // SAFETY: not NULL: a text of the request's pool.
     (!value.is_null()).then(|| unsafe { pool::bytes(value) })
-}
-
-/// Whether content follows the head, and how much (`None` where chunked). The same for `HEAD` as for
-/// any method: httpd reads what is announced.
-fn content_length(request: &ffi::request_rec) -> Option<Option<u64>> {
-    if field(request, c"Transfer-Encoding").is_some() {
-        return Some(None);
-    }
-    let length = std::str::from_utf8(field(request, c"Content-Length")?).ok()?;
-    let length: u64 = length.trim().parse().ok()?;
-    (length > 0).then_some(Some(length))
 }
 
 /// Not for a handler of our own, nor a response that the server pushes unasked.

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 use super::guard::guard;
-use super::{config, ffi, pool, request};
+use super::{config, ffi, pool, request, sys};
 use crate::status::{Format, render};
 
 /// `handler`: answers requests for the counters.
@@ -20,7 +20,8 @@ pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
         let Some(generation) = config::generation() else {
             return ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
         };
-        generation.segment.fold_the_dead(super::sys::is_alive);
+        // A signal that ends this child in between would leave the move half done.
+        sys::with_signals_blocked(|| generation.segment.fold_the_dead(sys::is_alive));
         // SAFETY: NULL, or a text of the request's pool.
         let query = unsafe { pool::bytes(request.args) };
         let format = Format::of_query(&String::from_utf8_lossy(query));

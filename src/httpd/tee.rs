@@ -5,14 +5,14 @@
 //! returns what it was given.
 
 use std::ffi::{c_char, c_void};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::ffi;
 use super::guard::guard;
 use super::pool::success;
 use super::request::Passage;
-use crate::journey::Part;
+use crate::journey::{Journey, Part};
 
 /// httpd's record of the filter; made anew for each configuration.
 static FILTER: AtomicPtr<ffi::ap_filter_rec_t> = AtomicPtr::new(ptr::null_mut());
@@ -33,7 +33,7 @@ pub fn register() {
 /// # Safety
 ///
 /// `r` is a live request of httpd's, and the passage is its root's.
-pub unsafe fn install(r: *mut ffi::request_rec, passage: &mut Passage) {
+pub unsafe fn install(r: *mut ffi::request_rec, passage: NonNull<Passage>) {
     let filter = FILTER.load(Ordering::Acquire);
     // SAFETY: the caller vouches for the request.
     let request = unsafe { &*r };
@@ -45,9 +45,16 @@ pub unsafe fn install(r: *mut ffi::request_rec, passage: &mut Passage) {
         }
         next = link.next;
     }
-    let context = ptr::from_mut(passage).cast::<c_void>();
+    let context = passage.as_ptr().cast::<c_void>();
     // SAFETY: the filter's record, and a context that lives as long as the root request.
-    unsafe { ffi::ap_add_input_filter_handle(filter, context, r, request.connection) };
+    let tee = unsafe { ffi::ap_add_input_filter_handle(filter, context, r, request.connection) };
+    // mod_proxy_http reads all of a content before it asks the origin, unless `input_filters` begins
+    // where `proto_input_filters` does: to it, the tee must be a part of the protocol.
+    // SAFETY: NULL, or the link just made.
+    if unsafe { tee.as_ref() }.is_some_and(|tee| tee.next == request.proto_input_filters) {
+        // SAFETY: the caller vouches for the request, which nobody else changes meanwhile.
+        unsafe { (*r).proto_input_filters = tee };
+    }
 }
 
 unsafe extern "C" fn tee(
@@ -58,52 +65,104 @@ unsafe extern "C" fn tee(
     bytes: ffi::apr_off_t,
 ) -> ffi::apr_status_t {
     // SAFETY: httpd's record of this filter in this chain.
-    let &ffi::ap_filter_t { next, ctx: context, .. } = unsafe { &*filter };
+    let &ffi::ap_filter_t { next, ctx: context, r, .. } = unsafe { &*filter };
     // SAFETY: passed on as they came.
     let status = unsafe { ffi::ap_get_brigade(next, brigade, mode, block, bytes) };
-    if status == success() && mode == ffi::ap_input_mode_t_AP_MODE_READBYTES {
-        guard((), || {
-            // SAFETY: the context given to `install`; no hook runs while a filter reads.
-            let passage = unsafe { &mut *context.cast::<Passage>() };
-            // SAFETY: the brigade that the filter below filled.
-            unsafe { watch(brigade, passage) };
-        });
-    }
+    guard((), || {
+        // SAFETY: the context given to `install`; no hook runs while a filter reads.
+        let passage = unsafe { &mut *context.cast::<Passage>() };
+        let journey = &mut passage.journey;
+        if !journey.wants_content() {
+            return;
+        }
+        match seen(mode, status) {
+            // SAFETY: the brigade that the filter below filled, for the request that is being read.
+            Seen::Content => unsafe { watch(brigade, r, journey) },
+            Seen::Nothing => {}
+            Seen::Failure => journey.content(Part::Broken),
+        }
+    });
     status
 }
 
+/// What a read let the tee see.
+enum Seen {
+    /// Content was consumed, and is in the brigade.
+    Content,
+    /// None was consumed.
+    Nothing,
+    /// Reading failed, or consumed what cannot be told apart: what follows, were it an end, proves
+    /// nothing.
+    Failure,
+}
+
+fn seen(mode: ffi::ap_input_mode_t, status: ffi::apr_status_t) -> Seen {
+    const EAGAIN: ffi::apr_status_t = libc::EAGAIN;
+    match (mode, status) {
+        (
+            ffi::ap_input_mode_t_AP_MODE_SPECULATIVE
+            | ffi::ap_input_mode_t_AP_MODE_EATCRLF
+            | ffi::ap_input_mode_t_AP_MODE_INIT,
+            _,
+        )
+        | (_, EAGAIN) => Seen::Nothing,
+        // HTTP_IN serves both from the content.
+        (
+            ffi::ap_input_mode_t_AP_MODE_READBYTES | ffi::ap_input_mode_t_AP_MODE_GETLINE,
+            ffi::APR_OK,
+        ) => Seen::Content,
+        _ => Seen::Failure,
+    }
+}
+
 /// Lets the journey see what a brigade holds.
-unsafe fn watch(brigade: *mut ffi::apr_bucket_brigade, passage: &mut Passage) {
-    let journey = &mut passage.journey;
+unsafe fn watch(
+    brigade: *mut ffi::apr_bucket_brigade,
+    r: *const ffi::request_rec,
+    journey: &mut Journey,
+) {
     // SAFETY: the caller passes a brigade of httpd's.
     let mut bucket = unsafe { ffi::copy_first_bucket(brigade) };
     while !bucket.is_null() && journey.wants_content() {
         // SAFETY: a bucket of that brigade.
         match unsafe { ffi::copy_bucket_kind(bucket) } {
-            ffi::copy_bucket_kind_COPY_BUCKET_EOS => journey.content(Part::End),
-            ffi::copy_bucket_kind_COPY_BUCKET_DATA => {
-                // SAFETY: as above.
-                let length = unsafe { (*bucket).length };
-                // A bucket of unknown length would have to be read, and so changed: none comes from
-                // HTTP_IN, and without its bytes the copy counts as incomplete.
-                if journey.wants_bytes() && length != usize::MAX {
-                    let mut data: *const c_char = ptr::null();
-                    let mut length = 0;
-                    // SAFETY: as above; both results are written where the call succeeds.
-                    let read =
-                        unsafe { ffi::copy_bucket_read(bucket, &raw mut data, &raw mut length) };
-                    if read == success() && !data.is_null() {
-                        // SAFETY: valid until the bucket changes, which is not before the next read.
-                        let bytes = unsafe { std::slice::from_raw_parts(data.cast(), length) };
-                        journey.content(Part::Bytes(bytes));
-                    }
-                } else {
-                    journey.content(Part::Skipped(length as u64));
-                }
+            // SAFETY: the caller passes a live request.
+            ffi::copy_bucket_kind_COPY_BUCKET_EOS if is_feigned(unsafe { &*r }) => {
+                journey.content(Part::Broken);
             }
+            ffi::copy_bucket_kind_COPY_BUCKET_EOS => journey.content(Part::End),
+            // SAFETY: a bucket of data.
+            ffi::copy_bucket_kind_COPY_BUCKET_DATA => unsafe { show(bucket, journey) },
             _ => {}
         }
         // SAFETY: as above.
         bucket = unsafe { ffi::copy_next_bucket(brigade, bucket) };
     }
+}
+
+/// Whether an end of the content is none: where the client waits for a 100 and production has decided
+/// against the request, HTTP_IN tells whoever reads that there is nothing.
+fn is_feigned(request: &ffi::request_rec) -> bool {
+    request.expecting_100 != 0 && !(200..300).contains(&request.status)
+}
+
+/// Lets the journey see what a bucket holds.
+unsafe fn show(bucket: *mut ffi::apr_bucket, journey: &mut Journey) {
+    // SAFETY: the caller passes a bucket of httpd's.
+    let length = unsafe { (*bucket).length };
+    if length == usize::MAX {
+        // Of unknown length: it would have to be read, and so changed. None comes from HTTP_IN.
+        return journey.content(Part::Broken);
+    }
+    if !journey.wants_bytes() {
+        return journey.content(Part::Skipped(length as u64));
+    }
+    let (mut data, mut length): (*const c_char, usize) = (ptr::null(), 0);
+    // SAFETY: as above; both results are written where the call succeeds.
+    let read = unsafe { ffi::copy_bucket_read(bucket, &raw mut data, &raw mut length) };
+    if read != success() || data.is_null() {
+        return journey.content(Part::Broken);
+    }
+    // SAFETY: valid until the bucket changes, which is not before the next read.
+    journey.content(Part::Bytes(unsafe { std::slice::from_raw_parts(data.cast(), length) }));
 }

@@ -1,26 +1,60 @@
-//! The hooks that a request passes: arrival, decision, conclusion.
+//! The hooks that a request passes: arrival, admission, decision, conclusion.
 
-use std::ffi::c_int;
-use std::ptr;
+use std::ffi::{c_char, c_int};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::guard::guard;
-use super::request::{self, Passage};
-use super::{config, ffi, tee};
+use super::request::{self, Passage, Phase};
+use super::{ffi, pool, tee};
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
 pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
     guard(ffi::HOOK_DECLINED, || {
         // SAFETY: httpd passes a live request to its hooks.
         let request = unsafe { &*r };
-        // SAFETY: as above.
-        if request::is_root(request) && !unsafe { is_upgraded_twin(request) } {
-            // SAFETY: a root request that was just read.
-            if let Some(passage) = unsafe { Passage::begin(r) } {
-                if passage.journey.wants_content() {
-                    // SAFETY: as above; the passage lives as long as the request.
-                    unsafe { tee::install(r, passage) };
-                }
-                remember_upgrade(request, passage);
+        if !request::is_root(request) || is_upgraded_twin(request) {
+            return ffi::HOOK_DECLINED;
+        }
+        // SAFETY: a root request that was just read.
+        if let Some(passage) = unsafe { Passage::begin(r) } {
+            // SAFETY: the only look at it.
+            if unsafe { passage.as_ref() }.journey.wants_content() {
+                // SAFETY: a live request, and its passage.
+                unsafe { tee::install(r, passage) };
+            }
+            remember_upgrade(request);
+        }
+        ffi::HOOK_DECLINED
+    })
+}
+
+/// `translate_name`: the request's `<Location>` sections have been looked at.
+pub unsafe extern "C" fn located(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd passes a live request to its hooks.
+    unsafe { reach(r, Phase::Located) }
+}
+
+/// `access_checker`: access control begins.
+pub unsafe extern "C" fn questioned(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd passes a live request to its hooks.
+    unsafe { reach(r, Phase::Questioned) }
+}
+
+/// `type_checker`: access control has let the request pass.
+pub unsafe extern "C" fn admitted(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd passes a live request to its hooks.
+    unsafe { reach(r, Phase::Admitted) }
+}
+
+unsafe fn reach(r: *mut ffi::request_rec, phase: Phase) -> c_int {
+    guard(ffi::HOOK_DECLINED, || {
+        // SAFETY: the caller passes a live request.
+        if request::is_root(unsafe { &*r }) {
+            // SAFETY: as above.
+            if let Some(mut passage) = unsafe { Passage::of(r) } {
+                // SAFETY: the only look at it.
+                unsafe { passage.as_mut() }.phase = phase;
             }
         }
         ffi::HOOK_DECLINED
@@ -35,16 +69,17 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
         if !request.main.is_null() {
             return;
         }
-        // SAFETY: the only reference: hooks run one after another.
-        let Some(passage) = (unsafe { Passage::of(r) }) else {
-            return;
-        };
-        if request.prev.is_null() {
-            passage.decide(request);
+        // SAFETY: as above.
+        let Some(mut passage) = (unsafe { Passage::of(r) }) else { return };
+        // SAFETY: the only look at it.
+        let here = unsafe { passage.as_mut() };
+        // What is redirected is admitted, or refused, where it is redirected to.
+        if request.prev.is_null() && !request::is_handled_by(request, c"redirect-handler") {
+            here.decide(request);
         }
-        if passage.journey.wants_content() {
+        if here.journey.wants_content() {
             // Content negotiation and internal redirects may have taken the tee out.
-            // SAFETY: a live request; the passage lives as long as its root.
+            // SAFETY: a live request, and its root's passage.
             unsafe { tee::install(r, passage) };
         }
     });
@@ -55,22 +90,13 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
     guard(ffi::HOOK_DECLINED, || {
         // SAFETY: httpd passes a live request to its hooks.
         let request = unsafe { &*r };
-        // SAFETY: the only reference: hooks run one after another.
-        if let Some(passage) = unsafe { Passage::of(r) }
-            && passage.journey.is_open()
-        {
-            const REFUSALS: [u32; 3] = [
-                ffi::HTTP_UNAUTHORIZED,
-                ffi::HTTP_FORBIDDEN,
-                ffi::HTTP_PROXY_AUTHENTICATION_REQUIRED,
-            ];
-            if passage.journey.is_undecided()
-                && REFUSALS.map(|s| s as c_int).contains(&request.status)
-            {
-                // SAFETY: the request's own vector.
-                let settings = unsafe { config::scope_settings(request.per_dir_config) };
-                passage.journey.refuse(&settings);
-            } else {
+        // SAFETY: as above.
+        if let Some(mut passage) = unsafe { Passage::of(r) } {
+            // SAFETY: the only look at it.
+            let passage = unsafe { passage.as_mut() };
+            if passage.journey.is_undecided() && was_refused(request, passage.phase) {
+                passage.refuse(request);
+            } else if passage.journey.is_open() {
                 passage.decide(request);
                 passage.journey.conclude();
             }
@@ -79,42 +105,68 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
     })
 }
 
-/// Has the connection remember a request that asks for an upgrade to HTTP/2: should it be granted, the
-/// same request arrives a second time, as the first stream (RFC 7540 section 3.2).
-fn remember_upgrade(request: &ffi::request_rec, passage: &mut Passage) {
-    /// Taken back with the request, before its memory goes.
-    struct Remembered(*mut ffi::ap_conf_vector_t);
-    impl Drop for Remembered {
-        fn drop(&mut self) {
-            // SAFETY: the connection outlives its requests.
-            unsafe { ffi::ap_set_module_config(self.0, ffi::this(), ptr::null_mut()) };
-        }
+/// Whether access control refused the request, or what it was redirected to. An `ErrorDocument` may
+/// have changed the status since, so what counts is how far the request came.
+fn was_refused(request: &ffi::request_rec, phase: Phase) -> bool {
+    const REFUSALS: [u32; 3] =
+        [ffi::HTTP_UNAUTHORIZED, ffi::HTTP_FORBIDDEN, ffi::HTTP_PROXY_AUTHENTICATION_REQUIRED];
+    let is_refusal = |request: &ffi::request_rec| {
+        REFUSALS.iter().any(|status| u32::try_from(request.status) == Ok(*status))
+    };
+    // SAFETY: the request, then what it was redirected to, which live as long.
+    let next = |request: &&ffi::request_rec| unsafe { request.next.as_ref() };
+    phase == Phase::Questioned || std::iter::successors(Some(request), next).any(is_refusal)
+}
+
+/// What a connection remembers of a request that asks for an upgrade: should one to HTTP/2 be granted,
+/// the same request arrives a second time, as the first stream (RFC 7540 section 3.2).
+struct Upgrade {
+    method: *const c_char,
+    target: *const c_char,
+    /// The twin has not arrived yet.
+    is_awaited: AtomicBool,
+    connection: *mut ffi::ap_conf_vector_t,
+}
+
+impl Drop for Upgrade {
+    fn drop(&mut self) {
+        // SAFETY: the connection outlives its requests.
+        unsafe { ffi::ap_set_module_config(self.connection, ffi::this(), ptr::null_mut()) };
     }
+}
+
+fn remember_upgrade(request: &ffi::request_rec) {
     if request::field(request, c"Upgrade").is_none() {
         return;
     }
     // SAFETY: the request's connection.
     let connection = unsafe { (*request.connection).conn_config };
-    // SAFETY: the connection's own vector.
-    unsafe { ffi::ap_set_module_config(connection, ffi::this(), ptr::from_mut(passage).cast()) };
+    let upgrade = Upgrade {
+        method: request.method,
+        target: request.unparsed_uri,
+        is_awaited: AtomicBool::new(true),
+        connection,
+    };
     // SAFETY: the request's own pool.
-    unsafe { super::pool::own(request.pool, Remembered(connection)) };
+    let upgrade = unsafe { pool::own(request.pool, upgrade) };
+    // SAFETY: the connection's own vector; taken back when the request's pool goes.
+    unsafe { ffi::ap_set_module_config(connection, ffi::this(), upgrade.as_ptr().cast()) };
 }
 
 /// Whether this is the first stream of an upgraded connection, whose request has arrived before.
-unsafe fn is_upgraded_twin(request: &ffi::request_rec) -> bool {
+fn is_upgraded_twin(request: &ffi::request_rec) -> bool {
     // SAFETY: the request's connection.
     let connection = unsafe { &*request.connection };
     // SAFETY: NULL, or the connection that this one is a stream of.
-    let Some(master) = (unsafe { connection.master.as_ref() }) else {
-        return false;
-    };
+    let Some(master) = (unsafe { connection.master.as_ref() }) else { return false };
     // SAFETY: the connection's own vector.
-    let passage = unsafe { ffi::ap_get_module_config(master.conn_config, ffi::this()) };
-    // SAFETY: NULL, or a passage that lives until the upgraded connection ends, and that nobody changes
-    // meanwhile.
-    let Some(first) = (unsafe { passage.cast::<Passage>().as_ref() }) else {
-        return false;
-    };
-    first.asks_like(request) && first.take_upgrade()
+    let upgrade = unsafe { ffi::ap_get_module_config(master.conn_config, ffi::this()) };
+    let Some(upgrade) = NonNull::new(upgrade.cast::<Upgrade>()) else { return false };
+    // SAFETY: it lives until the upgraded connection ends, and nobody changes it but its atomic.
+    let upgrade = unsafe { upgrade.as_ref() };
+    let [first, first_method, target, method] =
+        [upgrade.target, upgrade.method, request.unparsed_uri, request.method]
+            // SAFETY: texts of requests that both live.
+            .map(|text| unsafe { pool::bytes(text) });
+    (first, first_method) == (target, method) && upgrade.is_awaited.swap(false, Ordering::Relaxed)
 }

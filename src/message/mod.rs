@@ -3,14 +3,15 @@
 mod request_target;
 mod writer;
 
+pub use writer::is;
+
 use std::ops::Range;
 
-use crate::memory::{Budget, Lease};
-use crate::outcome::{GivenUp, NotCopied};
+use crate::memory::{Budget, Buffer};
+use crate::outcome::GivenUp;
 
 use crate::target::{PathMode, Url};
 use request_target::write_target;
-use writer::Writer;
 
 /// The field that marks our own copies; its value is a secret of this server, so clients cannot forge it.
 pub const LOOP_MARK: &str = "X-Mod-Copy";
@@ -27,6 +28,10 @@ pub struct Received<'a, F> {
     pub target: &'a [u8],
     /// Name and value of each field, in order.
     pub fields: F,
+    /// The value of `Host`, if received.
+    pub host: Option<&'a [u8]>,
+    /// The value of `Connection`; empty if not received.
+    pub connection: &'a [u8],
     /// Whether content follows (RFC 9112 section 6.3).
     pub has_content: bool,
 }
@@ -55,7 +60,7 @@ pub struct Forwarded<'a> {
 #[derive(Debug)]
 pub struct Head {
     /// Method, request target and field lines, one after another.
-    bytes: Vec<u8>,
+    bytes: Buffer,
     method: usize,
     target: Range<usize>,
     /// Where the value of the received `Host` lies.
@@ -63,60 +68,32 @@ pub struct Head {
     preserve_host: bool,
     /// A `Content-Length` was received, and stands among the fields.
     has_length: bool,
-    lease: Lease,
 }
 
 impl Head {
     /// Serialises the head of a request for staging, less what belongs to the client's connection.
-    pub fn serialise<'a, F>(
-        received: &Received<'a, F>,
+    pub fn serialise<'a>(
+        received: Received<'a, impl Iterator<Item = (&'a [u8], &'a [u8])>>,
         additions: &Additions<'a>,
         budget: &'static Budget,
-    ) -> Result<Head, GivenUp>
-    where
-        F: Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
-    {
-        if matches!(received.method, b"CONNECT" | b"TRACE") {
-            return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
-        }
-        let mut writer = Writer::new(received, additions);
-        for (name, value) in received.fields.clone() {
-            writer.field(name, value)?;
-        }
-        writer.finish(additions.preserve_host, budget)
+    ) -> Result<Head, GivenUp> {
+        writer::serialise(received, additions, budget)
     }
 
     /// Completes the copy with the request's content, if it had any.
-    pub fn with_content(mut self, content: Option<Content>) -> Message {
-        let bytes = match content {
-            None => Vec::new(),
-            Some(content) => {
-                if !self.has_length {
-                    let line = format!("Content-Length: {}\r\n", content.bytes.len());
-                    self.bytes.extend_from_slice(line.as_bytes());
-                }
-                self.lease.join(content.lease);
-                content.bytes
-            }
-        };
-        Message { head: self, content: bytes }
+    pub fn with_content(mut self, content: Option<Buffer>) -> Message {
+        if let Some(content) = content.as_ref().filter(|_| !self.has_length) {
+            self.bytes.extend(format!("Content-Length: {}\r\n", content.len()).as_bytes());
+        }
+        Message { head: self, content }
     }
-}
-
-/// The content of a request, whole.
-#[derive(Debug)]
-pub struct Content {
-    /// Every byte, after the transfer coding was taken off.
-    pub bytes: Vec<u8>,
-    /// What covers them.
-    pub lease: Lease,
 }
 
 /// One copy, ready for any target.
 #[derive(Debug)]
 pub struct Message {
     head: Head,
-    content: Vec<u8>,
+    content: Option<Buffer>,
 }
 
 impl Message {
@@ -155,7 +132,7 @@ impl Message {
 
     /// The content; empty where there was none.
     pub fn content(&self) -> &[u8] {
-        &self.content
+        self.content.as_deref().unwrap_or_default()
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.1).
@@ -173,7 +150,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Loss;
+    use crate::outcome::{Loss, NotCopied};
 
     const MARK: &str = "5ec2e7";
     static BUDGET: Budget = Budget::new(1 << 30);
@@ -184,6 +161,11 @@ mod tests {
         let split =
             |line: &'a str| line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
         lines.lines().map(split).map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+    }
+
+    fn value_of<'a>(fields: &Fields<'a>, name: &[u8]) -> Option<&'a [u8]> {
+        let named = fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| *value)
     }
 
     struct Case<'a> {
@@ -212,10 +194,12 @@ mod tests {
         fn staged(&self) -> Result<String, GivenUp> {
             let fields = fields(self.fields);
             let head = Head::serialise(
-                &Received {
+                Received {
                     method: self.method.as_bytes(),
                     target: self.target.as_bytes(),
                     fields: fields.iter().copied(),
+                    host: value_of(&fields, b"Host"),
+                    connection: value_of(&fields, b"Connection").unwrap_or_default(),
                     has_content: self.content.is_some(),
                 },
                 &Additions {
@@ -227,9 +211,7 @@ mod tests {
                 },
                 &BUDGET,
             )?;
-            let content = self
-                .content
-                .map(|text| Content { bytes: text.as_bytes().to_vec(), lease: BUDGET.lease() });
+            let content = self.content.map(|text| BUDGET.filled(text.as_bytes()));
             let message = head.with_content(content);
             let mut out = Vec::new();
             message.write_head(&Url::parse(self.url).unwrap(), self.mode, &mut out);
@@ -267,6 +249,23 @@ mod tests {
             "GET / HTTP/1.1\nHost: staging:8080\nX-End: 1\nX-Mod-Copy: 5ec2e7\n\
              Content-Length: 5\n\nhello"
         );
+    }
+
+    #[test]
+    fn a_forwarded_field_that_ends_here_begins_anew() {
+        let case = Case {
+            fields: "Host: a\nX-Forwarded-For: 6.6.6.6\nConnection: X-Forwarded-For, X-Mod-Copy",
+            forwarded: true,
+            ..GET
+        };
+        assert!(case.staged().unwrap().contains("\nX-Forwarded-For: 192.0.2.7\n"));
+    }
+
+    #[test]
+    fn a_long_head_is_whole() {
+        let fields: String = (0..500).map(|at| format!("X-Field-{at}: {at}\n")).collect();
+        let staged = Case { fields: &fields, ..GET }.staged().unwrap();
+        assert!(staged.contains(&fields), "{staged}");
     }
 
     #[test]
@@ -347,15 +346,17 @@ mod tests {
 
     #[test]
     fn a_head_beyond_the_budget_is_dropped() {
-        static SMALL: Budget = Budget::new(1000);
+        static SMALL: Budget = Budget::new(300);
         let received = Received {
             method: b"GET",
             target: b"/",
             fields: fields("Host: a").into_iter(),
+            host: Some(b"a"),
+            connection: b"",
             has_content: false,
         };
         let additions = Additions { mark: MARK, forwarded: None, preserve_host: false };
-        let dropped = Head::serialise(&received, &additions, &SMALL).unwrap_err();
+        let dropped = Head::serialise(received, &additions, &SMALL).unwrap_err();
         assert_eq!(dropped, GivenUp::Dropped(Loss::Memory));
         assert_eq!(SMALL.used(), 0);
     }

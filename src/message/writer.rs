@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::request_target::origin_form;
 use super::{Additions, Head, LOOP_MARK, OVERHEAD, Received};
-use crate::memory::Budget;
+use crate::memory::{Budget, Buffer};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
 /// The elements of a comma-separated list (RFC 9110 section 5.6.1).
@@ -17,6 +17,18 @@ fn lists(list: &[u8], element: &[u8]) -> bool {
     elements(list).any(|item| item.eq_ignore_ascii_case(element))
 }
 
+/// Whether a token is the known one, whose letters are small, letter case aside.
+///
+/// The bit that is set turns capitals into small letters and leaves `-` and digits alone; what else it
+/// would make alike (control characters) no token has. The known length lets this be a few instructions.
+#[inline]
+pub fn is<const N: usize>(token: &[u8], known: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(token).is_ok_and(|token| {
+        let bytes = token.iter().zip(known);
+        bytes.fold(0, |differs, (byte, known)| differs | ((byte | 0x20) ^ known)) == 0
+    })
+}
+
 /// What a field's name means to a copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -24,8 +36,6 @@ enum Role {
     EndToEnd,
     /// Belongs to the client's connection (RFC 9110 section 7.6.1), or to its framing.
     HopByHop,
-    /// Names further fields that belong to the client's connection.
-    Connection,
     ContentLength,
     Host,
     Upgrade,
@@ -37,39 +47,30 @@ enum Role {
 
 impl Role {
     fn of(name: &[u8]) -> Role {
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         // By length first: most fields are told apart by one comparison.
         match name.len() {
-            2 if is("te") => Role::HopByHop,
-            4 if is("host") => Role::Host,
-            6 if is("expect") => Role::HopByHop,
-            7 if is("upgrade") => Role::Upgrade,
-            7 if is("trailer") => Role::HopByHop,
-            10 if is("connection") => Role::Connection,
-            10 if is("keep-alive") => Role::HopByHop,
-            10 if is(LOOP_MARK) => Role::LoopMark,
-            14 if is("content-length") => Role::ContentLength,
-            14 if is("http2-settings") => Role::HopByHop,
-            15 if is("x-forwarded-for") => Role::ForwardedFor,
-            16 if is("proxy-connection") => Role::HopByHop,
-            16 if is("x-forwarded-host") => Role::ForwardedHost,
-            17 if is("transfer-encoding") => Role::HopByHop,
-            17 if is("x-forwarded-proto") => Role::ForwardedProto,
+            2 if is(name, b"te") => Role::HopByHop,
+            4 if is(name, b"host") => Role::Host,
+            6 if is(name, b"expect") => Role::HopByHop,
+            7 if is(name, b"upgrade") => Role::Upgrade,
+            7 if is(name, b"trailer") => Role::HopByHop,
+            10 if is(name, b"connection") || is(name, b"keep-alive") => Role::HopByHop,
+            10 if is(name, b"x-mod-copy") => Role::LoopMark,
+            14 if is(name, b"content-length") => Role::ContentLength,
+            14 if is(name, b"http2-settings") => Role::HopByHop,
+            15 if is(name, b"x-forwarded-for") => Role::ForwardedFor,
+            16 if is(name, b"proxy-connection") => Role::HopByHop,
+            16 if is(name, b"x-forwarded-host") => Role::ForwardedHost,
+            17 if is(name, b"transfer-encoding") => Role::HopByHop,
+            17 if is(name, b"x-forwarded-proto") => Role::ForwardedProto,
             _ => Role::EndToEnd,
         }
     }
 }
 
-/// Writes the head's bytes, field by field.
-pub(super) struct Writer<'a> {
-    bytes: Vec<u8>,
-    method: usize,
-    target: Range<usize>,
-    host: Option<Range<usize>>,
-    has_length: bool,
-    has_content: bool,
-    connection: &'a [u8],
-    added: [Added<'a>; 4],
+/// Whether a connection option is the name of a field, and not a word about the connection itself.
+fn nominates(option: &[u8]) -> bool {
+    !is(option, b"keep-alive") && !is(option, b"close")
 }
 
 /// A field that the copy adds to: joined to what was received, or a line of its own.
@@ -79,122 +80,158 @@ struct Added<'a> {
     value: Option<&'a [u8]>,
 }
 
-impl<'a> Writer<'a> {
-    pub(super) fn new<F>(received: &Received<'a, F>, additions: &Additions<'a>) -> Writer<'a>
-    where
-        F: Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
-    {
-        let (root, target) = origin_form(received.target);
-        let mut bytes = Vec::with_capacity(target.len().saturating_add(1024));
-        bytes.extend_from_slice(received.method);
-        let method = bytes.len();
-        bytes.extend_from_slice(root);
-        bytes.extend_from_slice(target);
-        let target = method..bytes.len();
-
-        let value_of = |role| {
-            received.fields.clone().find(|(name, _)| Role::of(name) == role).map(|(_, value)| value)
-        };
+impl<'a> Added<'a> {
+    /// All that is added, in the order of the lines.
+    fn all(additions: &Additions<'a>, host: Option<&'a [u8]>) -> [Added<'a>; 4] {
         let forwarded = additions.forwarded;
         let added = |role, name, value| Added { role, name, value };
-        Writer {
-            bytes,
-            method,
-            target,
-            host: None,
-            has_length: false,
-            has_content: received.has_content,
-            connection: value_of(Role::Connection).unwrap_or_default(),
-            added: [
-                added(Role::ForwardedFor, "X-Forwarded-For", forwarded.map(|f| f.client)),
-                added(
-                    Role::ForwardedHost,
-                    "X-Forwarded-Host",
-                    forwarded.and_then(|_| value_of(Role::Host)),
-                ),
-                added(
-                    Role::ForwardedProto,
-                    "X-Forwarded-Proto",
-                    forwarded.map(|f| f.proto.as_bytes()),
-                ),
-                added(Role::LoopMark, LOOP_MARK, Some(additions.mark.as_bytes())),
-            ],
-        }
+        let for_client = forwarded.map(|forwarded| forwarded.client);
+        let proto = forwarded.map(|forwarded| forwarded.proto.as_bytes());
+        [
+            added(Role::ForwardedFor, "X-Forwarded-For", for_client),
+            added(Role::ForwardedHost, "X-Forwarded-Host", forwarded.and(host)),
+            added(Role::ForwardedProto, "X-Forwarded-Proto", proto),
+            added(Role::LoopMark, LOOP_MARK, Some(additions.mark.as_bytes())),
+        ]
     }
+}
 
-    pub(super) fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
+/// Serialises the head of a request for staging, in one pass over its fields.
+pub(super) fn serialise<'a>(
+    received: Received<'a, impl Iterator<Item = (&'a [u8], &'a [u8])>>,
+    additions: &Additions<'a>,
+    budget: &'static Budget,
+) -> Result<Head, GivenUp> {
+    let Received { method, target, fields, host, connection, has_content } = received;
+    if matches!(method, b"CONNECT" | b"TRACE") {
+        return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
+    }
+    let nominated = if elements(connection).any(nominates) { connection } else { b"" };
+    let mut writer = Writer {
+        bytes: budget.buffer(),
+        host: None,
+        has_length: false,
+        has_content,
+        nominated,
+        added: Added::all(additions, host),
+    };
+    let (root, target) = origin_form(target);
+    writer.bytes([method, root, target])?;
+    let target = method.len()..writer.bytes.len();
+    for (name, value) in fields {
+        writer.field(name, value)?;
+    }
+    writer.what_was_not_received()?;
+    writer.room_for_the_rest()?;
+    let Writer { bytes, host, has_length, .. } = writer;
+    let (method, preserve_host) = (method.len(), additions.preserve_host);
+    Ok(Head { bytes, method, target, host, preserve_host, has_length })
+}
+
+/// Room for the line that [`Head::with_content`] may add.
+const LENGTH_LINE: usize = "Content-Length: 18446744073709551615\r\n".len();
+
+/// Writes the lines of the fields.
+struct Writer<'a> {
+    bytes: Buffer,
+    host: Option<Range<usize>>,
+    has_length: bool,
+    has_content: bool,
+    /// The `Connection` field, where it names fields that end at this hop; else empty.
+    nominated: &'a [u8],
+    added: [Added<'a>; 4],
+}
+
+impl Writer<'_> {
+    fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
         match Role::of(name) {
-            Role::Connection | Role::HopByHop => {}
-            Role::Upgrade if elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {}
-            Role::Upgrade => return Err(GivenUp::NotCopied(NotCopied::NotCopyable)),
-            Role::Host if self.host.is_none() => {
-                self.line(name, &[value]);
-                let end = self.bytes.len().saturating_sub(2);
+            Role::EndToEnd if self.ends_here(name) => Ok(()),
+            Role::EndToEnd => self.line(name, value),
+            Role::HopByHop => Ok(()),
+            Role::Upgrade if elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {
+                Ok(())
+            }
+            Role::Upgrade => Err(GivenUp::NotCopied(NotCopied::NotCopyable)),
+            Role::Host if self.host.is_some() => Ok(()),
+            Role::Host => {
+                self.line(name, value)?;
+                let end = self.bytes.len().saturating_sub(b"\r\n".len());
                 self.host = Some(end.saturating_sub(value.len())..end);
+                Ok(())
             }
             // Where no content follows, a received "0" is the client's own word and stays.
             Role::ContentLength if self.has_content || value == b"0" => {
                 self.has_length = true;
-                self.line(name, &[value]);
+                self.line(name, value)
             }
-            Role::ContentLength => {}
-            role => {
-                let added = self.added.iter_mut().find(|added| added.role == role);
-                let more = added.and_then(|added| added.value.take());
-                match more {
-                    Some(mark) if role == Role::LoopMark && lists(value, mark) => {
-                        return Err(GivenUp::NotCopied(NotCopied::Loop));
-                    }
-                    Some(more) if value.is_empty() => self.line(name, &[more]),
-                    Some(more) => self.line(name, &[value, b", ", more]),
-                    None if self.ends_here(name) => {}
-                    None => self.line(name, &[value]),
-                }
+            Role::ContentLength => Ok(()),
+            Role::LoopMark => self.joined(Role::LoopMark, name, value),
+            Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto
+                if self.ends_here(name) =>
+            {
+                Ok(())
+            }
+            role @ (Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto) => {
+                self.joined(role, name, value)
+            }
+        }
+    }
+
+    /// Writes a received field that the copy adds to; once, should it have been received twice.
+    fn joined(&mut self, role: Role, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
+        let added = self.added.iter_mut().find(|added| added.role == role);
+        match added.and_then(|added| added.value.take()) {
+            Some(mark) if role == Role::LoopMark && lists(value, mark) => {
+                Err(GivenUp::NotCopied(NotCopied::Loop))
+            }
+            Some(more) if value.is_empty() => self.line(name, more),
+            Some(more) => self.bytes([name, b": ", value, b", ", more, b"\r\n"]),
+            None => self.line(name, value),
+        }
+    }
+
+    fn what_was_not_received(&mut self) -> Result<(), GivenUp> {
+        for index in 0..self.added.len() {
+            let added = self.added.get_mut(index);
+            if let Some((name, value)) = added.and_then(|a| Some((a.name, a.value.take()?))) {
+                self.line(name.as_bytes(), value)?;
             }
         }
         Ok(())
     }
 
-    /// Whether the client's `Connection` field names this field.
+    /// Makes sure that nothing later needs more room, and counts what the copy takes beside its bytes.
+    fn room_for_the_rest(&mut self) -> Result<(), GivenUp> {
+        self.make_room(LENGTH_LINE)?;
+        let all = self.bytes.capacity().saturating_add(OVERHEAD);
+        if self.bytes.cover(all) { Ok(()) } else { Err(GivenUp::Dropped(Loss::Memory)) }
+    }
+
+    /// Whether the client's `Connection` field names this one.
     fn ends_here(&self, name: &[u8]) -> bool {
-        !self.connection.is_empty() && lists(self.connection, name)
+        !self.nominated.is_empty() && lists(self.nominated, name)
     }
 
-    fn line(&mut self, name: &[u8], value: &[&[u8]]) {
-        write_line(&mut self.bytes, name, value);
+    fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
+        self.bytes([name, b": ", value, b"\r\n"])
     }
 
-    pub(super) fn finish(
-        mut self,
-        preserve_host: bool,
-        budget: &'static Budget,
-    ) -> Result<Head, GivenUp> {
-        for Added { name, value, .. } in self.added {
-            if let Some(value) = value {
-                write_line(&mut self.bytes, name.as_bytes(), &[value]);
-            }
+    #[inline]
+    fn bytes<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), GivenUp> {
+        // Slices of memory that exists: their lengths cannot add up to more than there is.
+        self.make_room(parts.iter().map(|part| part.len()).sum())?;
+        for part in parts {
+            self.bytes.extend(part);
         }
-        let mut lease = budget.lease();
-        if !lease.cover(self.bytes.capacity().saturating_add(OVERHEAD)) {
-            return Err(GivenUp::Dropped(Loss::Memory));
-        }
-        Ok(Head {
-            bytes: self.bytes,
-            method: self.method,
-            target: self.target,
-            host: self.host,
-            preserve_host,
-            has_length: self.has_length,
-            lease,
-        })
+        Ok(())
     }
-}
 
-fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[&[u8]]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    for part in value {
-        out.extend_from_slice(part);
+    #[inline]
+    fn make_room(&mut self, more: usize) -> Result<(), GivenUp> {
+        if self.bytes.make_room(self.bytes.len() + more, self.bytes.capacity() * 2) {
+            Ok(())
+        } else {
+            Err(GivenUp::Dropped(Loss::Memory))
+        }
     }
-    out.extend_from_slice(b"\r\n");
 }

@@ -147,10 +147,8 @@ impl Cells {
     }
 
     pub(super) fn at(&self, index: usize) -> &AtomicU64 {
-        {
-            let [first, ..] = &self.0;
-            self.0.get(index).unwrap_or(first)
-        }
+        let [first, ..] = &self.0;
+        self.0.get(index).unwrap_or(first)
     }
 
     pub(super) fn cell(&self, cell: Cell) -> &AtomicU64 {

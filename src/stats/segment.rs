@@ -72,7 +72,6 @@ impl Name {
 #[repr(C)]
 #[derive(Debug)]
 pub struct Header {
-    version: AtomicU64,
     /// The secret of the loop mark.
     mark: [AtomicU64; 2],
     started: AtomicU64,
@@ -90,7 +89,6 @@ impl Header {
     /// An empty header.
     pub const fn new() -> Header {
         Header {
-            version: AtomicU64::new(0),
             mark: [const { AtomicU64::new(0) }; 2],
             started: AtomicU64::new(0),
             folds: AtomicU64::new(0),
@@ -126,18 +124,12 @@ impl Segment {
         Segment { header, base, rows }
     }
 
-    /// Whether the memory was initialised by this version of the layout.
-    pub fn is_current(&self) -> bool {
-        self.header.version.load(Ordering::Acquire) == VERSION
-    }
-
     /// Initialises zeroed memory; `secret` is what loop marks are made of, `now` in Unix seconds.
     pub fn initialise(&self, secret: [u64; 2], now: u64) {
         for (word, value) in self.header.mark.iter().zip(secret) {
             word.store(value, Ordering::Relaxed);
         }
         self.header.started.store(now, Ordering::Relaxed);
-        self.header.version.store(VERSION, Ordering::Release);
     }
 
     /// The value of this server's loop mark.
