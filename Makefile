@@ -26,6 +26,7 @@ export APXS
 endif
 DEBIAN_TEST_PACKAGES := apache2-utils openssl wrk
 REDHAT_TEST_PACKAGES := httpd-tools openssl wrk
+BENCH_PACKAGES := valgrind strace
 
 apxs = $$(command -v "$${APXS:-apxs}" || command -v "$${APXS:-apxs2}" || { echo "mod_copy: no $${APXS:-apxs}: run \`make deps\`, or name an apxs with APXS=" >&2; exit 1; })
 
@@ -62,7 +63,7 @@ else
 fi
 endef
 
-.PHONY: help deps rust test-deps lint-deps build run test lint bench install uninstall
+.PHONY: help deps rust test-deps lint-deps bench-deps build run test lint bench install uninstall
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +80,9 @@ rust:
 
 test-deps: deps
 	@$(call install-packages,$(DEBIAN_TEST_PACKAGES),$(REDHAT_TEST_PACKAGES))
+
+bench-deps: test-deps
+	@$(call install-packages,$(BENCH_PACKAGES),$(BENCH_PACKAGES))
 
 lint-deps: deps
 	@for component in rustfmt clippy; do
@@ -104,7 +108,7 @@ lint: lint-deps ## Check format, lints, documentation, licences and sources
 	$(CARGO) deny --offline check bans licenses sources
 
 # A target directory of its own: without the feature `httpd`, a release build too writes a libmod_copy.so.
-bench: test-deps build ## Measure what a copy costs, as ratios of interleaved runs
+bench: bench-deps build ## Measure what a copy costs, as ratios of interleaved runs
 	MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench system --target-dir '$(TARGET_DIR)/bench'
 
 $(MODULE):
