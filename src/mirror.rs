@@ -107,9 +107,6 @@ impl Mirror {
     pub fn drain(&self, pause: impl Fn()) -> u64 {
         const PATIENCE: Duration = Duration::from_secs(1);
         self.stopping.store(true, Ordering::SeqCst);
-        for lane in &self.lanes {
-            lane.forwarders.stop();
-        }
         let started = Instant::now();
         while self.ledger.pending() > 0 && started.elapsed() < self.policy.drain_timeout() {
             pause();

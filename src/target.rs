@@ -14,7 +14,7 @@ pub struct Target {
     pub url: Url,
     /// How the URL's path and the request's are joined.
     pub path: PathMode,
-    /// Forwarder threads and queue, per child process.
+    /// Connections, threads and queue, per child process.
     pub pool: Pool,
     /// The whole exchange; `None` follows the request's server.
     pub timeout: Option<Duration>,
@@ -39,9 +39,9 @@ impl Target {
 /// The size of a target's pool in each child process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Forwarder threads that are kept when idle, at least 1.
+    /// Threads that are kept when idle, at least 1.
     pub min: usize,
-    /// The most forwarder threads, each with one connection.
+    /// The most connections, each with one copy in flight, and the most threads.
     pub max: usize,
     /// How long an idle connection, and an idle thread above `min`, is kept.
     pub ttl: Duration,

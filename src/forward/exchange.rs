@@ -1,6 +1,7 @@
-//! One exchange over one connection: the request written, the answer read, within the deadline.
+//! One exchange over one connection: the request written, the answer read, a step at a time.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use ureq::Timeout;
 use ureq::unversioned::transport::{NextTimeout, Transport};
@@ -10,8 +11,13 @@ use crate::outcome::{Failure, StatusClass};
 use crate::stats::Traffic;
 
 use super::answer::Answer;
-use super::fault::Fault;
-use super::pace::Deadline;
+use super::fault::{self, Fault};
+use super::pace::{Deadline, OnSlow, SLOW};
+
+/// A timeout this short means not to wait at all. It is not zero, which layers over the socket refuse.
+pub(super) const AT_ONCE: Duration = Duration::from_nanos(1);
+/// The most reads of one step, so that who never stops sending does not keep the others waiting.
+const READS: usize = 16;
 
 /// How staging answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,113 +36,239 @@ pub(super) struct Broken {
     pub(super) unanswered: bool,
 }
 
-/// Sends `head` and the message's content, and reads the answer, over a connection of its own.
-///
-/// Adds what was written and read to `traffic`.
-pub(super) fn exchange(
-    transport: &mut impl Transport,
-    head: &[u8],
-    message: &Message,
-    deadline: &Deadline,
-    traffic: &mut Traffic,
-) -> Result<Answered, Broken> {
-    let mut answer = Answer::to(message.method());
-    let before = traffic.received;
-    let result = match write(transport, [head, message.content()], deadline, traffic) {
-        Ok(()) => read(transport, &mut answer, deadline, traffic),
-        // Staging may have answered without reading all of the request, and closed.
-        Err(fault) if fault.failure == Failure::Reset => {
-            let _ = read(transport, &mut answer, deadline, traffic);
-            let answered = answer.class().map(|class| Answered { class, reusable: false });
-            answered.ok_or(fault)
-        }
-        Err(fault) => Err(fault),
-    };
-    result.map_err(|fault| Broken {
-        unanswered: fault.failure == Failure::Reset && traffic.received == before,
-        fault,
-    })
+/// How long a step may wait for staging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Until the deadline.
+    Long,
+    /// While the exchange is not yet [`SLOW`].
+    Briefly,
+    /// Not at all.
+    Not,
 }
 
-/// Writes all parts, as many bytes at once as the transport takes.
-fn write(
-    transport: &mut impl Transport,
-    mut parts: [&[u8]; 2],
-    deadline: &Deadline,
-    traffic: &mut Traffic,
-) -> Result<(), Fault> {
-    const DOING: &str = "write the request";
-    loop {
-        let amount = fill(transport.buffers().output(), &mut parts);
-        if amount == 0 {
-            return Ok(());
-        }
-        let timeout = next(deadline).ok_or_else(|| Fault::late(DOING, deadline))?;
-        transport
-            .transmit_output(amount, timeout)
-            .map_err(|error| Fault::talking(DOING, error, deadline))?;
-        traffic.sent = traffic.sent.saturating_add(amount as u64);
-    }
+/// How long a step may wait in all, and who is told when it takes long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until<'a> {
+    pub(super) wait: Wait,
+    pub(super) deadline: &'a Deadline,
+    pub(super) on_slow: &'a OnSlow,
 }
 
-/// Moves the beginnings of the parts to the output; how many bytes.
-fn fill(mut output: &mut [u8], parts: &mut [&[u8]]) -> usize {
-    let mut filled: usize = 0;
-    for part in parts {
-        // Writing to memory does not fail: it takes what there is room for.
-        let moved = output.write(part).unwrap_or_default();
-        *part = part.get(moved..).unwrap_or_default();
-        filled = filled.saturating_add(moved);
-    }
-    filled
-}
-
-fn read(
-    transport: &mut impl Transport,
-    answer: &mut Answer,
-    deadline: &Deadline,
-    traffic: &mut Traffic,
-) -> Result<Answered, Fault> {
-    loop {
-        let timeout = next(deadline).ok_or_else(|| Fault::late(answer.part(), deadline))?;
-        let open = transport
-            .await_input(timeout)
-            .map_err(|error| Fault::talking(answer.part(), error, deadline))?;
-        let stray = match open {
-            true => take_input(transport, answer, traffic)?,
-            false if answer.ends_at_close() => true,
-            false => {
-                let what = format!("{}: closed by staging", answer.part());
-                return Err(Fault::new(Failure::Reset, what));
+impl Until<'_> {
+    /// How long the transport may wait; `None` where no time is left.
+    fn timeout(&self) -> Option<NextTimeout> {
+        let after = match self.wait {
+            Wait::Not => AT_ONCE,
+            Wait::Briefly | Wait::Long => {
+                let now = Instant::now();
+                let left = self.deadline.left_at(now)?;
+                // No single wait need be slow: staging may take or give byte after byte.
+                let slow = self.deadline.elapsed_at(now) >= SLOW;
+                match self.wait {
+                    Wait::Briefly if slow => AT_ONCE,
+                    Wait::Briefly => left.min(SLOW),
+                    _ => {
+                        if slow {
+                            self.on_slow.tell();
+                        }
+                        left
+                    }
+                }
             }
         };
-        let ended = answer.is_complete() || !open;
-        if let Some(class) = answer.class().filter(|_| ended) {
-            let reusable = answer.is_persistent() && !stray;
-            return Ok(Answered { class, reusable });
+        Some(NextTimeout { after: after.into(), reason: Timeout::Global, ..NextTimeout::default() })
+    }
+}
+
+/// What an exchange that goes on is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaits {
+    /// Room to write in.
+    Room,
+    /// The answer, or more of it.
+    Answer,
+}
+
+/// The end of a step: the answer, or what has to come first.
+pub(super) type Step = Result<Result<Answered, Awaits>, Broken>;
+
+/// An exchange under way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    answer: Answer,
+    /// Bytes of the request that the transport has taken, and of these, that the socket has.
+    taken: usize,
+    sent: usize,
+    /// Bytes of the answer so far.
+    received: u64,
+    /// Why the request could not be written to its end.
+    cut: Option<Fault>,
+    awaits: Awaits,
+}
+
+impl Exchange {
+    pub(super) fn of(message: &Message) -> Exchange {
+        Exchange {
+            answer: Answer::to(message.method()),
+            taken: 0,
+            sent: 0,
+            received: 0,
+            cut: None,
+            awaits: Awaits::Room,
+        }
+    }
+
+    /// What is being waited for.
+    pub(super) fn awaits(&self) -> Awaits {
+        self.awaits
+    }
+
+    /// What was being done when the time was over.
+    pub(super) fn late(&self, deadline: &Deadline) -> Fault {
+        match self.awaits {
+            Awaits::Room => Fault::late(WRITING, deadline),
+            Awaits::Answer => Fault::late(self.answer.part(), deadline),
+        }
+    }
+
+    /// Goes on writing `head` and the message's content.
+    pub(super) fn write(
+        &mut self,
+        transport: &mut impl Transport,
+        parts: [&[u8]; 2],
+        until: &Until<'_>,
+        traffic: &mut Traffic,
+    ) -> Step {
+        match self.transmit(transport, parts, until, traffic) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Err(Awaits::Room)),
+            // Staging may have answered without reading all of the request, and closed.
+            Err(fault) if fault.failure == Failure::Reset => self.cut = Some(fault),
+            Err(fault) => return Err(Broken { fault, unanswered: false }),
+        }
+        self.awaits = Awaits::Answer;
+        Ok(Err(Awaits::Answer))
+    }
+
+    /// Goes on reading the answer, and adds what was read to `traffic`.
+    pub(super) fn read(
+        &mut self,
+        transport: &mut impl Transport,
+        until: &Until<'_>,
+        traffic: &mut Traffic,
+    ) -> Step {
+        let read = self.receive(transport, until, traffic);
+        let read = match read {
+            Ok(None) => return Ok(Err(Awaits::Answer)),
+            Ok(Some(answered)) => Ok(answered),
+            Err(fault) => Err(fault),
+        };
+        let ended = match (self.cut.take(), self.answer.class()) {
+            (None, _) => read,
+            (Some(_), Some(class)) => Ok(Answered { class, reusable: false }),
+            (Some(cut), None) => Err(cut),
+        };
+        ended.map(Ok).map_err(|fault| self.broken(fault))
+    }
+
+    fn broken(&self, fault: Fault) -> Broken {
+        Broken { unanswered: fault.failure == Failure::Reset && self.received == 0, fault }
+    }
+
+    /// Writes as many bytes at once as the transport takes; whether all are gone.
+    fn transmit(
+        &mut self,
+        transport: &mut impl Transport,
+        parts: [&[u8]; 2],
+        until: &Until<'_>,
+        traffic: &mut Traffic,
+    ) -> Result<bool, Fault> {
+        loop {
+            let amount = match self.sent < self.taken {
+                true => 0,
+                false => fill(transport.buffers().output(), parts, self.taken),
+            };
+            self.taken = self.taken.saturating_add(amount);
+            let rest = self.taken.saturating_sub(self.sent);
+            if rest == 0 {
+                return Ok(true);
+            }
+            let timeout = until.timeout().ok_or_else(|| self.late(until.deadline))?;
+            match transport.transmit_output(amount, timeout) {
+                Ok(()) => {}
+                Err(error) if until.wait == Wait::Not && fault::is_timeout(&error) => {
+                    return Ok(false);
+                }
+                Err(error) => return Err(Fault::talking(WRITING, error, until.deadline)),
+            }
+            self.sent = self.taken;
+            traffic.sent = traffic.sent.saturating_add(rest as u64);
+        }
+    }
+
+    /// Reads until the answer is complete; `None` where it is not yet.
+    fn receive(
+        &mut self,
+        transport: &mut impl Transport,
+        until: &Until<'_>,
+        traffic: &mut Traffic,
+    ) -> Result<Option<Answered>, Fault> {
+        for _ in 0..READS {
+            let timeout = until.timeout().ok_or_else(|| self.late(until.deadline))?;
+            let open = match transport.await_input(timeout) {
+                Ok(open) => open,
+                Err(error) if fault::is_timeout(&error) => return Ok(None),
+                Err(error) => {
+                    return Err(Fault::talking(self.answer.part(), error, until.deadline));
+                }
+            };
+            let stray = match open {
+                true => self.take_input(transport, traffic)?,
+                false if self.answer.ends_at_close() => true,
+                false => {
+                    let what = format!("{}: closed by staging", self.answer.part());
+                    return Err(Fault::new(Failure::Reset, what));
+                }
+            };
+            let ended = self.answer.is_complete() || !open;
+            if let Some(class) = self.answer.class().filter(|_| ended) {
+                let reusable = self.answer.is_persistent() && !stray;
+                return Ok(Some(Answered { class, reusable }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Feeds the answer with what was received; whether there was more than the answer.
+    fn take_input(
+        &mut self,
+        transport: &mut impl Transport,
+        traffic: &mut Traffic,
+    ) -> Result<bool, Fault> {
+        let buffers = transport.buffers();
+        let input = buffers.input();
+        let (received, fed) = (input.len(), self.answer.feed(input));
+        buffers.input_consume(received);
+        self.received = self.received.saturating_add(received as u64);
+        traffic.received = traffic.received.saturating_add(received as u64);
+        match fed {
+            Ok(used) => Ok(used < received),
+            Err(wrong) => Err(Fault::new(Failure::Protocol, format!("read the answer: {wrong}"))),
         }
     }
 }
 
-/// Feeds the answer with what was received; whether there was more than the answer.
-fn take_input(
-    transport: &mut impl Transport,
-    answer: &mut Answer,
-    traffic: &mut Traffic,
-) -> Result<bool, Fault> {
-    let buffers = transport.buffers();
-    let input = buffers.input();
-    let (received, fed) = (input.len(), answer.feed(input));
-    buffers.input_consume(received);
-    traffic.received = traffic.received.saturating_add(received as u64);
-    match fed {
-        Ok(used) => Ok(used < received),
-        Err(wrong) => Err(Fault::new(Failure::Protocol, format!("read the answer: {wrong}"))),
-    }
-}
+const WRITING: &str = "write the request";
 
-/// What is left of the exchange's time, as ureq has it.
-fn next(deadline: &Deadline) -> Option<NextTimeout> {
-    let after = deadline.left()?.into();
-    Some(NextTimeout { after, reason: Timeout::Global, ..NextTimeout::default() })
+/// Moves what follows the first `taken` bytes of the parts to the output; how many bytes.
+fn fill(mut output: &mut [u8], parts: [&[u8]; 2], taken: usize) -> usize {
+    let (mut skipped, mut filled): (usize, usize) = (taken, 0);
+    for part in parts {
+        let rest = part.get(skipped..).unwrap_or_default();
+        skipped = skipped.saturating_sub(part.len());
+        // Writing to memory does not fail: it takes what there is room for.
+        filled = filled.saturating_add(output.write(rest).unwrap_or_default());
+    }
+    filled
 }

@@ -53,17 +53,27 @@ impl Fault {
     }
 }
 
+/// Whether a wait ended, and nothing is wrong with the connection.
+pub(super) fn is_timeout(error: &Error) -> bool {
+    match error {
+        Error::Timeout(_) => true,
+        Error::Io(error) => inner(error).is_some_and(is_timeout),
+        _ => false,
+    }
+}
+
 /// The kind of an error of the connection itself; `None` where a layer above it complains.
 fn kind(error: &Error) -> Option<io::ErrorKind> {
     match error {
         Error::Timeout(_) => Some(io::ErrorKind::TimedOut),
-        // Layers over the socket wrap what its transport reports.
-        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-            Some(inner) => kind(inner),
-            None => Some(error.kind()),
-        },
+        Error::Io(error) => inner(error).map_or(Some(error.kind()), kind),
         _ => None,
     }
+}
+
+/// What the socket's transport reported, where a layer over it has wrapped it.
+fn inner(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 fn words(error: Error) -> String {

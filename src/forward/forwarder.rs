@@ -1,6 +1,5 @@
-//! One forwarder thread: takes copies while there are any, gives each its one outcome, then rests.
+//! One forwarder thread: takes copies while there are any, sees each to its outcome, then rests.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -8,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 
-use crate::message::Message;
-use crate::outcome::{Failure, Outcome, StatusClass};
+use crate::outcome::Failure;
 use crate::queue::Job;
-use crate::stats::{Account, Traffic, Trouble};
-use crate::target::Limits;
+use crate::stats::Trouble;
 
+use super::batch::Batch;
 use super::fault::Fault;
+use super::hand::Hand;
+use super::lines::Kept;
+use super::pace::SLOW;
 use super::pool::{Pool, Rest};
 
 /// A copy that waited this long, while others wait, calls for another forwarder. Longer than a
@@ -24,24 +25,16 @@ pub(super) const GROW_AFTER: Duration = Duration::from_millis(3);
 /// than wait to be woken: waking a thread costs the request path more than all else it does for us.
 const NAP: Duration = Duration::from_micros(500);
 
-/// What carries a forwarder's copies to staging. It is let go when there was none for long.
-pub(super) trait Courier {
-    /// Sends one copy, and counts in `traffic` what that took; ends within the limits.
-    fn deliver(
-        &mut self,
-        message: &Message,
-        limits: &Limits,
-        taken: Instant,
-        traffic: &mut Traffic,
-    ) -> Result<StatusClass, Fault>;
-}
-
 /// A thread of the pool, as long as it lives.
 pub(super) struct Forwarder {
     pool: Arc<Pool>,
-    /// Hired for the first copy, and anew after a panic or a long rest.
-    courier: Option<Box<dyn Courier>>,
-    /// Whether it holds the watch: see [`Pool`].
+    /// The copies it has under way.
+    batch: Batch,
+    /// Idle connections that it is about to use, or to give back.
+    couriers: Vec<Kept>,
+    /// Permits that it holds: see [`super::lines`].
+    permits: usize,
+    /// Whether it holds the watch: see [`super::pool`].
     watches: bool,
     /// Set by who calls it back from its rest.
     called: Arc<AtomicBool>,
@@ -53,10 +46,13 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
+    /// One that holds a permit, and the watch if it is to watch.
     pub(super) fn new(pool: Arc<Pool>, watches: bool) -> Forwarder {
         Forwarder {
             pool,
-            courier: None,
+            batch: Batch::default(),
+            couriers: Vec::new(),
+            permits: 1,
             watches,
             called: Arc::default(),
             last_offered: None,
@@ -96,7 +92,7 @@ impl Forwarder {
                 self.pool.leave_watch();
                 self.work(job);
             }
-            Err(RecvTimeoutError::Timeout) => self.courier = None,
+            Err(RecvTimeoutError::Timeout) => self.pool.expire(),
             Err(RecvTimeoutError::Disconnected) => {
                 self.pool.close();
                 return false;
@@ -107,54 +103,99 @@ impl Forwarder {
 
     /// Rests until it is called, or no longer needed: then `false`.
     fn park(&mut self) -> bool {
+        self.permits = 0;
         match self.pool.rest(&self.called) {
             // Called because copies wait, or soon will: no time for a nap.
             Rest::Called => (self.watches, self.frequent) = (true, false),
             Rest::Unwatched => {}
-            Rest::Long => self.courier = None,
-            Rest::Dismissed => self.dismissed = true,
+            Rest::Dismissed => {
+                self.dismissed = true;
+                return false;
+            }
         }
-        !self.dismissed
+        self.permits = 1;
+        true
     }
 
+    /// Sends this copy, and as many that wait as there are idle connections for; ends when each has
+    /// its outcome.
     fn work(&mut self, job: Job) {
         let taken = Instant::now();
-        let Job { message, limits, offered } = job;
-        let last = self.last_offered.replace(offered);
-        self.frequent = last.is_some_and(|last| offered.saturating_duration_since(last) < NAP);
-        let mut hand = Hand::take(self.pool.account());
-        if taken.saturating_duration_since(offered) > GROW_AFTER && !self.pool.jobs().is_empty() {
-            self.pool.relieve(taken);
-        }
-        let (pool, courier, traffic) = (&self.pool, &mut self.courier, &mut hand.traffic);
-        let sent = catch_unwind(AssertUnwindSafe(|| {
-            let courier = courier.get_or_insert_with(|| pool.hire());
-            courier.deliver(&message, &limits, taken, traffic)
-        }));
-        // First, so that whoever sees the last outcome finds all memory given back.
-        drop(message);
-        let sent = sent.unwrap_or_else(|_| {
-            // Nobody knows what state it is in.
-            self.courier = None;
-            Err(Fault::new(Failure::Internal, "send the copy: a panic"))
-        });
-        match sent {
-            Ok(class) => {
-                hand.traffic.latency = taken.elapsed();
-                hand.outcome = Outcome::Delivered(class);
-            }
-            Err(fault) => {
-                hand.outcome = Outcome::Failed(fault.failure);
-                self.report(&fault);
+        let waited = taken.saturating_duration_since(job.offered);
+        self.gather(job, taken);
+        if !self.pool.jobs().is_empty() {
+            if self.pool.is_dragging() {
+                self.pool.promote();
+            } else if waited > GROW_AFTER {
+                self.pool.relieve(taken);
             }
         }
+        let pool = Arc::clone(&self.pool);
+        self.batch.send(|| pool.hire());
+        let mut now = Instant::now();
+        self.put_down(taken, now);
+        while self.batch.len() > 0 {
+            let patience = SLOW.checked_sub(now.saturating_duration_since(taken));
+            if patience.is_none() {
+                self.pool.drags(true);
+                self.pool.promote();
+            }
+            self.batch.go_on(now, patience.unwrap_or(Duration::MAX), || pool.hire());
+            now = Instant::now();
+            self.put_down(taken, now);
+        }
+        self.pool.drags(now.saturating_duration_since(taken) >= SLOW);
     }
 
-    /// Tells the log of the 1st, 2nd, 4th, 8th … failure of its kind.
-    fn report(&self, fault: &Fault) {
-        let count = self.pool.account().trouble(Trouble::Failed(fault.failure));
-        if count.is_power_of_two() {
-            log::warn!("{}", log_line(fault, self.pool.name(), count));
+    /// Takes this copy in hand, and with it as many that wait as there are idle connections for.
+    fn gather(&mut self, first: Job, taken: Instant) {
+        let mut first = self.take(first, taken);
+        let pool = Arc::clone(&self.pool);
+        pool.take_lines(pool.jobs().len(), taken, &mut self.couriers);
+        self.permits = self.couriers.len().max(1);
+        self.couriers.retain_mut(|kept| kept.courier.is_ready());
+        self.couriers.reverse();
+        if let Some(kept) = self.couriers.pop() {
+            first.assign(kept.courier);
+        }
+        self.batch.add(first);
+        while !self.couriers.is_empty()
+            && let Ok(job) = pool.jobs().try_recv()
+        {
+            let mut hand = self.take(job, taken);
+            if let Some(kept) = self.couriers.pop() {
+                hand.assign(kept.courier);
+            }
+            self.batch.add(hand);
+        }
+        self.give_back();
+    }
+
+    fn take(&mut self, job: Job, taken: Instant) -> Hand {
+        let last = self.last_offered.replace(job.offered);
+        self.frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
+        Hand::take(job, taken, self.pool.account())
+    }
+
+    /// Puts down the copies that have ended, and gives their connections back, but for one permit.
+    fn put_down(&mut self, taken: Instant, now: Instant) {
+        let latency = now.saturating_duration_since(taken);
+        for hand in self.batch.ended(now) {
+            let (courier, fault) = hand.put_down(latency);
+            self.couriers.extend(courier.map(|courier| Kept { courier, used: now }));
+            if let Some(fault) = fault {
+                report(&self.pool, &fault);
+            }
+        }
+        self.give_back();
+    }
+
+    /// Gives back idle connections, and permits that are not needed, but for one.
+    fn give_back(&mut self) {
+        let surplus = self.permits.saturating_sub(self.batch.len().max(1));
+        if surplus > 0 || !self.couriers.is_empty() {
+            self.pool.give_back(surplus, self.couriers.drain(..));
+            self.permits = self.permits.saturating_sub(surplus);
         }
     }
 }
@@ -164,28 +205,15 @@ impl Drop for Forwarder {
         if self.watches {
             self.pool.leave_watch();
         }
-        self.pool.lose(self.dismissed);
+        self.pool.lose(self.permits, self.dismissed);
     }
 }
 
-/// A copy in hand, which gets its one outcome when it is put down, come what may.
-struct Hand {
-    account: Account,
-    outcome: Outcome,
-    traffic: Traffic,
-}
-
-impl Hand {
-    fn take(account: Account) -> Hand {
-        account.taken();
-        let outcome = Outcome::Failed(Failure::Internal);
-        Hand { account, outcome, traffic: Traffic::default() }
-    }
-}
-
-impl Drop for Hand {
-    fn drop(&mut self) {
-        self.account.settle(self.outcome, self.traffic);
+/// Tells the log of the 1st, 2nd, 4th, 8th … failure of its kind.
+fn report(pool: &Pool, fault: &Fault) {
+    let count = pool.account().trouble(Trouble::Failed(fault.failure));
+    if count.is_power_of_two() {
+        log::warn!("{}", log_line(fault, pool.name(), count));
     }
 }
 
@@ -217,6 +245,8 @@ mod tests {
         Counters, Hired, LIMITS, budget, job, message, message_of, target,
     };
     use super::*;
+    use crate::message::Message;
+    use crate::outcome::StatusClass;
     use crate::stats::Cell;
     use crate::target::Pool as Size;
 

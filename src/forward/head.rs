@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Response, Status};
 
+/// Fields of most answers' heads: room for more is made only when it is needed.
+const FEW: usize = 32;
 /// The most fields of an answer's head.
 const FIELDS: usize = 128;
 
@@ -45,21 +47,26 @@ pub(super) enum Coding {
 impl Head {
     /// Reads a head; `None` where it is not yet whole.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
-        let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS];
+        match Head::parse_up_to::<FEW>(bytes) {
+            Err(httparse::Error::TooManyHeaders) => Head::parse_up_to::<FIELDS>(bytes),
+            parsed => parsed,
+        }
+        .map_err(|error| match error {
+            httparse::Error::TooManyHeaders => "more than 128 fields",
+            httparse::Error::Version | httparse::Error::Status => "not a status line of HTTP/1.1",
+            _ => "not a field line",
+        })
+    }
+
+    fn parse_up_to<const MOST: usize>(bytes: &[u8]) -> Result<Option<Head>, httparse::Error> {
+        let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST];
         let mut response = Response::new(&mut []);
         let mut lenient = ParserConfig::default();
         lenient.allow_obsolete_multiline_headers_in_responses(true);
         lenient.allow_spaces_after_header_name_in_responses(true);
-        let parsed = lenient.parse_response_with_uninit_headers(&mut response, bytes, &mut fields);
-        let length = match parsed {
-            Ok(Status::Complete(length)) => length,
-            Ok(Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => return Err("more than 128 fields"),
-            Err(httparse::Error::Version | httparse::Error::Status) => {
-                return Err("not a status line of HTTP/1.1");
-            }
-            Err(_) => return Err("not a field line"),
-        };
+        let parsed =
+            lenient.parse_response_with_uninit_headers(&mut response, bytes, &mut fields)?;
+        let Status::Complete(length) = parsed else { return Ok(None) };
         let mut head = Head {
             bytes: length,
             status: response.code.unwrap_or_default(),
@@ -102,8 +109,11 @@ impl Head {
 }
 
 fn length(digits: &[u8]) -> Length {
-    let number = str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
-    number.and_then(|number| number.parse().ok()).map_or(Length::Faulty, Length::Of)
+    let number = digits.iter().try_fold(0_u64, |number, &digit| {
+        let value = digit.checked_sub(b'0').filter(|value| *value < 10)?;
+        number.checked_mul(10)?.checked_add(u64::from(value))
+    });
+    number.filter(|_| !digits.is_empty()).map_or(Length::Faulty, Length::Of)
 }
 
 impl Length {

@@ -2,12 +2,17 @@
 //!
 //! ```text
 //! pool.rs        which thread waits for copies, which rest, when another is started
-//! forwarder.rs   one thread: takes copies, gives each its one outcome
-//! line.rs        its one connection: made, used again, replaced when stale
-//! exchange.rs    one request written, one answer read, within the deadline
+//! forwarder.rs   one thread: takes copies, sees each to its outcome, rests
+//! lines.rs       the pool's connections: how many, which are idle, when one goes
+//! batch.rs       the copies that one thread has under way
+//! hand.rs        one of them, from the queue to its one outcome
+//! courier.rs     what carries it, as a forwarder sees it
+//! line.rs        one connection: made, used again, replaced when stale
+//! exchange.rs    one request written, one answer read, a step at a time
 //! answer.rs      where an answer ends, and whether the connection outlives it
 //! head.rs        what an answer's head says about its framing
 //! tcp.rs         sockets: our connector and transport at the head of ureq's chain
+//! room.rs        a connection's buffers
 //! names.rs       addresses of the target's name, looked up beside the exchanges
 //! pace.rs        the time an exchange has, and who is told when it drags
 //! fault.rs       why an exchange failed, in the words of the error log
@@ -17,14 +22,19 @@
 //! but [`Forwarders::offer`].
 
 mod answer;
+mod batch;
+mod courier;
 mod exchange;
 mod fault;
 mod forwarder;
+mod hand;
 mod head;
 mod line;
+mod lines;
 mod names;
 mod pace;
 mod pool;
+mod room;
 mod tcp;
 #[cfg(test)]
 mod testing;
@@ -32,7 +42,6 @@ mod testing;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ureq::http::Uri;
 
@@ -40,15 +49,15 @@ use crate::queue::{self, Job, Offers};
 use crate::stats::Account;
 use crate::target::Target;
 
+use courier::Hire;
 use line::Line;
 use names::{Lookup, Names};
-use pool::{Hire, Pool};
-use tcp::TcpConnector;
+use pool::Pool;
+use tcp::{Base, TcpConnector};
 
 /// The pool of one target in one child process, as the request path sees it.
 pub struct Forwarders {
     offers: Offers,
-    stopping: AtomicBool,
 }
 
 impl Forwarders {
@@ -67,10 +76,12 @@ impl Forwarders {
         let uri: Uri = target.url.to_string().parse().map_err(io::Error::other)?;
         let names = Arc::new(Names::of(&target.url, lookup));
         let aim = Arc::clone(&target);
+        let slow = Arc::default();
         let hire: Hire = Box::new(move |on_slow| {
-            let connector = TcpConnector::new(on_slow.clone());
+            let base = Base::default();
+            let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
             let (aim, names) = (Arc::clone(&aim), Arc::clone(&names));
-            Box::new(Line::new(aim, uri.clone(), names, connector, on_slow))
+            Box::new(Line::new(aim, uri.clone(), names, (connector, base), on_slow))
         });
         Forwarders::with_couriers(target, account, hire)
     }
@@ -78,26 +89,14 @@ impl Forwarders {
     fn with_couriers(target: Arc<Target>, account: Account, hire: Hire) -> io::Result<Forwarders> {
         let (offers, jobs) = queue::bounded(target.pool.queue);
         Pool::start(target, account, jobs, hire)?;
-        let stopping = AtomicBool::new(false);
-        Ok(Forwarders { offers, stopping })
+        Ok(Forwarders { offers })
     }
 
-    /// Hands a copy over, or, where the queue is full or the pool stops, gives it back at once.
+    /// Hands a copy over, or, where the queue is full, gives it back at once.
     ///
     /// Never blocks, never starts a thread, wakes at most one.
     pub fn offer(&self, job: Job) -> Result<(), Job> {
-        if self.stopping.load(Ordering::Relaxed) {
-            return Err(job);
-        }
         self.offers.offer(job)
-    }
-
-    /// Takes nothing more; what is queued is still sent.
-    ///
-    /// Takes no lock, so that it may run in a signal handler, and waits for nobody: the process may
-    /// exit at any time.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
     }
 }
 

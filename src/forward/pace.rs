@@ -31,17 +31,16 @@ impl fmt::Debug for OnSlow {
 }
 
 /// When an exchange must have ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     from: Instant,
     span: Duration,
-    on_slow: OnSlow,
 }
 
 impl Deadline {
-    /// `span` after `from`; what takes long in between is told.
-    pub(super) fn new(from: Instant, span: Duration, on_slow: OnSlow) -> Deadline {
-        Deadline { from, span, on_slow }
+    /// `span` after `from`.
+    pub(super) fn new(from: Instant, span: Duration) -> Deadline {
+        Deadline { from, span }
     }
 
     /// The whole time of the exchange.
@@ -51,12 +50,17 @@ impl Deadline {
 
     /// The time that is left; `None` where there is none.
     pub(super) fn left(&self) -> Option<Duration> {
-        let elapsed = self.from.elapsed();
-        // No single wait need be slow: staging may take or give byte after byte.
-        if elapsed >= SLOW {
-            self.on_slow.tell();
-        }
-        self.span.checked_sub(elapsed).filter(|left| !left.is_zero())
+        self.left_at(Instant::now())
+    }
+
+    /// The same, as it is `now`.
+    pub(super) fn left_at(&self, now: Instant) -> Option<Duration> {
+        self.span.checked_sub(self.elapsed_at(now)).filter(|left| !left.is_zero())
+    }
+
+    /// The time that has passed `now`.
+    pub(super) fn elapsed_at(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.from)
     }
 }
 

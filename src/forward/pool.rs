@@ -4,13 +4,16 @@
 //! most one thread, a busy one never sleeps, and there are no more of them than staging's slowness
 //! calls for:
 //!
-//! - At most one thread holds the **watch**: it alone waits on the queue. Taking a copy, it leaves
-//!   the watch, sends, and looks at the queue again.
+//! - At most one thread holds the **watch**: it alone waits on the queue. Taking copies, it leaves
+//!   the watch, sends them all, and looks at the queue again when each has its outcome.
 //! - A thread that finds the queue empty and the watch held parks on a stack; the last parked is the
 //!   first called, so that the others may end.
 //! - Whoever is about to wait for staging for long, or finds that copies wait for long, **promotes**:
 //!   if nobody holds the watch, it is passed to the last parked thread, or to a new one if there may
 //!   be one more.
+//!
+//! A thread takes no copies while any of its own is under way. So one that waits for a slow answer
+//! is one that has promoted, and what it has to look after never grows.
 //!
 //! **No copy waits while all threads rest.** A thread parks only while the watch is held, seen under
 //! the lock (`rest`). Who holds it waits on the queue, or naps for a moment and looks, and begins with
@@ -23,6 +26,13 @@
 //! - by a thread that ends, which promotes after (`lose`).
 //!
 //! So while any thread is parked, there is one that watches, or one at work that will see to it.
+//!
+//! **Who takes a copy has a connection for it.** Every thread that is not parked holds a permit of
+//! [`Lines`]: one is taken for it, under the lock, when it is called or started, and given back as it
+//! parks or ends. Promoting fails for want of a permit only while all `max` are held, by threads that
+//! look at the queue or work; and who gives back one for a copy that ended, while others of its own
+//! are slow, promotes after. And where one is free, a thread is parked or there may be one more:
+//! for there are at most `max`, and the others hold one each.
 
 use std::fmt;
 use std::io;
@@ -35,14 +45,13 @@ use crate::queue::Jobs;
 use crate::stats::Account;
 use crate::target::Target;
 
-use super::forwarder::{Courier, Forwarder, GROW_AFTER};
+use super::courier::{Courier, Hire};
+use super::forwarder::{Forwarder, GROW_AFTER};
+use super::lines::{Kept, Lines};
 use super::pace::OnSlow;
 
 /// What a forwarder's stack takes; nothing in it is deep or large.
 const STACK: usize = 256 * 1024;
-
-/// Makes the courier of one forwarder, who tells when it is about to wait for long.
-pub(super) type Hire = Box<dyn Fn(OnSlow) -> Box<dyn Courier> + Send + Sync>;
 
 /// The threads of one target.
 pub(super) struct Pool {
@@ -53,13 +62,15 @@ pub(super) struct Pool {
     /// Whether a thread holds the watch.
     watched: AtomicBool,
     crew: Mutex<Crew>,
+    /// Whether the last exchanges were slow.
+    dragging: AtomicBool,
     /// How often no thread could be started.
     unstarted: AtomicU64,
 }
 
 /// The forwarders' own lock, which the request path never takes.
-#[derive(Default)]
 struct Crew {
+    lines: Lines,
     /// Threads that live, or are being started.
     live: usize,
     /// Those that rest; the last is called first.
@@ -82,8 +93,6 @@ pub(super) enum Rest {
     Called,
     /// Nobody holds the watch, so there was none.
     Unwatched,
-    /// It lasted the ttl, and the thread is one to keep.
-    Long,
     /// It lasted the ttl, and the pool no longer counts on the thread.
     Dismissed,
 }
@@ -99,11 +108,12 @@ impl Pool {
         let min = target.pool.min.max(1);
         let pool = Arc::new(Pool::empty(target, account, jobs, hire));
         let mut crew = pool.crew();
-        while crew.live < min {
+        while crew.live < min && crew.lines.hold() {
             match pool.start_forwarder(&mut crew, false) {
                 Ok(()) => {}
                 Err(error) if crew.live == 0 => return Err(error),
                 Err(error) => {
+                    crew.lines.release(1);
                     pool.report(&error);
                     break;
                 }
@@ -113,13 +123,21 @@ impl Pool {
     }
 
     fn empty(target: Arc<Target>, account: Account, jobs: Jobs, hire: Hire) -> Pool {
+        let lines = Lines::new(target.pool.max, target.pool.ttl);
         Pool {
             target,
             account,
             jobs,
             hire,
             watched: AtomicBool::new(false),
-            crew: Mutex::default(),
+            crew: Mutex::new(Crew {
+                lines,
+                live: 0,
+                parked: Vec::new(),
+                closed: false,
+                relieved: None,
+            }),
+            dragging: AtomicBool::new(false),
             unstarted: AtomicU64::new(0),
         }
     }
@@ -147,7 +165,7 @@ impl Pool {
             return;
         }
         let mut crew = self.crew();
-        if due(&mut crew) {
+        if due(&mut crew) && crew.lines.hold() {
             if let Some(parked) = crew.parked.pop() {
                 parked.called.store(true, Ordering::Release);
                 parked.thread.unpark();
@@ -159,6 +177,7 @@ impl Pool {
                     Err(error) => self.report(&error),
                 }
             }
+            crew.lines.release(1);
         }
         // Under the lock: no thread has parked because it found the watch held by us.
         self.leave_watch();
@@ -175,47 +194,94 @@ impl Pool {
         self.watched.store(false, Ordering::Release);
     }
 
-    /// Parks the thread while another holds the watch.
+    /// Parks the thread, which holds one permit, while another holds the watch.
     pub(super) fn rest(&self, called: &Arc<AtomicBool>) -> Rest {
         let mut crew = self.crew();
         if !self.watched.load(Ordering::Acquire) {
             return Rest::Unwatched;
         }
+        crew.lines.release(1);
         crew.parked.push(Parked { thread: thread::current(), called: Arc::clone(called) });
         drop(crew);
-        let since = Instant::now();
-        while let Some(left) = self.ttl().checked_sub(since.elapsed()) {
-            if called.swap(false, Ordering::Acquire) {
-                return Rest::Called;
+        loop {
+            let since = Instant::now();
+            while let Some(left) = self.ttl().checked_sub(since.elapsed()) {
+                if called.swap(false, Ordering::Acquire) {
+                    return Rest::Called;
+                }
+                thread::park_timeout(left);
             }
-            thread::park_timeout(left);
+            if let Some(end) = self.end_rest(called) {
+                return end;
+            }
         }
-        self.end_rest(called)
     }
 
     /// The ttl is over: the thread ends, unless it is called at this moment, or is one to keep.
-    fn end_rest(&self, called: &Arc<AtomicBool>) -> Rest {
+    fn end_rest(&self, called: &Arc<AtomicBool>) -> Option<Rest> {
         let mut crew = self.crew();
         // Threads are called under the lock.
         if called.swap(false, Ordering::Acquire) {
-            return Rest::Called;
+            return Some(Rest::Called);
+        }
+        if crew.live <= self.target.pool.min {
+            return None;
         }
         crew.parked.retain(|parked| !Arc::ptr_eq(&parked.called, called));
-        if crew.live <= self.target.pool.min {
-            return Rest::Long;
-        }
         crew.live = crew.live.saturating_sub(1);
-        Rest::Dismissed
+        Some(Rest::Dismissed)
     }
 
-    /// A thread ends; where the pool did not dismiss it, another takes its place when needed.
-    pub(super) fn lose(self: &Arc<Pool>, dismissed: bool) {
-        if !dismissed {
-            let mut crew = self.crew();
-            crew.live = crew.live.saturating_sub(1);
+    /// Takes connections, and permits for them: see [`Lines::take`].
+    pub(super) fn take_lines(&self, waiting: usize, now: Instant, couriers: &mut Vec<Kept>) {
+        let mut crew = self.crew();
+        let expired = crew.lines.expired(now);
+        crew.lines.take(waiting, couriers);
+        // Closing takes time.
+        drop(crew);
+        drop(expired);
+    }
+
+    /// Gives connections and permits back.
+    pub(super) fn give_back(&self, permits: usize, couriers: impl Iterator<Item = Kept>) {
+        let mut crew = self.crew();
+        couriers.for_each(|kept| crew.lines.keep(kept));
+        crew.lines.release(permits);
+    }
+
+    /// Lets go of what nobody needed for long.
+    pub(super) fn expire(&self) {
+        let expired = self.crew().lines.expired(Instant::now());
+        drop(expired);
+    }
+
+    /// Whether staging was slow of late: then who takes one of several copies promotes at once.
+    pub(super) fn is_dragging(&self) -> bool {
+        self.dragging.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether exchanges were slow.
+    pub(super) fn drags(&self, dragging: bool) {
+        if self.is_dragging() != dragging {
+            self.dragging.store(dragging, Ordering::Relaxed);
         }
+    }
+
+    /// A thread ends, and gives its permits back; where the pool did not dismiss it, another takes its
+    /// place when needed.
+    pub(super) fn lose(self: &Arc<Pool>, permits: usize, dismissed: bool) {
+        let mut crew = self.crew();
+        crew.lines.release(permits);
+        crew.live = crew.live.saturating_sub(usize::from(!dismissed));
+        // Couriers know the pool: the last thread parts them, or neither would ever end.
+        let left = if crew.live == 0 { crew.lines.clear() } else { Vec::new() };
+        drop(crew);
+        drop(left);
         self.account.forwarder(false);
-        self.promote();
+        // Who is dismissed held no watch and was not called, as `end_rest` saw under the lock.
+        if !dismissed {
+            self.promote();
+        }
     }
 
     /// No copy will ever come: threads end, and call each other to do so.
@@ -251,7 +317,7 @@ impl Pool {
         self.crew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A courier for one forwarder.
+    /// A courier for one connection.
     pub(super) fn hire(self: &Arc<Pool>) -> Box<dyn Courier> {
         let pool = Arc::clone(self);
         (self.hire)(OnSlow::new(move || pool.promote()))
@@ -292,251 +358,4 @@ fn thread_name(target: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::super::Forwarders;
-    use super::super::testing::{Counters, Hired, LIMITS, job, message, target};
-    use super::*;
-    use crate::message::Message;
-    use crate::outcome::StatusClass;
-    use crate::queue::Job;
-    use crate::stats::Cell;
-    use crate::target::Pool as Size;
-
-    /// Copies that wait at a gate, until the test lets them pass.
-    struct Gated {
-        counters: Counters,
-        forwarders: Forwarders,
-        gate: mpsc::Sender<()>,
-    }
-
-    impl Gated {
-        /// `slow`: whether couriers tell that they wait.
-        fn start(size: Size, slow: bool) -> Gated {
-            let counters = Counters::new();
-            let (gate, passed) = mpsc::channel::<()>();
-            let passed = Arc::new(Mutex::new(passed));
-            let hire = Hired::each(move |on_slow: OnSlow| {
-                let passed = Arc::clone(&passed);
-                move |_: &Message| {
-                    if slow {
-                        on_slow.tell();
-                    }
-                    // Whoever waits for the lock waits at the gate as well.
-                    passed.lock().unwrap().recv().unwrap();
-                    Ok(StatusClass::Successful)
-                }
-            });
-            let target = target("staging", size);
-            let forwarders = Forwarders::with_couriers(target, counters.account, hire).unwrap();
-            Gated { counters, forwarders, gate }
-        }
-
-        fn offer(&self) -> Result<(), Job> {
-            self.offer_waiting_since(Instant::now())
-        }
-
-        fn offer_waiting_since(&self, offered: Instant) -> Result<(), Job> {
-            self.forwarders.offer(Job { offered, ..job(message("GET", None), LIMITS) })?;
-            self.counters.account.select();
-            Ok(())
-        }
-
-        fn until(&self, queued: u64, in_flight: u64, forwarders: u64) {
-            self.counters.until(|totals| {
-                (totals.queued(), totals.in_flight(), totals.count(Cell::Forwarders))
-                    == (queued, in_flight, forwarders)
-            });
-        }
-
-        fn pass(&self, copies: usize) {
-            (0..copies).for_each(|_| self.gate.send(()).unwrap());
-        }
-    }
-
-    #[test]
-    fn the_pool_grows_to_max_while_staging_is_slow_and_shrinks_to_min_after_the_ttl() {
-        let size = Size { min: 2, max: 5, ttl: Duration::from_millis(20), queue: 100 };
-        let gated = Gated::start(size, true);
-        gated.until(0, 0, 2);
-        for _ in 0..12 {
-            gated.offer().unwrap();
-        }
-        gated.until(7, 5, 5);
-        gated.pass(1);
-        gated.until(6, 5, 5);
-        gated.pass(11);
-        gated.until(0, 0, 2);
-        assert_eq!(gated.counters.totals().count(Cell::Delivered2xx), 12);
-        gated.offer().unwrap();
-        gated.pass(1);
-        gated.until(0, 0, 2);
-    }
-
-    #[test]
-    fn while_there_may_be_one_more_thread_no_copy_waits_for_a_slow_one() {
-        let gated = Gated::start(Size { max: 8, ..Size::default() }, true);
-        for busy in 1..=7 {
-            gated.offer().unwrap();
-            gated.until(0, busy, busy + 1);
-        }
-        gated.pass(7);
-        gated.until(0, 0, 8);
-    }
-
-    #[test]
-    fn one_fast_thread_serves_alone() {
-        let gated = Gated::start(Size::default(), false);
-        for _ in 0..100 {
-            gated.pass(1);
-            gated.offer().unwrap();
-            gated.until(0, 0, 1);
-        }
-    }
-
-    #[test]
-    fn copies_that_wait_for_long_call_for_another_thread() {
-        let gated = Gated::start(Size::default(), false);
-        gated.offer().unwrap();
-        gated.until(0, 1, 1);
-        let long_ago = Instant::now() - Duration::from_secs(1);
-        for _ in 0..2 {
-            gated.offer_waiting_since(long_ago).unwrap();
-        }
-        gated.until(2, 1, 1);
-        gated.pass(1);
-        // The one that is free takes the next, sees another wait, and calls a second thread for it.
-        gated.until(0, 2, 2);
-        gated.pass(2);
-        gated.until(0, 0, 2);
-    }
-
-    #[test]
-    fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
-        let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
-        let (_offers, jobs) = crate::queue::bounded(1);
-        let target = target("staging", Size::default());
-        let pool = Arc::new(Pool::empty(target, Counters::new().account, jobs, hire));
-        let now = Instant::now();
-        pool.crew().relieved = Some(now);
-        pool.relieve(now + GROW_AFTER / 2);
-        assert_eq!(pool.crew().live, 0);
-        pool.relieve(now + GROW_AFTER);
-        assert_eq!(pool.crew().live, 1);
-        assert!(!pool.take_watch(), "it was passed on");
-    }
-
-    #[test]
-    fn a_full_queue_gives_the_copy_back() {
-        let gated = Gated::start(Size { max: 1, queue: 2, ..Size::default() }, true);
-        gated.offer().unwrap();
-        gated.until(0, 1, 1);
-        gated.offer().unwrap();
-        gated.offer().unwrap();
-        let job = gated.offer().unwrap_err();
-        assert_eq!(job.message.method(), b"GET");
-        gated.pass(3);
-        gated.until(0, 0, 1);
-    }
-
-    #[test]
-    fn a_stopped_pool_takes_nothing_and_sends_what_it_has() {
-        let gated = Gated::start(Size { max: 1, ..Size::default() }, true);
-        for _ in 0..5 {
-            gated.offer().unwrap();
-        }
-        gated.forwarders.stop();
-        assert!(gated.offer().is_err());
-        gated.pass(5);
-        gated.until(0, 0, 1);
-        assert_eq!(gated.counters.totals().count(Cell::Delivered2xx), 5);
-    }
-
-    #[test]
-    fn a_thread_rests_only_while_another_watches() {
-        let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
-        let target = target("staging", Size { ttl: Duration::ZERO, ..Size::default() });
-        let (_offers, jobs) = crate::queue::bounded(1);
-        let pool = Pool::empty(target, Counters::new().account, jobs, hire);
-        let called = Arc::default();
-        assert_eq!(pool.rest(&called), Rest::Unwatched);
-        assert!(pool.take_watch());
-        assert!(!pool.take_watch());
-        assert_eq!(pool.rest(&called), Rest::Long);
-        pool.crew().live = 2;
-        assert_eq!(pool.rest(&called), Rest::Dismissed);
-        assert_eq!(pool.crew().live, 1);
-        assert!(pool.crew().parked.is_empty());
-        called.store(true, Ordering::Release);
-        assert_eq!(pool.rest(&called), Rest::Called);
-    }
-
-    #[test]
-    fn threads_end_when_no_copy_can_come() {
-        let gated = Gated::start(Size { min: 3, max: 5, ..Size::default() }, true);
-        for _ in 0..5 {
-            gated.offer().unwrap();
-        }
-        gated.until(0, 5, 5);
-        gated.pass(5);
-        gated.until(0, 0, 5);
-        gated.offer().unwrap();
-        gated.until(0, 1, 5);
-        // One works, one watches, three rest.
-        let Gated { counters, forwarders, gate } = gated;
-        drop(forwarders);
-        gate.send(()).unwrap();
-        counters.until(|totals| totals.count(Cell::Forwarders) == 0);
-    }
-
-    #[test]
-    fn no_copy_is_left_behind_however_threads_come_and_go() {
-        let counters = Counters::new();
-        let hire = Hired::each(|on_slow: OnSlow| {
-            let mut copies = 0;
-            move |_: &Message| {
-                copies += 1;
-                match copies % 7 {
-                    0 => on_slow.tell(),
-                    3 => thread::yield_now(),
-                    5 => thread::sleep(Duration::from_micros(50)),
-                    _ => {}
-                }
-                Ok(StatusClass::Successful)
-            }
-        });
-        // Rests are so short that threads end while others are promoted.
-        let size = Size { min: 1, max: 6, ttl: Duration::from_micros(20), queue: 16 };
-        let pool = target("staging", size);
-        let forwarders = Forwarders::with_couriers(pool, counters.account, hire).unwrap();
-        thread::scope(|scope| {
-            for producer in 0..3 {
-                let (forwarders, account) = (&forwarders, counters.account);
-                scope.spawn(move || {
-                    for copy in 0..2000 {
-                        account.select();
-                        let mut offered = Err(job(message("GET", None), LIMITS));
-                        while let Err(job) = offered {
-                            offered = forwarders.offer(job);
-                            thread::yield_now();
-                        }
-                        // Every so often all is quiet: a copy left behind now would stay.
-                        if producer == 0 && copy % 10 == 0 {
-                            thread::sleep(Duration::from_micros(100));
-                        }
-                    }
-                });
-            }
-        });
-        let totals =
-            counters.until(|totals| totals.pending() == 0 && totals.count(Cell::Forwarders) == 1);
-        assert_eq!(totals.count(Cell::Delivered2xx), 6000);
-    }
-
-    #[test]
-    fn threads_are_named_after_their_target() {
-        assert_eq!(thread_name("http://staging.internal.net/"), "copy-staging.in");
-        assert_eq!(thread_name("b\u{fc}h ne\0"), "copy-bhne");
-    }
-}
+mod tests;

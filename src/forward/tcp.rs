@@ -1,35 +1,51 @@
 //! Sockets: the connector and the transport at the head of ureq's chain.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use ureq::Error;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::exchange::AT_ONCE;
 use super::pace::{OnSlow, Patience, SLOW};
+use super::room::Room;
 
-/// What a read or a write of the socket takes at once.
-const BUFFER: usize = 16 * 1024;
 /// The least time for one address: none at all is an error to the system.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Makes TCP connections, for one forwarder.
+/// The socket under a chain's last connection, whatever layers are over it: it is what can be polled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Base(Arc<Mutex<Option<Arc<TcpStream>>>>);
+
+impl Base {
+    fn set(&self, socket: Arc<TcpStream>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    }
+
+    /// The socket, once for each connection.
+    pub(super) fn take(&self) -> Option<Arc<TcpStream>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Makes TCP connections.
 #[derive(Debug)]
 pub(super) struct TcpConnector {
     on_slow: OnSlow,
-    /// Whether the last connection took long to make.
-    slow: AtomicBool,
+    base: Base,
+    /// Whether the target's last connection took long to make.
+    slow: Arc<AtomicBool>,
 }
 
 impl TcpConnector {
-    pub(super) fn new(on_slow: OnSlow) -> TcpConnector {
-        TcpConnector { on_slow, slow: AtomicBool::new(false) }
+    /// `slow` is what the target's connectors share.
+    pub(super) fn new(on_slow: OnSlow, base: Base, slow: Arc<AtomicBool>) -> TcpConnector {
+        TcpConnector { on_slow, base, slow }
     }
 
     /// Connects within `patience`, and tells when that takes long.
@@ -83,9 +99,12 @@ impl Connector for TcpConnector {
 impl TcpConnector {
     fn transport(&self, stream: TcpStream) -> io::Result<TcpTransport> {
         stream.set_nodelay(true)?;
+        let stream = Arc::new(stream);
+        self.base.set(Arc::clone(&stream));
         Ok(TcpTransport {
             stream,
-            buffers: LazyBuffers::new(BUFFER, BUFFER),
+            room: Room::default(),
+            unsent: 0..0,
             read_timeout: None,
             write_timeout: None,
             on_slow: self.on_slow.clone(),
@@ -93,11 +112,13 @@ impl TcpConnector {
     }
 }
 
-/// A TCP connection, for one forwarder.
+/// A TCP connection. A timeout of [`AT_ONCE`] asks it not to wait.
 #[derive(Debug)]
 pub(super) struct TcpTransport {
-    stream: TcpStream,
-    buffers: LazyBuffers,
+    stream: Arc<TcpStream>,
+    room: Room,
+    /// What of the output the socket has not yet taken.
+    unsent: Range<usize>,
     /// The timeouts as the socket has them.
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
@@ -106,26 +127,40 @@ pub(super) struct TcpTransport {
 
 impl Transport for TcpTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
+        &mut self.room
     }
 
+    /// Where it may not wait, it takes the output in any case, and an error of [`Error::Timeout`] asks
+    /// to be called again, with nothing more, until the socket has taken it.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
+        if amount > 0 {
+            self.unsent = 0..amount;
+        }
+        let at_once = *timeout.after <= AT_ONCE;
         let mut patience = Patience::new(*timeout.after, &self.on_slow);
-        let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
-        while !rest.is_empty() {
-            let wait = patience.next().ok_or(Error::Timeout(timeout.reason))?;
-            if self.write_timeout != Some(wait) {
-                self.stream.set_write_timeout(Some(wait))?;
-                self.write_timeout = Some(wait);
-            }
-            match (&self.stream).write(rest) {
+        while !self.unsent.is_empty() {
+            let rest = self.room.output_at(self.unsent.clone());
+            let written = if at_once {
+                match send(&self.stream, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                    Err(rustix::io::Errno::AGAIN) => return Err(Error::Timeout(timeout.reason)),
+                    written => written.map_err(io::Error::from),
+                }
+            } else {
+                let wait = patience.next().ok_or(Error::Timeout(timeout.reason))?;
+                if self.write_timeout != Some(wait) {
+                    self.stream.set_write_timeout(Some(wait))?;
+                    self.write_timeout = Some(wait);
+                }
+                (&*self.stream).write(rest)
+            };
+            match written {
                 Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Ok(written) => self.unsent.start = self.unsent.start.saturating_add(written),
                 Err(error) if elapsed(&error) => {}
                 Err(error) => return Err(Error::Io(error)),
             }
-            if !rest.is_empty() {
+            if !at_once && !self.unsent.is_empty() {
                 patience.stalled();
             }
         }
@@ -134,16 +169,25 @@ impl Transport for TcpTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
+        let at_once = *timeout.after <= AT_ONCE;
         let mut patience = Patience::new(*timeout.after, &self.on_slow);
         loop {
-            let wait = patience.next().ok_or(Error::Timeout(timeout.reason))?;
-            if self.read_timeout != Some(wait) {
-                self.stream.set_read_timeout(Some(wait))?;
-                self.read_timeout = Some(wait);
-            }
-            match (&self.stream).read(self.buffers.input_append_buf()) {
+            let read = if at_once {
+                match recv(&self.stream, self.room.input_append_buf(), RecvFlags::DONTWAIT) {
+                    Err(rustix::io::Errno::AGAIN) => return Err(Error::Timeout(timeout.reason)),
+                    read => read.map(|(read, _)| read).map_err(io::Error::from),
+                }
+            } else {
+                let wait = patience.next().ok_or(Error::Timeout(timeout.reason))?;
+                if self.read_timeout != Some(wait) {
+                    self.stream.set_read_timeout(Some(wait))?;
+                    self.read_timeout = Some(wait);
+                }
+                (&*self.stream).read(self.room.input_append_buf())
+            };
+            match read {
                 Ok(read) => {
-                    self.buffers.input_appended(read);
+                    self.room.input_appended(read);
                     return Ok(read > 0);
                 }
                 Err(error) if elapsed(&error) => patience.stalled(),
@@ -156,17 +200,10 @@ impl Transport for TcpTransport {
     ///
     /// One system call, which waits for nothing and takes nothing.
     fn is_open(&mut self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        SockRef::from(&self.stream)
-            .recv_with_flags(&mut byte, MSG_PEEK | MSG_DONTWAIT)
-            .is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(&self.stream, &mut [0], flags), Err(rustix::io::Errno::AGAIN))
     }
 }
-
-// From the system's headers: the core does without the crate `libc`.
-const MSG_PEEK: i32 = 0x2;
-const MSG_DONTWAIT: i32 =
-    if cfg!(any(target_os = "linux", target_os = "android")) { 0x40 } else { 0x80 };
 
 /// Whether a wait ended, rather than the connection, whose own timeout is `TimedOut`.
 fn elapsed(error: &io::Error) -> bool {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -15,10 +16,10 @@ use crate::stats::tests::segment;
 use crate::stats::{Account, Segment, Totals, Traffic};
 use crate::target::{Limits, PathMode, Pool, Target, Url};
 
+use super::courier::{Courier, Errand, Hire, Progress};
+use super::exchange::Wait;
 use super::fault::Fault;
-use super::forwarder::Courier;
-use super::pace::OnSlow;
-use super::pool::Hire;
+use super::pace::{Deadline, OnSlow};
 
 /// Long enough for anything that a test waits for; only a failing test waits this long.
 pub(super) const LONG: Duration = Duration::from_secs(20);
@@ -156,27 +157,41 @@ pub(super) fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
 
 pub(super) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// A courier that is a function.
+/// A courier that is a function, and has each copy delivered when it returns.
 pub(super) struct Hired<F>(F);
 
 impl<F> Hired<F>
 where
-    F: FnMut(&Message) -> Result<StatusClass, Fault> + 'static,
+    F: FnMut(&Message) -> Result<StatusClass, Fault> + Send + 'static,
 {
-    /// Each forwarder gets a function of its own.
+    /// Each connection gets a function of its own.
     pub(super) fn each(make: impl Fn(OnSlow) -> F + Send + Sync + 'static) -> Hire {
         Box::new(move |on_slow| Box::new(Hired(make(on_slow))))
     }
 }
 
-impl<F: FnMut(&Message) -> Result<StatusClass, Fault>> Courier for Hired<F> {
-    fn deliver(
-        &mut self,
-        message: &Message,
-        _: &Limits,
-        _: Instant,
-        _: &mut Traffic,
-    ) -> Result<StatusClass, Fault> {
-        (self.0)(message)
+impl<F: FnMut(&Message) -> Result<StatusClass, Fault> + Send> Courier for Hired<F> {
+    fn is_ready(&mut self) -> bool {
+        true
+    }
+
+    fn has_connection(&self) -> bool {
+        true
+    }
+
+    fn send(&mut self, errand: &Errand<'_>, _: Wait, _: &mut Traffic) -> Progress {
+        Progress::Ended((self.0)(errand.message))
+    }
+
+    fn go_on(&mut self, errand: &Errand<'_>, wait: Wait, traffic: &mut Traffic) -> Progress {
+        self.send(errand, wait, traffic)
+    }
+
+    fn late(&self, deadline: &Deadline) -> Fault {
+        Fault::late("be a function", deadline)
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 }

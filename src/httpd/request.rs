@@ -17,6 +17,8 @@ pub const COPY_STATUS: &CStr = c"copy-status";
 pub struct Passage {
     pub journey: Journey,
     pub phase: Phase,
+    /// The tee is reading, and so does not look at what is read within that.
+    pub is_reading: bool,
     method: *const c_char,
     target: *const c_char,
     /// A shallow copy of the received fields; their texts live as long as the request.
@@ -61,6 +63,7 @@ impl Passage {
         let passage = Passage {
             journey: Journey::begin(mirror, server, notable.content),
             phase: Phase::Arrived,
+            is_reading: false,
             method: request.method,
             target: request.unparsed_uri,
             fields,

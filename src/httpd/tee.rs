@@ -66,8 +66,18 @@ unsafe extern "C" fn tee(
 ) -> ffi::apr_status_t {
     // SAFETY: httpd's record of this filter in this chain.
     let &ffi::ap_filter_t { next, ctx: context, r, .. } = unsafe { &*filter };
+    // SAFETY: the context given to `install`.
+    let is_reading = unsafe { &raw mut (*context.cast::<Passage>()).is_reading };
+    // HTTP_IN itself reads the trailers through the protocol's filters: they are no content.
+    // SAFETY: the passage's own, and hooks and filters run one after another.
+    let is_nested = unsafe { is_reading.replace(true) };
     // SAFETY: passed on as they came.
     let status = unsafe { ffi::ap_get_brigade(next, brigade, mode, block, bytes) };
+    if is_nested {
+        return status;
+    }
+    // SAFETY: as above.
+    unsafe { is_reading.write(false) };
     guard((), || {
         // SAFETY: the context given to `install`; no hook runs while a filter reads.
         let passage = unsafe { &mut *context.cast::<Passage>() };

@@ -1,8 +1,7 @@
 //! The hooks that a request passes: arrival, admission, decision, conclusion.
 
-use std::ffi::{c_char, c_int};
-use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::c_int;
+use std::ptr;
 
 use super::guard::guard;
 use super::request::{self, Passage, Phase};
@@ -121,10 +120,6 @@ fn was_refused(request: &ffi::request_rec, phase: Phase) -> bool {
 /// What a connection remembers of a request that asks for an upgrade: should one to HTTP/2 be granted,
 /// the same request arrives a second time, as the first stream (RFC 7540 section 3.2).
 struct Upgrade {
-    method: *const c_char,
-    target: *const c_char,
-    /// The twin has not arrived yet.
-    is_awaited: AtomicBool,
     connection: *mut ffi::ap_conf_vector_t,
 }
 
@@ -141,19 +136,15 @@ fn remember_upgrade(request: &ffi::request_rec) {
     }
     // SAFETY: the request's connection.
     let connection = unsafe { (*request.connection).conn_config };
-    let upgrade = Upgrade {
-        method: request.method,
-        target: request.unparsed_uri,
-        is_awaited: AtomicBool::new(true),
-        connection,
-    };
     // SAFETY: the request's own pool.
-    let upgrade = unsafe { pool::own(request.pool, upgrade) };
+    let upgrade = unsafe { pool::own(request.pool, Upgrade { connection }) };
     // SAFETY: the connection's own vector; taken back when the request's pool goes.
     unsafe { ffi::ap_set_module_config(connection, ffi::this(), upgrade.as_ptr().cast()) };
 }
 
 /// Whether this is the first stream of an upgraded connection, whose request has arrived before.
+///
+/// Told by its number: streams arrive side by side, and a later one may ask for the very same.
 fn is_upgraded_twin(request: &ffi::request_rec) -> bool {
     // SAFETY: the request's connection.
     let connection = unsafe { &*request.connection };
@@ -161,12 +152,7 @@ fn is_upgraded_twin(request: &ffi::request_rec) -> bool {
     let Some(master) = (unsafe { connection.master.as_ref() }) else { return false };
     // SAFETY: the connection's own vector.
     let upgrade = unsafe { ffi::ap_get_module_config(master.conn_config, ffi::this()) };
-    let Some(upgrade) = NonNull::new(upgrade.cast::<Upgrade>()) else { return false };
-    // SAFETY: it lives until the upgraded connection ends, and nobody changes it but its atomic.
-    let upgrade = unsafe { upgrade.as_ref() };
-    let [first, first_method, target, method] =
-        [upgrade.target, upgrade.method, request.unparsed_uri, request.method]
-            // SAFETY: texts of requests that both live.
-            .map(|text| unsafe { pool::bytes(text) });
-    (first, first_method) == (target, method) && upgrade.is_awaited.swap(false, Ordering::Relaxed)
+    // SAFETY: httpd's live request.
+    !upgrade.is_null()
+        && unsafe { ffi::copy_is_first_stream(ptr::from_ref(request).cast_mut()) } != 0
 }

@@ -1,0 +1,88 @@
+//! The copies that one forwarder has under way: all sent, then each answered in its own time.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, Timespec, poll};
+
+use super::courier::Courier;
+use super::exchange::Wait;
+use super::hand::Hand;
+
+/// Copies under way, in the order they were taken, all at the same time.
+///
+/// **None waits for another's answer.** None is waited for but by [`poll`], all together, save two:
+/// one copy alone, as any blocking client does; and the last of several, for less than
+/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most. Each has its own
+/// deadline, connection and end. What staging does not take at once is written as it takes it.
+#[derive(Default)]
+pub(super) struct Batch(Vec<Hand>);
+
+impl Batch {
+    pub(super) fn add(&mut self, hand: Hand) {
+        self.0.push(hand);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Sends all, and takes the answers that come at once.
+    pub(super) fn send(&mut self, hire: impl Fn() -> Box<dyn Courier>) {
+        let wait = if self.len() > 1 { Wait::Not } else { Wait::Long };
+        for hand in &mut self.0 {
+            hand.advance(wait, &hire);
+        }
+        let mut wait = Wait::Briefly;
+        for hand in self.0.iter_mut().rev().filter(|hand| hand.awaits_answer()) {
+            hand.advance(wait, &hire);
+            wait = Wait::Not;
+        }
+    }
+
+    /// Waits until one can go on, at most for `patience` and until the first deadline; those that
+    /// can, do.
+    pub(super) fn go_on(
+        &mut self,
+        now: Instant,
+        patience: Duration,
+        hire: impl Fn() -> Box<dyn Courier>,
+    ) {
+        let wait = self.0.iter().map(|hand| hand.left_at(now)).fold(patience, Duration::min);
+        let ready = ready(&self.0, wait);
+        for (hand, ready) in self.0.iter_mut().zip(ready) {
+            if ready {
+                hand.advance(Wait::Not, &hire);
+            }
+        }
+    }
+
+    /// Takes out those that have ended, and those that are late.
+    pub(super) fn ended(&mut self, now: Instant) -> impl Iterator<Item = Hand> {
+        self.0.extract_if(.., move |hand| {
+            hand.end_if_late(now);
+            hand.has_ended()
+        })
+    }
+}
+
+/// Which can go on, as soon as one can.
+fn ready(hands: &[Hand], wait: Duration) -> Vec<bool> {
+    const PAUSE: Duration = Duration::from_millis(1);
+    let mut sockets: Vec<PollFd<'_>> = hands.iter().filter_map(Hand::poll_fd).collect();
+    let wait = Timespec::try_from(wait).ok();
+    if poll(&mut sockets, wait.as_ref()).is_err() {
+        // Out of memory, or interrupted: to look at all of them, in a moment, is never wrong.
+        thread::sleep(PAUSE);
+        return hands.iter().map(|_| true).collect();
+    }
+    let mut polled = sockets.iter();
+    let ready = |hand: &Hand| {
+        let socket = hand.poll_fd().and_then(|_| polled.next());
+        socket.is_some_and(|socket| !socket.revents().is_empty())
+    };
+    hands.iter().map(ready).collect()
+}
+
+#[cfg(test)]
+mod tests;

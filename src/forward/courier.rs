@@ -1,0 +1,53 @@
+//! What carries a copy to staging, as a forwarder sees it: a line, or a test's stand-in.
+
+use std::os::fd::BorrowedFd;
+
+use crate::message::Message;
+use crate::outcome::StatusClass;
+use crate::stats::Traffic;
+use crate::target::Limits;
+
+use super::exchange::{Awaits, Wait};
+use super::fault::Fault;
+use super::pace::{Deadline, OnSlow};
+
+/// A copy to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Errand<'a> {
+    pub(super) message: &'a Message,
+    pub(super) limits: &'a Limits,
+    pub(super) deadline: &'a Deadline,
+}
+
+/// How far an errand has got.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Awaits(Awaits),
+    Ended(Result<StatusClass, Fault>),
+}
+
+/// Carries one copy at a time to staging, over a connection that it may keep for the next.
+///
+/// It counts in `traffic` what it writes and reads.
+pub(super) trait Courier: Send {
+    /// Whether it has a connection that staging has not closed.
+    fn is_ready(&mut self) -> bool;
+
+    /// Whether it has a connection, as far as it knows.
+    fn has_connection(&self) -> bool;
+
+    /// Begins; without a connection, it waits until there is one, whatever `wait` says.
+    fn send(&mut self, errand: &Errand<'_>, wait: Wait, traffic: &mut Traffic) -> Progress;
+
+    /// Goes on with what it has begun, and has not ended.
+    fn go_on(&mut self, errand: &Errand<'_>, wait: Wait, traffic: &mut Traffic) -> Progress;
+
+    /// What it was doing when the time was over.
+    fn late(&self, deadline: &Deadline) -> Fault;
+
+    /// What shows that it can go on.
+    fn socket(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// Makes couriers, who tell when they are about to wait for long.
+pub(super) type Hire = Box<dyn Fn(OnSlow) -> Box<dyn Courier> + Send + Sync>;

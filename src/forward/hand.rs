@@ -1,0 +1,149 @@
+//! A copy in a forwarder's hand, from the queue to its one outcome.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::message::Message;
+use crate::outcome::{Failure, Outcome, StatusClass};
+use crate::queue::Job;
+use crate::stats::{Account, Traffic};
+use crate::target::Limits;
+
+use super::courier::{Courier, Errand, Progress};
+use super::exchange::{Awaits, Wait};
+use super::fault::Fault;
+use super::pace::Deadline;
+
+/// A copy in hand, which gets its one outcome when it is put down, come what may.
+pub(super) struct Hand {
+    account: Account,
+    message: Option<Arc<Message>>,
+    limits: Limits,
+    deadline: Deadline,
+    courier: Option<Box<dyn Courier>>,
+    state: State,
+    traffic: Traffic,
+}
+
+enum State {
+    Unsent,
+    Awaits(Awaits),
+    Ended(Result<StatusClass, Fault>),
+}
+
+impl Hand {
+    /// Takes a copy. Who carries it is hired when it is sent, unless named before.
+    pub(super) fn take(job: Job, taken: Instant, account: Account) -> Hand {
+        account.taken();
+        let Job { message, limits, .. } = job;
+        Hand {
+            account,
+            message: Some(message),
+            deadline: Deadline::new(taken, limits.timeout),
+            limits,
+            courier: None,
+            state: State::Unsent,
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// Names who carries it.
+    pub(super) fn assign(&mut self, courier: Box<dyn Courier>) {
+        self.courier = Some(courier);
+    }
+
+    /// Takes the copy a step further, unless it has ended.
+    pub(super) fn advance(&mut self, wait: Wait, hire: impl FnOnce() -> Box<dyn Courier>) {
+        let begins = match self.state {
+            State::Unsent => true,
+            State::Awaits(_) => false,
+            State::Ended(_) => return,
+        };
+        let Some(message) = &self.message else { return };
+        let errand = Errand { message, limits: &self.limits, deadline: &self.deadline };
+        let (courier, traffic) = (&mut self.courier, &mut self.traffic);
+        let progress = catch_unwind(AssertUnwindSafe(|| {
+            let courier = courier.get_or_insert_with(hire);
+            match begins {
+                true => courier.send(&errand, wait, traffic),
+                false => courier.go_on(&errand, wait, traffic),
+            }
+        }));
+        self.state = match progress {
+            Ok(Progress::Awaits(what)) => State::Awaits(what),
+            Ok(Progress::Ended(result)) => State::Ended(result),
+            Err(_) => {
+                // Nobody knows what state it is in.
+                self.courier = None;
+                let fault = Fault::new(Failure::Internal, "send the copy: a panic");
+                State::Ended(Err(fault))
+            }
+        };
+    }
+
+    /// Whether it is sent, and not yet answered.
+    pub(super) fn awaits_answer(&self) -> bool {
+        matches!(self.state, State::Awaits(Awaits::Answer))
+    }
+
+    /// What shows that it can go on.
+    pub(super) fn poll_fd(&self) -> Option<PollFd<'_>> {
+        let flags = match self.state {
+            State::Awaits(Awaits::Room) => PollFlags::OUT,
+            State::Awaits(Awaits::Answer) => PollFlags::IN,
+            _ => return None,
+        };
+        Some(PollFd::from_borrowed_fd(self.courier.as_ref()?.socket()?, flags))
+    }
+
+    /// How long it may still take.
+    pub(super) fn left_at(&self, now: Instant) -> Duration {
+        self.deadline.left_at(now).unwrap_or_default()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
+    /// Ends what is late, and its connection.
+    pub(super) fn end_if_late(&mut self, now: Instant) {
+        if !self.has_ended() && self.deadline.left_at(now).is_none() {
+            let late = self.courier.take().map(|courier| courier.late(&self.deadline));
+            let late = late.unwrap_or_else(|| Fault::late("send the copy", &self.deadline));
+            self.state = State::Ended(Err(late));
+        }
+    }
+
+    /// Puts the copy down; its courier and fault are left.
+    pub(super) fn put_down(
+        mut self,
+        latency: Duration,
+    ) -> (Option<Box<dyn Courier>>, Option<Fault>) {
+        self.traffic.latency = latency;
+        let courier = self.courier.take().filter(|courier| courier.has_connection());
+        let state = std::mem::replace(&mut self.state, State::Unsent);
+        let (outcome, fault) = match state {
+            State::Ended(Ok(class)) => (Outcome::Delivered(class), None),
+            State::Ended(Err(fault)) => (Outcome::Failed(fault.failure), Some(fault)),
+            _ => (Outcome::Failed(Failure::Internal), None),
+        };
+        self.settle(outcome);
+        (courier, fault)
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        // The message first, so that whoever sees the last outcome finds all memory given back.
+        if self.message.take().is_some() {
+            self.account.settle(outcome, self.traffic);
+        }
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.settle(Outcome::Failed(Failure::Internal));
+    }
+}

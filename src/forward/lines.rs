@@ -1,0 +1,186 @@
+//! A pool's connections: never more than `max`, few while staging is fast, let go when long idle.
+//!
+//! A thread **holds** one of `max` permits for each exchange it has under way, and one while it looks
+//! for copies: so who takes a copy may always send it. Only a thread that is parked holds none.
+//!
+//! A batch goes over connections that there are. A new one is made where none is idle, and else only
+//! while copies keep waiting for one, batch after batch: a burst alone opens none, and staging that
+//! gives each connection a process of its own is not flooded. It serves one copy alone first, for
+//! nobody knows how long it takes to make. The last used is the first to be used again, so that what
+//! was needed for a while only is idle for the ttl, and goes.
+
+use std::time::{Duration, Instant};
+
+use super::courier::Courier;
+
+/// The most copies that one thread has under way.
+pub(super) const BATCH: usize = 16;
+/// How many more batches had copies that waited for a connection than had none, before one is made.
+const PRESSURE: u32 = 8;
+
+/// A courier between two copies.
+pub(super) struct Kept {
+    pub(super) courier: Box<dyn Courier>,
+    pub(super) used: Instant,
+}
+
+/// The permits and the idle connections of one target in one child.
+pub(super) struct Lines {
+    max: usize,
+    ttl: Duration,
+    /// Permits that threads hold.
+    held: usize,
+    /// Idle ones, the last used last.
+    idle: Vec<Kept>,
+    pressure: u32,
+}
+
+impl Lines {
+    pub(super) fn new(max: usize, ttl: Duration) -> Lines {
+        Lines { max: max.max(1), ttl, held: 0, idle: Vec::new(), pressure: 0 }
+    }
+
+    /// Takes a permit; whether one was free.
+    pub(super) fn hold(&mut self) -> bool {
+        let free = self.held < self.max;
+        self.held = self.held.saturating_add(usize::from(free));
+        free
+    }
+
+    /// Gives permits back.
+    pub(super) fn release(&mut self, permits: usize) {
+        self.held = self.held.saturating_sub(permits);
+    }
+
+    /// Takes connections, and permits for them, for one who holds one permit, and sees so many copies
+    /// `wait` beside the one it has. Where it gets none, it is to make one.
+    ///
+    /// There are never more than `max`, for who makes one holds its permit, and finds either none
+    /// idle or a permit for each that is.
+    pub(super) fn take(&mut self, waiting: usize, couriers: &mut Vec<Kept>) {
+        let (wanted, idle) = (waiting.saturating_add(1).min(BATCH), self.idle.len());
+        self.pressure = match wanted > idle {
+            true => self.pressure.saturating_add(1).min(PRESSURE),
+            false => self.pressure.saturating_sub(1),
+        };
+        let may_grow = idle < BATCH && self.held.saturating_add(idle) <= self.max;
+        if self.pressure == PRESSURE && may_grow {
+            self.pressure = 0;
+            return;
+        }
+        let permits = self.max.saturating_sub(self.held).saturating_add(1);
+        let count = wanted.min(permits).min(idle);
+        self.held = self.held.saturating_add(count.saturating_sub(1));
+        couriers.extend(self.idle.drain(idle.saturating_sub(count)..).rev());
+    }
+
+    /// Keeps a connection for the next copy.
+    pub(super) fn keep(&mut self, kept: Kept) {
+        self.idle.push(kept);
+    }
+
+    /// Those that are idle for the ttl.
+    pub(super) fn expired(&mut self, now: Instant) -> Vec<Kept> {
+        let long = |kept: &Kept| now.saturating_duration_since(kept.used) >= self.ttl;
+        let count = self.idle.iter().take_while(|kept| long(kept)).count();
+        self.idle.drain(..count).collect()
+    }
+
+    /// All that are idle.
+    pub(super) fn clear(&mut self) -> Vec<Kept> {
+        std::mem::take(&mut self.idle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pace::OnSlow;
+    use super::super::testing::Hired;
+    use super::*;
+    use crate::message::Message;
+    use crate::outcome::StatusClass;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    fn kept(used: Instant) -> Kept {
+        let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+        Kept { courier: hire(OnSlow::new(|| {})), used }
+    }
+
+    /// Some idle connections, the last used last.
+    fn idle(max: usize, count: u64) -> (Lines, Instant) {
+        let (mut lines, begin) = (Lines::new(max, TTL), Instant::now());
+        (0..count).for_each(|second| lines.keep(kept(begin + Duration::from_secs(second))));
+        (lines, begin)
+    }
+
+    /// What one gets who holds a permit; it is given back.
+    fn taken(lines: &mut Lines, waiting: usize) -> Vec<Kept> {
+        let mut couriers = Vec::new();
+        assert!(lines.hold());
+        lines.take(waiting, &mut couriers);
+        lines.release(couriers.len().max(1));
+        couriers
+    }
+
+    #[test]
+    fn there_are_never_more_permits_than_max() {
+        let (mut lines, _) = idle(5, 5);
+        assert!(lines.hold() && lines.hold());
+        let mut couriers = Vec::new();
+        lines.take(9, &mut couriers);
+        assert_eq!((couriers.len(), lines.held), (4, 5), "all but that of the other");
+        assert!(!lines.hold());
+        lines.take(9, &mut couriers);
+        assert_eq!((couriers.len(), lines.held), (5, 5), "its own");
+        lines.release(5);
+        assert_eq!(lines.held, 0);
+    }
+
+    #[test]
+    fn no_more_are_taken_than_there_are_copies_and_at_most_a_batch() {
+        let (mut lines, _) = idle(40, 30);
+        for (waiting, count) in [(0, 1), (3, 4), (100, BATCH)] {
+            let couriers = taken(&mut lines, waiting);
+            assert_eq!(couriers.len(), count);
+            couriers.into_iter().for_each(|kept| lines.keep(kept));
+        }
+    }
+
+    #[test]
+    fn the_last_used_is_used_first_and_what_is_not_used_expires() {
+        let (mut lines, begin) = idle(5, 3);
+        let couriers = taken(&mut lines, 0);
+        assert_eq!(couriers[0].used, begin + Duration::from_secs(2));
+        assert!(lines.expired(begin + TTL - Duration::from_nanos(1)).is_empty());
+        assert_eq!(lines.expired(begin + TTL).len(), 1);
+        assert_eq!(lines.idle.len(), 1);
+    }
+
+    #[test]
+    fn one_is_made_where_none_is_idle_or_copies_keep_waiting() {
+        let (mut lines, _) = idle(20, 0);
+        assert!(taken(&mut lines, 0).is_empty());
+        let (mut lines, begin) = idle(20, 2);
+        for _ in 1..PRESSURE {
+            assert_eq!(taken(&mut lines, 5).len(), 2);
+            (0..2).for_each(|_| lines.keep(kept(begin)));
+        }
+        // A batch that none waits for counts against it.
+        for (waiting, count) in [(1, 2), (5, 2), (5, 0), (5, 2)] {
+            assert_eq!(taken(&mut lines, waiting).len(), count);
+            (0..count).for_each(|_| lines.keep(kept(begin)));
+        }
+    }
+
+    #[test]
+    fn no_more_are_made_than_max_or_than_a_batch_uses() {
+        for (max, count) in [(3, 3), (40, BATCH)] {
+            let (mut lines, begin) = idle(max, count as u64);
+            for _ in 0..3 * PRESSURE {
+                assert_eq!(taken(&mut lines, 99).len(), count);
+                (0..count).for_each(|_| lines.keep(kept(begin)));
+            }
+        }
+    }
+}

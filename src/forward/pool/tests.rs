@@ -1,0 +1,260 @@
+//! Threads that come and go with the copies.
+
+use std::sync::mpsc;
+
+use super::super::Forwarders;
+use super::super::testing::{Counters, Hired, LIMITS, LONG, job, message, target};
+use super::*;
+use crate::message::Message;
+use crate::outcome::StatusClass;
+use crate::queue::Job;
+use crate::stats::Cell;
+use crate::target::Pool as Size;
+
+/// Copies that wait at a gate, until the test lets them pass.
+struct Gated {
+    counters: Counters,
+    forwarders: Forwarders,
+    gate: mpsc::Sender<()>,
+}
+
+impl Gated {
+    /// `slow`: whether couriers tell that they wait.
+    fn start(size: Size, slow: bool) -> Gated {
+        let counters = Counters::new();
+        let (gate, passed) = mpsc::channel::<()>();
+        let passed = Arc::new(Mutex::new(passed));
+        let hire = Hired::each(move |on_slow: OnSlow| {
+            let passed = Arc::clone(&passed);
+            move |_: &Message| {
+                if slow {
+                    on_slow.tell();
+                }
+                // Whoever waits for the lock waits at the gate as well.
+                passed.lock().unwrap().recv().unwrap();
+                Ok(StatusClass::Successful)
+            }
+        });
+        let target = target("staging", size);
+        let forwarders = Forwarders::with_couriers(target, counters.account, hire).unwrap();
+        Gated { counters, forwarders, gate }
+    }
+
+    fn offer(&self) -> Result<(), Job> {
+        self.offer_waiting_since(Instant::now())
+    }
+
+    fn offer_waiting_since(&self, offered: Instant) -> Result<(), Job> {
+        self.forwarders.offer(Job { offered, ..job(message("GET", None), LIMITS) })?;
+        self.counters.account.select();
+        Ok(())
+    }
+
+    fn until(&self, queued: u64, in_flight: u64, forwarders: u64) {
+        self.counters.until(|totals| {
+            (totals.queued(), totals.in_flight(), totals.count(Cell::Forwarders))
+                == (queued, in_flight, forwarders)
+        });
+    }
+
+    fn pass(&self, copies: usize) {
+        (0..copies).for_each(|_| self.gate.send(()).unwrap());
+    }
+}
+
+#[test]
+fn the_pool_grows_to_max_while_staging_is_slow_and_shrinks_to_min_after_the_ttl() {
+    let size = Size { min: 2, max: 5, ttl: Duration::from_millis(20), queue: 100 };
+    let gated = Gated::start(size, true);
+    gated.until(0, 0, 2);
+    for _ in 0..12 {
+        gated.offer().unwrap();
+    }
+    gated.until(7, 5, 5);
+    gated.pass(1);
+    gated.until(6, 5, 5);
+    gated.pass(11);
+    gated.until(0, 0, 2);
+    assert_eq!(gated.counters.totals().count(Cell::Delivered2xx), 12);
+    gated.offer().unwrap();
+    gated.pass(1);
+    gated.until(0, 0, 2);
+}
+
+#[test]
+fn while_there_may_be_one_more_thread_no_copy_waits_for_a_slow_one() {
+    let gated = Gated::start(Size { max: 8, ..Size::default() }, true);
+    for busy in 1..=7 {
+        gated.offer().unwrap();
+        gated.until(0, busy, busy + 1);
+    }
+    gated.pass(7);
+    gated.until(0, 0, 8);
+}
+
+#[test]
+fn one_fast_thread_serves_alone() {
+    let gated = Gated::start(Size::default(), false);
+    for _ in 0..100 {
+        gated.pass(1);
+        gated.offer().unwrap();
+        gated.until(0, 0, 1);
+    }
+}
+
+#[test]
+fn copies_that_wait_for_long_call_for_another_thread() {
+    let gated = Gated::start(Size::default(), false);
+    gated.offer().unwrap();
+    gated.until(0, 1, 1);
+    let long_ago = Instant::now() - Duration::from_secs(1);
+    for _ in 0..2 {
+        gated.offer_waiting_since(long_ago).unwrap();
+    }
+    gated.until(2, 1, 1);
+    gated.pass(1);
+    // The one that is free takes the next, sees another wait, and calls a second thread for it.
+    gated.until(0, 2, 2);
+    gated.pass(2);
+    gated.until(0, 0, 2);
+}
+
+#[test]
+fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
+    let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+    let (_offers, jobs) = crate::queue::bounded(1);
+    let target = target("staging", Size::default());
+    let pool = Arc::new(Pool::empty(target, Counters::new().account, jobs, hire));
+    let now = Instant::now();
+    pool.crew().relieved = Some(now);
+    pool.relieve(now + GROW_AFTER / 2);
+    assert_eq!(pool.crew().live, 0);
+    pool.relieve(now + GROW_AFTER);
+    assert_eq!(pool.crew().live, 1);
+    assert!(!pool.take_watch(), "it was passed on");
+}
+
+#[test]
+fn a_full_queue_gives_the_copy_back() {
+    let gated = Gated::start(Size { max: 1, queue: 2, ..Size::default() }, true);
+    gated.offer().unwrap();
+    gated.until(0, 1, 1);
+    gated.offer().unwrap();
+    gated.offer().unwrap();
+    let job = gated.offer().unwrap_err();
+    assert_eq!(job.message.method(), b"GET");
+    gated.pass(3);
+    gated.until(0, 0, 1);
+}
+
+#[test]
+fn a_thread_rests_only_while_another_watches() {
+    let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+    let target = target("staging", Size { ttl: Duration::ZERO, ..Size::default() });
+    let (_offers, jobs) = crate::queue::bounded(1);
+    let pool = Pool::empty(target, Counters::new().account, jobs, hire);
+    let called = Arc::default();
+    assert_eq!(pool.rest(&called), Rest::Unwatched);
+    assert!(pool.take_watch());
+    assert!(!pool.take_watch());
+    assert_eq!(pool.end_rest(&called), None, "one to keep rests on");
+    pool.crew().live = 2;
+    assert_eq!(pool.rest(&called), Rest::Dismissed);
+    assert_eq!(pool.crew().live, 1);
+    assert!(pool.crew().parked.is_empty());
+    called.store(true, Ordering::Release);
+    assert_eq!(pool.rest(&called), Rest::Called);
+}
+
+#[test]
+fn threads_end_when_no_copy_can_come() {
+    let gated = Gated::start(Size { min: 3, max: 5, ..Size::default() }, true);
+    for _ in 0..5 {
+        gated.offer().unwrap();
+    }
+    gated.until(0, 5, 5);
+    gated.pass(5);
+    gated.until(0, 0, 5);
+    gated.offer().unwrap();
+    gated.until(0, 1, 5);
+    // One works, one watches, three rest.
+    let Gated { counters, forwarders, gate } = gated;
+    drop(forwarders);
+    gate.send(()).unwrap();
+    counters.until(|totals| totals.count(Cell::Forwarders) == 0);
+}
+
+#[test]
+fn no_copy_is_left_behind_however_threads_come_and_go() {
+    let counters = Counters::new();
+    let hire = Hired::each(|on_slow: OnSlow| {
+        let mut copies = 0;
+        move |_: &Message| {
+            copies += 1;
+            match copies % 7 {
+                0 => on_slow.tell(),
+                3 => thread::yield_now(),
+                5 => thread::sleep(Duration::from_micros(50)),
+                _ => {}
+            }
+            Ok(StatusClass::Successful)
+        }
+    });
+    // Rests are so short that threads end while others are promoted.
+    let size = Size { min: 1, max: 6, ttl: Duration::from_micros(20), queue: 16 };
+    let pool = target("staging", size);
+    let forwarders = Forwarders::with_couriers(pool, counters.account, hire).unwrap();
+    thread::scope(|scope| {
+        for producer in 0..3 {
+            let (forwarders, account) = (&forwarders, counters.account);
+            scope.spawn(move || {
+                for copy in 0..2000 {
+                    account.select();
+                    let mut offered = Err(job(message("GET", None), LIMITS));
+                    while let Err(job) = offered {
+                        offered = forwarders.offer(job);
+                        thread::yield_now();
+                    }
+                    // Every so often all is quiet: a copy left behind now would stay.
+                    if producer == 0 && copy % 10 == 0 {
+                        thread::sleep(Duration::from_micros(100));
+                    }
+                }
+            });
+        }
+    });
+    let totals =
+        counters.until(|totals| totals.pending() == 0 && totals.count(Cell::Forwarders) == 1);
+    assert_eq!(totals.count(Cell::Delivered2xx), 6000);
+}
+
+#[test]
+fn threads_are_named_after_their_target() {
+    assert_eq!(thread_name("http://staging.internal.net/"), "copy-staging.in");
+    assert_eq!(thread_name("b\u{fc}h ne\0"), "copy-bhne");
+}
+
+#[test]
+fn connections_end_with_the_last_thread() {
+    let alive = Arc::new(());
+    let counters = Counters::new();
+    let kept = Arc::clone(&alive);
+    let hire = Hired::each(move |_| {
+        let kept = Arc::clone(&kept);
+        move |_: &Message| {
+            let _ = &kept;
+            Ok(StatusClass::Successful)
+        }
+    });
+    let target = target("staging", Size::default());
+    let forwarders = Forwarders::with_couriers(target, counters.account, hire).unwrap();
+    counters.account.select();
+    forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+    counters.until(|totals| totals.pending() == 0);
+    drop(forwarders);
+    let began = Instant::now();
+    while Arc::strong_count(&alive) > 1 {
+        assert!(began.elapsed() < LONG, "the pool or its connections stay");
+        thread::yield_now();
+    }
+}
