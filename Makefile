@@ -24,8 +24,8 @@ REDHAT_PACKAGES += httpd httpd-devel redhat-rpm-config
 else
 export APXS
 endif
-DEBIAN_TEST_PACKAGES := apache2-utils openssl wrk
-REDHAT_TEST_PACKAGES := httpd-tools openssl wrk
+DEBIAN_TEST_PACKAGES := apache2-utils libapache2-mod-security2 openssl wrk
+REDHAT_TEST_PACKAGES := httpd-tools mod_security openssl wrk
 BENCH_PACKAGES := valgrind strace
 
 apxs = $$(command -v "$${APXS:-apxs}" || command -v "$${APXS:-apxs2}" || { echo "mod_copy: no $${APXS:-apxs}: run \`make deps\`, or name an apxs with APXS=" >&2; exit 1; })

@@ -1,7 +1,9 @@
 #include "shims.h"
 
+#include <apr_optional.h>
 #include <http_config.h>
 #include <http_log.h>
+#include <string.h>
 
 APLOG_USE_MODULE(copy);
 
@@ -37,4 +39,18 @@ enum copy_bucket_kind copy_bucket_kind(const apr_bucket *bucket)
 apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length)
 {
     return apr_bucket_read(bucket, data, length, APR_BLOCK_READ);
+}
+
+/* As in mod_http2.h, which not every httpd's headers have. */
+APR_DECLARE_OPTIONAL_FN(char *, http2_var_lookup,
+                        (apr_pool_t *, server_rec *, conn_rec *, request_rec *, char *));
+
+int copy_is_first_stream(request_rec *r)
+{
+    APR_OPTIONAL_FN_TYPE(http2_var_lookup) *lookup = APR_RETRIEVE_OPTIONAL_FN(http2_var_lookup);
+    char name[] = "H2_STREAM_TAG";
+    const char *tag = lookup ? lookup(r->pool, r->server, r->connection, r, name) : NULL;
+    /* What stands before the stream's number is the connection's, and differs between versions. */
+    const char *stream = tag ? strrchr(tag, '-') : NULL;
+    return stream && !strcmp(stream, "-1");
 }

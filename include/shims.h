@@ -22,4 +22,7 @@ enum copy_bucket_kind copy_bucket_kind(const apr_bucket *bucket);
 /* apr_bucket_read, blocking: what a bucket of known length holds is at hand. */
 apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length);
 
+/* Whether a request is the first stream of a HTTP/2 connection, as mod_http2 numbers them. */
+int copy_is_first_stream(request_rec *request);
+
 #endif
