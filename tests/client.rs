@@ -54,6 +54,24 @@ impl Client {
         self.read(!request.starts_with(b"HEAD "))
     }
 
+    /// Sends a whole request and reads its response; `None` where production closed the connection,
+    /// which was kept from an earlier request, before it answered: as it may at any time.
+    pub fn exchange_if_kept(&mut self, request: &[u8]) -> Option<Response> {
+        self.wire.write(request).ok()?;
+        let answers = self.wire.has_more().is_ok_and(|answers| answers);
+        answers.then(|| self.read(!request.starts_with(b"HEAD ")))
+    }
+
+    /// The next bytes, whatever they mean.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.wire.exactly(count).unwrap()
+    }
+
+    /// The next final response to a request that was sent with others.
+    pub fn response_to(&mut self, request: &[u8]) -> Response {
+        self.read(!request.starts_with(b"HEAD "))
+    }
+
     /// Whether production has closed the connection, within a bound.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.wire.head(), Ok(None) | Err(_))

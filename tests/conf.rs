@@ -21,6 +21,7 @@ pub struct Builder {
     modules: Vec<&'static str>,
     global: String,
     vhost: String,
+    tail: String,
     port: u16,
     status_port: u16,
     expected: Vec<String>,
@@ -40,6 +41,7 @@ impl Builder {
             modules: vec!["authz_core"],
             global: String::new(),
             vhost: String::new(),
+            tail: String::new(),
             port: free_port(),
             status_port: free_port(),
             expected: Vec::new(),
@@ -89,6 +91,12 @@ impl Builder {
     /// Lines of the virtual host under test.
     pub fn vhost(mut self, lines: impl AsRef<str>) -> Builder {
         writeln!(self.vhost, "{}", lines.as_ref()).unwrap();
+        self
+    }
+
+    /// Lines after the virtual host under test, which so stays the first on its port.
+    pub fn tail(mut self, lines: impl AsRef<str>) -> Builder {
+        writeln!(self.tail, "{}", lines.as_ref()).unwrap();
         self
     }
 
@@ -158,7 +166,7 @@ impl Builder {
             )
             .unwrap();
         }
-        let Builder { global, vhost, .. } = self;
-        text + &format!("{global}<VirtualHost 127.0.0.1:{port}>\n{vhost}</VirtualHost>\n")
+        let Builder { global, vhost, tail, .. } = self;
+        text + &format!("{global}<VirtualHost 127.0.0.1:{port}>\n{vhost}</VirtualHost>\n{tail}")
     }
 }

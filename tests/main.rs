@@ -15,6 +15,8 @@
 // The harness.
 mod client;
 mod conf;
+mod files;
+mod h2;
 mod httpd;
 mod load;
 mod mirrored;
@@ -31,10 +33,15 @@ mod accounting;
 mod answers;
 mod configtest;
 mod copying;
+mod corpus;
+mod doubt;
+mod fidelity;
+mod fidelity_h2;
 mod harness;
 mod isolation;
 mod loading;
 mod once;
+mod property;
 mod proxy_defaults;
 mod stopping;
 mod targets;

@@ -4,11 +4,10 @@ use std::io::Write as _;
 use std::net::TcpStream;
 
 use crate::client::{request, request_with};
-use crate::conf::Builder;
+use crate::files::Files;
 use crate::mirrored::copies_while;
 use crate::mpm::{Mpm, on_each_mpm};
-use crate::server::Server;
-use crate::staging::{Received, Staging};
+use crate::staging::Staging;
 
 on_each_mpm!(
     what_production_redirects_within_itself_is_copied_once,
@@ -17,49 +16,6 @@ on_each_mpm!(
     a_body_above_the_limit_is_counted_as_too_large,
     an_upload_that_breaks_off_is_counted_as_incomplete,
 );
-
-/// Production that serves files, and its staging.
-struct Files {
-    server: Server,
-    staging: Staging,
-}
-
-impl Files {
-    fn with(mpm: Mpm, configure: impl FnOnce(Builder) -> Builder) -> Files {
-        let staging = Staging::start();
-        let builder = Server::on(mpm)
-            .vhost(format!("CopyTarget {} max=1", staging.url("/")))
-            .file("htdocs/index.html", "the index")
-            .file("htdocs/a.html", "a");
-        Files { server: configure(builder).start(), staging }
-    }
-
-    /// The response's status, and what staging got until then.
-    fn answer_to(&self, request: impl AsRef<[u8]>) -> (u16, Vec<Received>) {
-        let mut status = 0;
-        let copies = copies_while(&self.server, &self.staging, |client| {
-            let response = client.exchange(request);
-            status = response.status;
-            // The answer may have ended the connection.
-            if response.field("Connection").is_some_and(|option| option == "close") {
-                *client = self.server.client();
-            }
-        });
-        (status, copies)
-    }
-
-    fn assert_one_copy(&self, request: impl AsRef<[u8]>, status: u16, line: &str) -> Received {
-        let (answered, mut copies) = self.answer_to(request);
-        assert_eq!(answered, status, "{line}\n{}", self.server.logs());
-        let lines: Vec<String> = copies.iter().map(Received::request_line).collect();
-        assert_eq!(lines, [line]);
-        copies.remove(0)
-    }
-
-    fn not_copied(&self, reason: &str) -> u64 {
-        self.server.status().sum(&format!("not_copied.{reason}"))
-    }
-}
 
 fn what_production_redirects_within_itself_is_copied_once(mpm: Mpm) {
     let files = Files::with(mpm, |builder| {

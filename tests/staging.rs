@@ -155,6 +155,11 @@ impl Staging {
         self.shared.lock().received.clone()
     }
 
+    /// What was received after the first `count` requests.
+    pub fn received_after(&self, count: usize) -> Vec<Received> {
+        self.shared.lock().received[count..].to_vec()
+    }
+
     /// Everything received, as soon as `count` requests were.
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         self.wait_until(&format!("{count} requests"), |received| received.len() >= count)

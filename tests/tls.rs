@@ -83,7 +83,7 @@ fn an_h2c_upgrade_is_one_request_and_one_copy() {
 }
 
 /// Makes the virtual host one of HTTPS, with a certificate of its own.
-fn with_tls(builder: Builder) -> Builder {
+pub fn with_tls(builder: Builder) -> Builder {
     let root = builder.root().display().to_string();
     let (key, certificate) = (format!("{root}/key.pem"), format!("{root}/certificate.pem"));
     let request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=production.test \
@@ -108,7 +108,7 @@ fn curl(server: &Server, arguments: &[&str], content: &str) {
 }
 
 /// What a program prints, given this input; it must be there and succeed.
-fn run(program: &str, arguments: &[&str], input: &str) -> String {
+pub fn run(program: &str, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())

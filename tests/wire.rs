@@ -23,6 +23,11 @@ impl Wire {
         &self.stream
     }
 
+    /// Waits for bytes; whether any came before the peer closed.
+    pub fn has_more(&mut self) -> io::Result<bool> {
+        Ok(!self.unread.is_empty() || self.fill()? > 0)
+    }
+
     /// The next head, its empty line included; `None` where the peer closed before the first byte.
     pub fn head(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
@@ -53,7 +58,8 @@ impl Wire {
         }
     }
 
-    fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    /// The next bytes, so many of them.
+    pub fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.unread.len() < length {
             if self.fill()? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());

@@ -172,7 +172,12 @@ pub fn find(name: &str) -> Option<&'static Directive> {
 pub const TARGET_KEYS: [(&str, &str, &str, &str); 8] = [
     ("name", "text", "the URL", "what counters, log lines and `MirrorRequest` call the target"),
     ("min", "1 to 10000", "1", "threads kept when idle, in each child process"),
-    ("max", "1 to 10000", "20", "the most connections, each with one copy in flight, and the most threads, in each child process"),
+    (
+        "max",
+        "1 to 10000",
+        "20",
+        "the most connections, each with one copy in flight, and the most threads, in each child process",
+    ),
     ("timeout", "time", "`CopyTimeout`", "the whole exchange"),
     ("connectiontimeout", "time", "`CopyConnectTimeout`", "making a connection"),
     ("ttl", "time", "60s", "how long an idle connection, and an idle thread above `min`, is kept"),
