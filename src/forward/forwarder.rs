@@ -23,7 +23,7 @@ use super::pool::{Pool, Rest};
 pub(super) const GROW_AFTER: Duration = Duration::from_millis(3);
 /// While copies come this close upon each other, who watches sleeps this long and then looks, rather
 /// than wait to be woken: waking a thread costs the request path more than all else it does for us.
-const NAP: Duration = Duration::from_micros(500);
+const NAP: Duration = Duration::from_millis(1);
 
 /// A thread of the pool, as long as it lives.
 pub(super) struct Forwarder {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::row::{Door, Row, Staged, Version};
 use super::rows;
+use crate::fidelity_h2;
 use crate::mpm::Mpm;
 
 const INTRODUCTION: &str = "\
@@ -33,8 +34,31 @@ connection and its framing stay behind (`Connection` and what it names, `Keep-Al
 `X-Mod-Copy` is added.
 ";
 
+const HTTP2: &str = "
+## Over HTTP/2
+
+Each row is played over cleartext with prior knowledge and over TLS, on two httpds as above. mod_http2 presents a
+request as one of HTTP/1.1: names of fields are capitalised, cookies joined with `; `, `Host` comes last; that is what
+the copy is held to. Under prefork, httpd serves HTTP/2 clients over TLS as HTTP/1.1.
+
+";
+
+const HTTP2_SENTENCES: [&str; 11] = [
+    "Two hundred requests, fifty at a time over one connection, are two hundred true copies.",
+    "An upload that is reset, or that ends short of its length, is `incomplete`.",
+    "An upload of untold length that breaks off is copied only if mod_http2 gave it to production for whole.",
+    "A client that leaves during the response, and one that resets it, is copied once.",
+    "What the server pushes is counted as `not_copyable`, once for each push.",
+    "A WebSocket by extended CONNECT works as without the module, and is not copied.",
+    "A request that is upgraded (`Upgrade: h2c`) is copied once, and so is each stream after it.",
+    "A stream that asks for the same as the upgraded request, and overtakes it, is copied too.",
+    "A refused upgrade and a granted one on one connection are each copied once.",
+    "An upgrade that httpd does not grant is copied as the request it is, under all three processing models.",
+    "Under prefork a client that offers HTTP/2 over TLS is served, and copied, in HTTP/1.1.",
+];
+
 /// What cannot be had, and why.
-const LIMITS: [(&str, &str); 11] = [
+const LIMITS: [(&str, &str); 13] = [
     (
         "Several fields of one name arrive as one",
         "httpd merges them with `, ` (`Cookie` too) before any module sees the request.",
@@ -74,6 +98,14 @@ const LIMITS: [(&str, &str); 11] = [
          is not known then. Where no section has directives of this module, it is copied.",
     ),
     (
+        "Over HTTP/2, names of fields arrive capitalised, and `Host` last",
+        "HTTP/2 has small letters alone; mod_http2 writes the head that every module sees.",
+    ),
+    (
+        "Over HTTP/2, an upload of untold length that breaks off may arrive cut off",
+        "mod_http2 sometimes passes it on as ended: production takes it for whole as well.",
+    ),
+    (
         "An upgrade is not copied, whether or not production grants it",
         "The copy would ask staging for something else than the client did.",
     ),
@@ -94,9 +126,31 @@ fn page(rows: &[Row]) -> String {
             page.push_str(&line(row));
         }
     }
+    page.push_str(&over_http2());
     page.push_str("\n## Where the copy cannot be true\n\n");
     for (what, why) in LIMITS {
         writeln!(page, "- {what}. {why}").unwrap();
+    }
+    page
+}
+
+/// What `tests/fidelity_h2` plays, row by row and in sentences.
+fn over_http2() -> String {
+    let mut page = HTTP2.to_owned();
+    page.push_str("| case | production answers | staging receives | event | worker |\n|---|---|---|---|---|\n");
+    for row in fidelity_h2::rows::rows() {
+        let staged = match row.staged {
+            fidelity_h2::rows::Staged::Copied => "the copy".to_owned(),
+            fidelity_h2::rows::Staged::NotCopied(reason) => {
+                format!("nothing; counted as `{reason}`")
+            }
+        };
+        let cells = [row.name, row.status.to_string(), staged, "holds".into(), "holds".into()];
+        writeln!(page, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")).unwrap();
+    }
+    page.push_str("\nAnd in `tests/fidelity_h2`, one test each:\n\n");
+    for sentence in HTTP2_SENTENCES {
+        writeln!(page, "- {sentence}").unwrap();
     }
     page
 }

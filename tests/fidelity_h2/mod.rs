@@ -1,7 +1,7 @@
 //! The conformance table over HTTP/2: cleartext and TLS, against a production with the module and one without.
 
 mod presented;
-mod rows;
+pub mod rows;
 mod setting;
 mod streams;
 mod unasked;
@@ -13,8 +13,7 @@ use crate::mpm::Mpm;
 use rows::{Row, rows};
 use setting::Setting;
 
-/// Where mod_http2 serves HTTP/2: the models that have threads. Under prefork it says that it does not, and does
-/// for those who do not ask first; but connections then break off by themselves, with and without mod_copy.
+/// Where mod_http2 serves HTTP/2: the models that have threads. Under prefork it says that it does not.
 const THREADED: [Mpm; 2] = [Mpm::Event, Mpm::Worker];
 
 #[test]
