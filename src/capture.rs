@@ -27,7 +27,13 @@ impl Capture {
     }
 
     /// Keeps bytes that pass. Memory follows what arrives, never what a client announces.
+    ///
+    /// What passes after the end has passed before: mod_ssl keeps content over a renegotiation, and
+    /// gives it to production a second time.
     pub fn take(&mut self, bytes: &[u8]) {
+        if self.ended {
+            return;
+        }
         self.seen = self.seen.saturating_add(bytes.len() as u64);
         self.check_limit();
         if self.given_up.is_some() {
@@ -48,6 +54,9 @@ impl Capture {
 
     /// Counts bytes that pass without keeping them.
     pub fn skip(&mut self, length: u64) {
+        if self.ended {
+            return;
+        }
         self.seen = self.seen.saturating_add(length);
     }
 
@@ -136,6 +145,16 @@ mod tests {
         whole.end();
         whole.break_off();
         assert!(whole.finish(None).is_ok(), "reading on after the end breaks nothing");
+    }
+
+    #[test]
+    fn what_passes_again_after_the_end_is_not_kept() {
+        let mut replayed = captured(8, &[b"hello"]);
+        replayed.end();
+        replayed.take(b"hello");
+        replayed.skip(5);
+        replayed.end();
+        assert_eq!(&replayed.finish(None).unwrap()[..], b"hello");
     }
 
     #[test]

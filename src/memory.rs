@@ -1,4 +1,7 @@
 //! Every byte that copies hold in a child, counted against `CopyMemory`.
+//!
+//! Not counted is what serves them: the small buffers that are kept for the next ones (at most an
+//! eighth of `CopyMemory`, and half a megabyte), and each connection's own (some 32 KiB).
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,13 +85,12 @@ impl Buffer {
     }
 
     fn grow(&mut self, bytes: usize, desired: usize) -> bool {
-        let fresh = self.bytes.capacity() == 0;
-        let capacity = if fresh && bytes <= SMALL { SMALL } else { bytes.max(desired) };
-        if !self.cover(capacity) {
-            return false;
-        }
-        let small = fresh && capacity == SMALL;
-        match small.then(|| self.budget.spares().pop()).flatten() {
+        let small = self.bytes.capacity() == 0 && bytes <= SMALL;
+        let desired = if small { SMALL } else { bytes.max(desired) };
+        // Where the budget does not bear what is desired, it may bear what is needed.
+        let covered = [desired, bytes].into_iter().find(|capacity| self.cover(*capacity));
+        let Some(capacity) = covered else { return false };
+        match (small && capacity == SMALL).then(|| self.budget.spares().pop()).flatten() {
             Some(spare) => {
                 self.bytes = spare;
                 true

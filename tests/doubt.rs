@@ -3,10 +3,12 @@
 use crate::client::{request, request_with};
 use crate::files::Files;
 use crate::mpm::{Mpm, on_each_mpm};
+use crate::staging::Staging;
 
 on_each_mpm!(
     what_is_refused_is_not_copied_however_the_refusal_is_answered,
     what_is_redirected_to_where_it_is_refused_is_not_copied,
+    what_an_application_behind_a_rewrite_rule_forbids_is_copied,
     what_is_answered_before_its_sections_are_looked_at_is_copied_only_without_sections,
     an_unread_chunked_upload_of_a_client_that_waits_for_a_100_is_incomplete,
 );
@@ -46,6 +48,28 @@ fn what_is_redirected_to_where_it_is_refused_is_not_copied(mpm: Mpm) {
     let copy =
         files.assert_one_copy(request_with("POST", "/open", b"hello"), 200, "POST /open HTTP/1.1");
     assert_eq!(copy.content, b"hello");
+}
+
+fn what_an_application_behind_a_rewrite_rule_forbids_is_copied(mpm: Mpm) {
+    let origin = Staging::with_answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    let files = Files::with(mpm, |builder| {
+        let htdocs = builder.root().join("htdocs");
+        builder
+            .modules(&["rewrite", "proxy", "proxy_http"])
+            .vhost(format!("ProxyPass \"/app/\" \"{}\"", origin.url("/")))
+            .vhost(format!(
+                "<Directory \"{}\">\nOptions +FollowSymLinks\nRewriteEngine On\n\
+                 RewriteRule \"^front$\" \"/app/x\"\nRewriteRule \"^counters$\" \"/status\"\n</Directory>",
+                htdocs.display()
+            ))
+            .vhost("<Location \"/status\">\nSetHandler copy-status\n</Location>")
+    });
+    for path in ["/app/x", "/front"] {
+        files.assert_one_copy(request("GET", path), 403, &format!("GET {path} HTTP/1.1"));
+    }
+    let (status, copies) = files.answer_to(request("GET", "/counters"));
+    assert_eq!((status, copies.len()), (200, 0), "{copies:#?}");
+    assert_eq!(files.not_copied("not_copyable"), 1, "{}", files.server.status());
 }
 
 fn what_is_answered_before_its_sections_are_looked_at_is_copied_only_without_sections(mpm: Mpm) {

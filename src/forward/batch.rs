@@ -11,9 +11,10 @@ use super::hand::Hand;
 
 /// Copies under way, in the order they were taken, all at the same time.
 ///
-/// **None waits for another's answer.** None is waited for but by [`poll`], all together, save two:
+/// **None waits for another's answer.** None is waited for but by [`poll`], all together, save three:
 /// one copy alone, as any blocking client does; and the last of several, for less than
-/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most. Each has its own
+/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most; and a new connection, where
+/// staging closed a kept one as it was used. Each has its own
 /// deadline, connection and end. What staging does not take at once is written as it takes it.
 #[derive(Default)]
 pub(super) struct Batch(Vec<Hand>);
@@ -58,9 +59,13 @@ impl Batch {
     }
 
     /// Takes out those that have ended, and those that are late.
-    pub(super) fn ended(&mut self, now: Instant) -> impl Iterator<Item = Hand> {
+    pub(super) fn ended(
+        &mut self,
+        now: Instant,
+        hire: impl Fn() -> Box<dyn Courier>,
+    ) -> impl Iterator<Item = Hand> {
         self.0.extract_if(.., move |hand| {
-            hand.end_if_late(now);
+            hand.end_if_late(now, &hire);
             hand.has_ended()
         })
     }

@@ -180,7 +180,8 @@ impl Forwarder {
     /// Puts down the copies that have ended, and gives their connections back, but for one permit.
     fn put_down(&mut self, taken: Instant, now: Instant) {
         let latency = now.saturating_duration_since(taken);
-        for hand in self.batch.ended(now) {
+        let pool = Arc::clone(&self.pool);
+        for hand in self.batch.ended(now, || pool.hire()) {
             let (courier, fault) = hand.put_down(latency);
             self.couriers.extend(courier.map(|courier| Kept { courier, used: now }));
             if let Some(fault) = fault {
@@ -205,6 +206,9 @@ impl Drop for Forwarder {
         if self.watches {
             self.pool.leave_watch();
         }
+        // Connections first: their permits let others make new ones.
+        self.batch = Batch::default();
+        self.couriers.clear();
         self.pool.lose(self.permits, self.dismissed);
     }
 }

@@ -108,9 +108,16 @@ impl Hand {
         matches!(self.state, State::Ended(_))
     }
 
-    /// Ends what is late, and its connection.
-    pub(super) fn end_if_late(&mut self, now: Instant) {
-        if !self.has_ended() && self.deadline.left_at(now).is_none() {
+    /// Ends what is late, and its connection; but for an answer that has come meanwhile, while the
+    /// thread was busy with another.
+    pub(super) fn end_if_late(&mut self, now: Instant, hire: impl FnOnce() -> Box<dyn Courier>) {
+        if self.has_ended() || self.deadline.left_at(now).is_some() {
+            return;
+        }
+        if self.awaits_answer() {
+            self.advance(Wait::Not, hire);
+        }
+        if !self.has_ended() {
             let late = self.courier.take().map(|courier| courier.late(&self.deadline));
             let late = late.unwrap_or_else(|| Fault::late("send the copy", &self.deadline));
             self.state = State::Ended(Err(late));

@@ -95,7 +95,7 @@ impl<C: Connector> Line<C> {
                 }
                 Progress::Ended(Ok(answered.class))
             }
-            Err(broken) => self.mend(broken, errand, traffic),
+            Err(broken) => self.mend(broken, errand, wait, traffic),
         }
     }
 
@@ -115,11 +115,18 @@ impl<C: Connector> Line<C> {
 
     /// The connection broke. Where staging closed it as we began to use it, and to send the request
     /// twice does no harm, it is sent again over a new one. Other exchanges of the same thread wait
-    /// meanwhile, and for nothing else of this one.
-    fn mend(&mut self, broken: Broken, errand: &Errand<'_>, traffic: &mut Traffic) -> Progress {
+    /// while it connects, and for nothing else of this one.
+    fn mend(
+        &mut self,
+        broken: Broken,
+        errand: &Errand<'_>,
+        wait: Wait,
+        traffic: &mut Traffic,
+    ) -> Progress {
         self.hang_up();
         if self.reused && broken.unanswered && errand.message.is_safe() {
-            return self.begin(errand, Wait::Long, traffic);
+            let wait = if wait == Wait::Long { Wait::Long } else { Wait::Not };
+            return self.begin(errand, wait, traffic);
         }
         Progress::Ended(Err(broken.fault))
     }

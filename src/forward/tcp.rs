@@ -113,6 +113,9 @@ impl TcpConnector {
 }
 
 /// A TCP connection. A timeout of [`AT_ONCE`] asks it not to wait.
+///
+/// That, and to poll its socket, holds for the bare socket: a layer of TLS above it keeps bytes of its own,
+/// read and unsent, and has to answer for them itself.
 #[derive(Debug)]
 pub(super) struct TcpTransport {
     stream: Arc<TcpStream>,

@@ -91,8 +91,9 @@ impl Passage {
         NonNull::new(passage.cast())
     }
 
-    /// Tells the journey the scope that holds for the request.
-    pub fn decide(&mut self, request: &ffi::request_rec) {
+    /// Tells the journey the scope that holds for the request; `served` is what it was rewritten to, if
+    /// it was.
+    pub fn decide(&mut self, request: &ffi::request_rec, served: &ffi::request_rec) {
         if !self.journey.is_undecided() {
             return;
         }
@@ -120,7 +121,7 @@ impl Passage {
             // SAFETY: the request's own vector.
             proxy_preserve_host: unsafe { proxy::preserve_host(request.per_dir_config) },
             client: Forwarded { client, proto: scheme(request) },
-            copyable: is_copyable(request),
+            copyable: is_copyable(request) && is_copyable(served),
         };
         self.journey.decide(&scope, received);
     }
@@ -241,6 +242,25 @@ unsafe fn root<'a>(r: *const ffi::request_rec) -> &'a ffi::request_rec {
 /// Whether a client asked for this itself: no subrequest, and not what an internal redirect made.
 pub fn is_root(request: &ffi::request_rec) -> bool {
     request.main.is_null() && request.prev.is_null()
+}
+
+/// Whether a per-directory rewrite rule sends the request elsewhere.
+pub fn is_rewritten(request: &ffi::request_rec) -> bool {
+    is_handled_by(request, c"redirect-handler")
+}
+
+/// The client's request that this is, or was rewritten from; `None` for what came about otherwise, as
+/// an `ErrorDocument`.
+pub fn rewritten_from(request: &ffi::request_rec) -> Option<&ffi::request_rec> {
+    let mut request = request;
+    // SAFETY: NULL, or the request that brought forth this one, and outlives it.
+    while let Some(before) = unsafe { request.prev.as_ref() } {
+        if !is_rewritten(before) {
+            return None;
+        }
+        request = before;
+    }
+    request.main.is_null().then_some(request)
 }
 
 /// A received field's value, as the request has it now.

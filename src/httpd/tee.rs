@@ -48,10 +48,12 @@ pub unsafe fn install(r: *mut ffi::request_rec, passage: NonNull<Passage>) {
     let context = passage.as_ptr().cast::<c_void>();
     // SAFETY: the filter's record, and a context that lives as long as the root request.
     let tee = unsafe { ffi::ap_add_input_filter_handle(filter, context, r, request.connection) };
+    // SAFETY: the caller vouches for the request; read anew, for httpd has changed it.
+    let protocol = unsafe { (*r).proto_input_filters };
     // mod_proxy_http reads all of a content before it asks the origin, unless `input_filters` begins
     // where `proto_input_filters` does: to it, the tee must be a part of the protocol.
     // SAFETY: NULL, or the link just made.
-    if unsafe { tee.as_ref() }.is_some_and(|tee| tee.next == request.proto_input_filters) {
+    if unsafe { tee.as_ref() }.is_some_and(|tee| tee.next == protocol) {
         // SAFETY: the caller vouches for the request, which nobody else changes meanwhile.
         unsafe { (*r).proto_input_filters = tee };
     }

@@ -72,9 +72,11 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
         let Some(mut passage) = (unsafe { Passage::of(r) }) else { return };
         // SAFETY: the only look at it.
         let here = unsafe { passage.as_mut() };
-        // What is redirected is admitted, or refused, where it is redirected to.
-        if request.prev.is_null() && !request::is_handled_by(request, c"redirect-handler") {
-            here.decide(request);
+        // What a rewrite rule redirects is admitted, or refused, where it is redirected to.
+        if !request::is_rewritten(request)
+            && let Some(root) = request::rewritten_from(request)
+        {
+            here.decide(root, request);
         }
         if here.journey.wants_content() {
             // Content negotiation and internal redirects may have taken the tee out.
@@ -96,7 +98,7 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
             if passage.journey.is_undecided() && was_refused(request, passage.phase) {
                 passage.refuse(request);
             } else if passage.journey.is_open() {
-                passage.decide(request);
+                passage.decide(request, request);
                 passage.journey.conclude();
             }
         }
@@ -126,7 +128,12 @@ struct Upgrade {
 impl Drop for Upgrade {
     fn drop(&mut self) {
         // SAFETY: the connection outlives its requests.
-        unsafe { ffi::ap_set_module_config(self.connection, ffi::this(), ptr::null_mut()) };
+        let upgrade = unsafe { ffi::ap_get_module_config(self.connection, ffi::this()) };
+        // A pipelined request may have set its own.
+        if ptr::eq(upgrade.cast(), self) {
+            // SAFETY: as above.
+            unsafe { ffi::ap_set_module_config(self.connection, ffi::this(), ptr::null_mut()) };
+        }
     }
 }
 

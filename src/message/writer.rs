@@ -113,6 +113,7 @@ pub(super) fn serialise<'a>(
         has_length: false,
         has_content,
         nominated,
+        mark: additions.mark.as_bytes(),
         added: Added::all(additions, host),
     };
     let (root, target) = origin_form(target);
@@ -139,6 +140,8 @@ struct Writer<'a> {
     has_content: bool,
     /// The `Connection` field, where it names fields that end at this hop; else empty.
     nominated: &'a [u8],
+    /// This server's loop mark.
+    mark: &'a [u8],
     added: [Added<'a>; 4],
 }
 
@@ -165,6 +168,7 @@ impl Writer<'_> {
                 self.line(name, value)
             }
             Role::ContentLength => Ok(()),
+            Role::LoopMark if lists(value, self.mark) => Err(GivenUp::NotCopied(NotCopied::Loop)),
             Role::LoopMark => self.joined(Role::LoopMark, name, value),
             Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto
                 if self.ends_here(name) =>
@@ -181,9 +185,6 @@ impl Writer<'_> {
     fn joined(&mut self, role: Role, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
         let added = self.added.iter_mut().find(|added| added.role == role);
         match added.and_then(|added| added.value.take()) {
-            Some(mark) if role == Role::LoopMark && lists(value, mark) => {
-                Err(GivenUp::NotCopied(NotCopied::Loop))
-            }
             Some(more) if value.is_empty() => self.line(name, more),
             Some(more) => self.bytes([name, b": ", value, b", ", more, b"\r\n"]),
             None => self.line(name, value),

@@ -126,7 +126,8 @@ pub fn doors(site: &Site, doors: &Doors, staging: Option<&Staging>) -> String {
     let tls = format!(
         "SSLEngine On\nSSLProtocol TLSv1.2\nSSLCertificateFile \"{certificate}\"\nSSLCertificateKeyFile \"{key}\"\n\
          SSLCACertificateFile \"{certificate}\"\n<Location \"/asked/\">\nSSLVerifyClient optional_no_ca\n</Location>\n\
-         ProxyPass \"/\" \"{origin}\""
+         <Location \"/asked/front\">\nRewriteEngine On\nRewriteRule \".*\" \"/behind\"\n</Location>\n\
+         ProxyPass \"/asked/front\" \"!\"\nProxyPass \"/\" \"{origin}\""
     );
     let forward = format!(
         "ProxyRequests On\nAllowCONNECT {}\n<Proxy \"*\">\nAuthType Basic\nAuthName \"test\"\n\

@@ -230,7 +230,7 @@ fn a_panic_fails_its_copy_alone_and_ends_its_connection() {
         batch.add(hand);
     }
     batch.send(hire);
-    let ended: Vec<_> = batch.ended(Instant::now()).map(|hand| hand.put_down(TTL)).collect();
+    let ended: Vec<_> = batch.ended(Instant::now(), hire).map(|hand| hand.put_down(TTL)).collect();
     assert_eq!(batch.len(), 0);
     let kept: Vec<_> = ended.iter().map(|(courier, _)| courier.is_some()).collect();
     assert_eq!(kept, [true, false, true, false, true]);

@@ -168,6 +168,24 @@ fn connections() -> Vec<Row> {
         .through(Door::Tls)
         .at(tls)
         .note("httpd reads the content before the handshake, and gives it to production after it"),
+        Row::asks(
+            GROUP,
+            "TLS 1.2, renegotiated, then rewritten, with content",
+            Request::new("POST", "/asked/front").content("hello"),
+        )
+        .through(Door::Tls)
+        .at(tls),
+        Row::asks(
+            GROUP,
+            "TLS 1.2, renegotiated, then rewritten, with chunked content",
+            Request {
+                content: Some(b"hello".to_vec()),
+                ..Request::new("POST", "/asked/front").with("X-Last", "1")
+            },
+        )
+        .through(Door::Tls)
+        .only(&[Version::Http11])
+        .at(tls),
         Row::plays(GROUP, "a client that leaves during the response", large, |client| {
             client.send("GET /large?uncounted HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
             client.await_bytes();
