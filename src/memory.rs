@@ -30,6 +30,12 @@ impl Budget {
         Budget { used: AtomicUsize::new(0), limit, spares: OnceCell::new() }
     }
 
+    /// Makes the place for spares now, so that no request has to, nor waits for one that does.
+    pub fn prepared(self) -> Budget {
+        self.spares();
+        self
+    }
+
     /// Bytes that are leased now.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
@@ -77,7 +83,8 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Makes room for `bytes` in all, or for up to `desired`; `false` where the budget or the system does not bear it.
+    /// Makes room for `bytes` in all, or for up to `desired`; `false` where the
+    /// budget or the system does not bear it.
     #[must_use]
     #[inline]
     pub fn make_room(&mut self, bytes: usize, desired: usize) -> bool {

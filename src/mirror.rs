@@ -49,7 +49,7 @@ impl Mirror {
             Ok(Lane { target: Arc::clone(target), account, forwarders })
         };
         let lanes = policy.targets().iter().zip(slots).map(lane).collect::<io::Result<_>>()?;
-        let budget = Budget::new(policy.memory());
+        let budget = Budget::new(policy.memory()).prepared();
         Ok(Mirror { policy, lanes, budget, ledger, mark, stopping: AtomicBool::new(false) })
     }
 
