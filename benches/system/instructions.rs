@@ -1,7 +1,8 @@
-//! What the request path executes: user instructions of httpd's own thread, counted by valgrind's callgrind.
+//! What the request path executes: user instructions of httpd's own threads, counted by valgrind's callgrind.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -28,67 +29,74 @@ struct Counted {
 }
 
 /// Counts without the module, with no target in scope, and mirroring.
+///
+/// Under worker, as under event, httpd has threads anyway. A prefork child has none of its own, and
+/// gets forwarders: from then on the C library's `read`, `poll` and `writev`, and its mutexes, execute
+/// some 400 instructions more per request, which are counted here too.
 pub fn measure(plan: &Plan, table: &mut Table) {
+    for mpm in [Mpm::Worker, Mpm::Prefork] {
+        measure_on(mpm, plan, table);
+    }
+}
+
+fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) {
     let backends = Backends::start();
     let modules = [Module::Off, Module::Elsewhere, Module::On];
     let mut counts: [Vec<Counted>; 3] = Default::default();
     for repeat in 0..plan.repeats {
-        eprintln!("instructions, {} of {} …", repeat + 1, plan.repeats);
-        let counted = modules.map(|module| count(module, &backends));
+        eprintln!("instructions, {}, {} of {} …", mpm.module(), repeat + 1, plan.repeats);
+        let counted = modules.map(|module| count(mpm, module, &backends));
         for (counts, counted) in counts.iter_mut().zip(counted) {
             counts.push(counted);
         }
     }
     let [off, elsewhere, on] = &counts;
-    let added = |counts: &[Counted], of: fn(&Counted) -> f64| -> Vec<f64> {
-        counts
-            .iter()
-            .flat_map(|with| off.iter().map(move |without| of(with) - of(without)))
-            .collect()
-    };
-    table.title("user instructions on the request path".into());
-    table.row(
-        "POST, module off",
-        off.iter().map(|counted| counted.post).collect(),
-        Required::Nothing,
+    let mpm = mpm.module();
+    table.title(format!("user instructions on the request path, {mpm}"));
+    measured(
+        table,
+        ["POST, module off", "added to a POST of 1 KiB", "added to a POST, no target in scope"],
+        [off, on, elsewhere],
+        |counted| counted.post,
     );
-    table.row(
-        "added to a POST of 1 KiB",
-        added(on, |counted| counted.post),
-        Required::AtMost(5000.0),
-    );
-    table.row(
-        "added to a POST, no target in scope",
-        added(elsewhere, |counted| counted.post),
-        Required::Nothing,
-    );
-    table.row(
-        "GET, module off",
-        off.iter().map(|counted| counted.get).collect(),
-        Required::Nothing,
-    );
-    table.row("added to a GET", added(on, |counted| counted.get), Required::AtMost(5000.0));
-    table.row(
-        "added to a GET, no target in scope",
-        added(elsewhere, |counted| counted.get),
-        Required::Nothing,
+    measured(
+        table,
+        ["GET, module off", "added to a GET", "added to a GET, no target in scope"],
+        [off, on, elsewhere],
+        |counted| counted.get,
     );
 }
 
+/// The rows of one request: without the module, what it adds, and what it adds where nothing is mirrored.
+fn measured(
+    table: &mut Table,
+    names: [&'static str; 3],
+    [off, on, elsewhere]: [&Vec<Counted>; 3],
+    of: fn(&Counted) -> f64,
+) {
+    let added = |counts: &[Counted]| {
+        counts.iter().flat_map(|with| off.iter().map(move |off| of(with) - of(off))).collect()
+    };
+    let [name_off, name_on, name_elsewhere] = names;
+    table.row(name_off, off.iter().map(of).collect(), Required::Nothing);
+    table.row(name_on, added(on), Required::AtMost(5000.0));
+    table.row(name_elsewhere, added(elsewhere), Required::Nothing);
+}
+
 /// Three runs side by side: their differences are what only the further requests cost.
-fn count(module: Module, backends: &Backends) -> Counted {
+fn count(mpm: Mpm, module: Module, backends: &Backends) -> Counted {
     let [base, post, get] = thread::scope(|scope| {
         [None, Some(Request::Post), Some(Request::Get)]
-            .map(|further| scope.spawn(move || run(module, backends, further)))
+            .map(|further| scope.spawn(move || run(mpm, module, backends, further)))
             .map(|running| running.join().unwrap())
     });
     let each = |total: u64| (total as f64 - base as f64) / COUNTED as f64;
     Counted { post: each(post), get: each(get) }
 }
 
-/// The instructions of one httpd's only serving thread: start, warming up, further requests, end.
-fn run(module: Module, backends: &Backends, further: Option<Request>) -> u64 {
-    let builder = production::configure(Mpm::Prefork, module, backends, &backends.staging());
+/// The instructions of one httpd's serving threads: start, warming up, further requests, end.
+fn run(mpm: Mpm, module: Module, backends: &Backends, further: Option<Request>) -> u64 {
+    let builder = production::configure(mpm, module, backends, &backends.staging());
     builder.write();
     // httpd is another user when valgrind writes at its end.
     let out = builder.root().join("callgrind");
@@ -121,8 +129,7 @@ fn run(module: Module, backends: &Backends, further: Option<Request>) -> u64 {
         load::run(builder.port(), &request.bytes(), Pace::Count(COUNTED), 1, backends);
     }
     stop(&mut server);
-    instructions(&out.join("out-01"))
-        .unwrap_or_else(|| panic!("no count by valgrind\n{}", said(&builder)))
+    served(&out).unwrap_or_else(|| panic!("no count by valgrind\n{}", said(&builder)))
 }
 
 fn stop(server: &mut Child) {
@@ -135,9 +142,14 @@ fn stop(server: &mut Child) {
     }
 }
 
-/// The total that callgrind wrote of a thread.
-fn instructions(file: &std::path::Path) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
+/// The sum of what callgrind wrote of the threads that served requests; `None` where none did.
+fn served(out: &Path) -> Option<u64> {
+    let files = fs::read_dir(out).unwrap().map(|file| fs::read_to_string(file.unwrap().path()));
+    let served = files.map(Result::unwrap).filter(|text| text.contains(") ap_read_request\n"));
+    served.map(|text| total(&text)).reduce(|sum, total| Some(sum? + total?))?
+}
+
+fn total(text: &str) -> Option<u64> {
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "))?;
     total.trim().parse().ok()
 }
