@@ -43,7 +43,7 @@ impl Budget {
 
     /// An empty buffer, which takes memory as bytes arrive.
     pub fn buffer(&'static self) -> Buffer {
-        Buffer { budget: self, leased: 0, bytes: Vec::new() }
+        Buffer { budget: self, leased: 0, bytes: Vec::new(), filled: 0 }
     }
 
     /// A buffer of these bytes, for tests.
@@ -79,7 +79,10 @@ impl Budget {
 pub struct Buffer {
     budget: &'static Budget,
     leased: usize,
+    /// What it holds, and after it, in a small buffer, what an earlier one left: bytes that can be
+    /// written over cost less than such as must be added.
     bytes: Vec<u8>,
+    filled: usize,
 }
 
 impl Buffer {
@@ -97,17 +100,19 @@ impl Buffer {
         // Where the budget does not bear what is desired, it may bear what is needed.
         let covered = [desired, bytes].into_iter().find(|capacity| self.cover(*capacity));
         let Some(capacity) = covered else { return false };
-        match (small && capacity == SMALL).then(|| self.budget.spares().pop()).flatten() {
-            Some(spare) => {
-                self.bytes = spare;
-                true
-            }
-            // What the system does not give is as good as beyond the budget: no reason to abort.
-            None => {
-                let more = capacity.saturating_sub(self.bytes.len());
-                self.bytes.try_reserve_exact(more).is_ok()
-            }
+        let small = small && capacity == SMALL;
+        if let Some(spare) = small.then(|| self.budget.spares().pop()).flatten() {
+            self.bytes = spare;
+            return true;
         }
+        self.bytes.truncate(self.filled);
+        let more = capacity.saturating_sub(self.filled);
+        // What the system does not give is as good as beyond the budget: no reason to abort.
+        let grown = self.bytes.try_reserve_exact(more).is_ok();
+        if grown && small {
+            self.bytes.resize(SMALL, 0);
+        }
+        grown
     }
 
     /// Counts `bytes` in all against the budget, which the buffer's own need not be.
@@ -122,10 +127,52 @@ impl Buffer {
     }
 
     /// Appends bytes, for which [`make_room`](Self::make_room) has made room.
-    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         debug_assert!(bytes.len() <= self.room(), "there is room for what is appended");
-        self.bytes.extend_from_slice(bytes);
+        let end = self.filled + bytes.len();
+        if let Some(place) = self.bytes.get_mut(self.filled..end) {
+            place.copy_from_slice(bytes);
+        } else {
+            self.bytes.truncate(self.filled);
+            self.bytes.extend_from_slice(bytes);
+        }
+        self.filled = end;
+    }
+
+    /// Appends all the parts, or, where the budget or the system does not bear them, nothing.
+    #[must_use]
+    #[inline(always)]
+    pub fn append<const N: usize>(&mut self, parts: [&[u8]; N]) -> bool {
+        // Slices of memory that exists: their lengths cannot add up to more than there is.
+        let length = parts.iter().map(|part| part.len()).sum();
+        let Some(mut place) = self.next(length) else { return false };
+        for part in parts {
+            let Some((here, rest)) = place.split_at_mut_checked(part.len()) else { return false };
+            here.copy_from_slice(part);
+            place = rest;
+        }
+        self.filled += length;
+        true
+    }
+
+    /// The next bytes, to be written over.
+    #[inline]
+    fn next(&mut self, length: usize) -> Option<&mut [u8]> {
+        let next = self.filled..self.filled + length;
+        if self.bytes.len() < next.end && !self.lengthen(next.end) {
+            return None;
+        }
+        self.bytes.get_mut(next)
+    }
+
+    #[cold]
+    fn lengthen(&mut self, length: usize) -> bool {
+        let fits = self.make_room(length, self.capacity().saturating_mul(2));
+        if fits {
+            let initialised = self.bytes.len().max(length);
+            self.bytes.resize(initialised, 0);
+        }
+        fits
     }
 
     /// How many bytes it holds without more memory.
@@ -135,9 +182,9 @@ impl Buffer {
 
     /// Gives back all that it holds.
     pub fn release(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        if bytes.capacity() == SMALL {
-            bytes.clear();
+        let bytes = std::mem::take(&mut self.bytes);
+        self.filled = 0;
+        if bytes.len() == SMALL && bytes.capacity() == SMALL {
             // Where there are enough of them, it is freed.
             let _ = self.budget.spares().push(bytes);
         }
@@ -145,7 +192,7 @@ impl Buffer {
     }
 
     fn room(&self) -> usize {
-        self.bytes.capacity().saturating_sub(self.bytes.len())
+        self.bytes.capacity().saturating_sub(self.filled)
     }
 }
 
@@ -153,7 +200,7 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(..self.filled).unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::forward::Forwarders;
 use crate::memory::Budget;
 use crate::message::Message;
 use crate::outcome::{GivenUp, Loss};
-use crate::queue::Job;
+use crate::queue::{Held, Job};
 use crate::stats::{Account, Ledger, Slot, Trouble};
 use crate::target::Target;
 
@@ -70,19 +70,27 @@ impl Mirror {
 
     /// Hands one copy to every target of the list. Never blocks: where it cannot, the copy is dropped.
     pub fn offer(&self, message: Message, list: ListId, server: &ServerPolicy) {
+        if let [only] = self.policy.list(list) {
+            if let Some(lane) = self.lanes.get(only.index()) {
+                self.offer_to(lane, Held::Alone(message), server, Instant::now());
+            }
+            return;
+        }
         let message = Arc::new(message);
         let offered = Instant::now();
         for lane in self.lanes(list) {
-            lane.account.select();
-            if self.stopping.load(Ordering::Relaxed) {
-                lane.drop_unsent(Loss::Stopping);
-                continue;
-            }
-            let limits = server.limits(&lane.target);
-            let job = Job { message: Arc::clone(&message), limits, offered };
-            if lane.forwarders.offer(job).is_err() {
-                lane.drop_unsent(Loss::QueueFull);
-            }
+            self.offer_to(lane, Held::Shared(Arc::clone(&message)), server, offered);
+        }
+    }
+
+    fn offer_to(&self, lane: &Lane, message: Held, server: &ServerPolicy, offered: Instant) {
+        lane.account.select();
+        if self.stopping.load(Ordering::Relaxed) {
+            return lane.drop_unsent(Loss::Stopping);
+        }
+        let job = Job { message, limits: server.limits(&lane.target), offered };
+        if lane.forwarders.offer(job).is_err() {
+            lane.drop_unsent(Loss::QueueFull);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The hand-over: a bounded queue of copies for each target; offering never blocks.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,19 +10,44 @@ use crate::message::Message;
 use crate::target::Limits;
 
 /// One copy on its way to one target.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Job {
-    /// The copy, shared with the request's other targets.
-    pub message: Arc<Message>,
+    /// The copy.
+    pub message: Held,
     /// How long it may take.
     pub limits: Limits,
     /// When it was handed over.
     pub offered: Instant,
 }
 
+/// A copy, as one target has it.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "most copies go to one target, without an allocation")]
+pub enum Held {
+    /// For this target alone.
+    Alone(Message),
+    /// Shared with the request's other targets.
+    Shared(Arc<Message>),
+}
+
+impl Deref for Held {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        match self {
+            Held::Alone(message) => message,
+            Held::Shared(message) => message,
+        }
+    }
+}
+
 /// The request path's end of a target's queue.
 #[derive(Clone, Debug)]
 pub struct Offers(Sender<Job>);
+
+/// The queue held as many copies as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
 
 /// The forwarders' end of a target's queue.
 pub type Jobs = Receiver<Job>;
@@ -33,9 +59,9 @@ pub fn bounded(capacity: usize) -> (Offers, Jobs) {
 }
 
 impl Offers {
-    /// Hands a copy over, or, where the queue is full, gives it back at once.
-    pub fn offer(&self, job: Job) -> Result<(), Job> {
-        self.0.try_send(job).map_err(crossbeam_channel::TrySendError::into_inner)
+    /// Hands a copy over, or, where the queue is full, lets it go at once.
+    pub fn offer(&self, job: Job) -> Result<(), Full> {
+        self.0.try_send(job).map_err(|_| Full)
     }
 
     /// Copies that wait.

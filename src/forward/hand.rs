@@ -1,14 +1,12 @@
 //! A copy in a forwarder's hand, from the queue to its one outcome.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::message::Message;
 use crate::outcome::{Failure, Outcome, StatusClass};
-use crate::queue::Job;
+use crate::queue::{Held, Job};
 use crate::stats::{Account, Traffic};
 use crate::target::Limits;
 
@@ -20,7 +18,7 @@ use super::pace::Deadline;
 /// A copy in hand, which gets its one outcome when it is put down, come what may.
 pub(super) struct Hand {
     account: Account,
-    message: Option<Arc<Message>>,
+    message: Option<Held>,
     limits: Limits,
     deadline: Deadline,
     courier: Option<Box<dyn Courier>>,

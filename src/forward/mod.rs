@@ -45,7 +45,7 @@ use std::sync::Arc;
 
 use ureq::http::Uri;
 
-use crate::queue::{self, Job, Offers};
+use crate::queue::{self, Full, Job, Offers};
 use crate::stats::Account;
 use crate::target::Target;
 
@@ -92,10 +92,10 @@ impl Forwarders {
         Ok(Forwarders { offers })
     }
 
-    /// Hands a copy over, or, where the queue is full, gives it back at once.
+    /// Hands a copy over, or, where the queue is full, lets it go at once.
     ///
     /// Never blocks, never starts a thread, wakes at most one.
-    pub fn offer(&self, job: Job) -> Result<(), Job> {
+    pub fn offer(&self, job: Job) -> Result<(), Full> {
         self.offers.offer(job)
     }
 }

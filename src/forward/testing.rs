@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::memory::Budget;
 use crate::message::{Additions, Head, Message, Received};
 use crate::outcome::StatusClass;
-use crate::queue::Job;
+use crate::queue::{Held, Job};
 use crate::stats::tests::segment;
 use crate::stats::{Account, Segment, Totals, Traffic};
 use crate::target::{Limits, PathMode, Pool, Target, Url};
@@ -50,7 +50,7 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
 }
 
 pub(super) fn job(message: Message, limits: Limits) -> Job {
-    Job { message: Arc::new(message), limits, offered: Instant::now() }
+    Job { message: Held::Alone(message), limits, offered: Instant::now() }
 }
 
 /// The bytes that staging is to receive.

@@ -78,6 +78,11 @@ impl Passage {
         Some(owned)
     }
 
+    /// Whether the client asks for another protocol on this connection.
+    pub fn asks_for_upgrade(&self) -> bool {
+        self.notable.asks_for_upgrade
+    }
+
     /// The passage of a request or of what it was redirected to; `None` where its server mirrors nothing.
     ///
     /// # Safety
@@ -121,7 +126,7 @@ impl Passage {
             // SAFETY: the request's own vector.
             proxy_preserve_host: unsafe { proxy::preserve_host(request.per_dir_config) },
             client: Forwarded { client, proto: scheme(request) },
-            copyable: is_copyable(request) && is_copyable(served),
+            copyable: is_copyable(request) && (ptr::eq(request, served) || is_copyable(served)),
         };
         self.journey.decide(&scope, received);
     }
@@ -160,35 +165,37 @@ struct Notable {
     /// What follows the head: nothing, so many bytes, or (where chunked) an unknown number. The same
     /// for `HEAD` as for any method: httpd reads what is announced.
     content: Option<Option<u64>>,
+    asks_for_upgrade: bool,
 }
 
 impl Notable {
     fn of(fields: &[ffi::apr_table_entry_t]) -> Notable {
         let (mut host, mut connection): (*const c_char, *const c_char) = (ptr::null(), ptr::null());
-        let (mut length, mut is_chunked) = (None, false);
+        let (mut length, mut is_chunked, mut asks_for_upgrade) = (None, false, false);
         for field in fields {
             // SAFETY: a table's names end in NUL, and so have a first byte.
             let initial = unsafe { field.key.cast::<u8>().read() };
             // Most fields are passed over at their first letter.
-            if !matches!(initial | 0x20, b'h' | b'c' | b't') {
+            if !matches!(initial | 0x20, b'h' | b'c' | b't' | b'u') {
                 continue;
             }
             // SAFETY: a text of the request's pool.
             let name = unsafe { pool::bytes(field.key) };
-            if is(name, b"host") && host.is_null() {
-                host = field.val;
-            } else if is(name, b"connection") {
-                connection = field.val;
-            } else if is(name, b"content-length") {
-                // SAFETY: as above.
-                length = number(unsafe { pool::bytes(field.val) });
-            } else if is(name, b"transfer-encoding") {
-                is_chunked = true;
+            match name.len() {
+                4 if is(name, b"host") && host.is_null() => host = field.val,
+                7 if is(name, b"upgrade") => asks_for_upgrade = true,
+                10 if is(name, b"connection") => connection = field.val,
+                14 if is(name, b"content-length") => {
+                    // SAFETY: as above.
+                    length = number(unsafe { pool::bytes(field.val) });
+                }
+                17 if is(name, b"transfer-encoding") => is_chunked = true,
+                _ => {}
             }
         }
         let declared = length.filter(|length| *length > 0).map(Some);
         let content = if is_chunked { Some(None) } else { declared };
-        Notable { host, connection, content }
+        Notable { host, connection, content, asks_for_upgrade }
     }
 }
 
@@ -263,20 +270,19 @@ pub fn rewritten_from(request: &ffi::request_rec) -> Option<&ffi::request_rec> {
     request.main.is_null().then_some(request)
 }
 
-/// A received field's value, as the request has it now.
-pub fn field<'a>(request: &'a ffi::request_rec, name: &CStr) -> Option<&'a [u8]> {
-    // SAFETY: the request's own table; the name ends in NUL.
-    let value = unsafe { ffi::apr_table_get(request.headers_in, name.as_ptr()) };
-    // SAFETY: not NULL: a text of the request's pool.
-    (!value.is_null()).then(|| unsafe { pool::bytes(value) })
-}
-
 /// Not for a handler of our own, nor a response that the server pushes unasked.
 fn is_copyable(request: &ffi::request_rec) -> bool {
+    // SAFETY: the request's connection.
+    let is_stream = !unsafe { (*request.connection).master }.is_null();
+    (!is_stream || !is_pushed(request)) && !is_handled_by(request, COPY_STATUS)
+}
+
+/// Whether the server made up the request, to push its response over HTTP/2.
+fn is_pushed(request: &ffi::request_rec) -> bool {
     // SAFETY: the request's own table; the name ends in NUL.
     let pushed = unsafe { ffi::apr_table_get(request.subprocess_env, c"H2_PUSHED".as_ptr()) };
     // SAFETY: NULL, or a text of the request's pool: mod_http2 sets an empty one for what was asked.
-    unsafe { pool::bytes(pushed) }.is_empty() && !is_handled_by(request, COPY_STATUS)
+    !unsafe { pool::bytes(pushed) }.is_empty()
 }
 
 /// Whether the request goes to the handler of that name.

@@ -18,11 +18,15 @@ pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
         // SAFETY: a root request that was just read.
         if let Some(passage) = unsafe { Passage::begin(r) } {
             // SAFETY: the only look at it.
-            if unsafe { passage.as_ref() }.journey.wants_content() {
+            let here = unsafe { passage.as_ref() };
+            let (wants_content, upgrades) = (here.journey.wants_content(), here.asks_for_upgrade());
+            if wants_content {
                 // SAFETY: a live request, and its passage.
                 unsafe { tee::install(r, passage) };
             }
-            remember_upgrade(request);
+            if upgrades {
+                remember_upgrade(request);
+            }
         }
         ffi::HOOK_DECLINED
     })
@@ -138,9 +142,6 @@ impl Drop for Upgrade {
 }
 
 fn remember_upgrade(request: &ffi::request_rec) {
-    if request::field(request, c"Upgrade").is_none() {
-        return;
-    }
     // SAFETY: the request's connection.
     let connection = unsafe { (*request.connection).conn_config };
     // SAFETY: the request's own pool.

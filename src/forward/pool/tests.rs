@@ -3,11 +3,13 @@
 use std::sync::mpsc;
 
 use super::super::Forwarders;
-use super::super::testing::{Counters, Hired, LIMITS, LONG, job, message, target};
+use super::super::testing::{
+    Counters, Hired, LIMITS, LONG, budget, job, message, message_of, target,
+};
 use super::*;
 use crate::message::Message;
 use crate::outcome::StatusClass;
-use crate::queue::Job;
+use crate::queue::{Full, Job};
 use crate::stats::Cell;
 use crate::target::Pool as Size;
 
@@ -40,11 +42,11 @@ impl Gated {
         Gated { counters, forwarders, gate }
     }
 
-    fn offer(&self) -> Result<(), Job> {
+    fn offer(&self) -> Result<(), Full> {
         self.offer_waiting_since(Instant::now())
     }
 
-    fn offer_waiting_since(&self, offered: Instant) -> Result<(), Job> {
+    fn offer_waiting_since(&self, offered: Instant) -> Result<(), Full> {
         self.forwarders.offer(Job { offered, ..job(message("GET", None), LIMITS) })?;
         self.counters.account.select();
         Ok(())
@@ -135,14 +137,13 @@ fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
 }
 
 #[test]
-fn a_full_queue_gives_the_copy_back() {
+fn a_full_queue_takes_no_more() {
     let gated = Gated::start(Size { max: 1, queue: 2, ..Size::default() }, true);
     gated.offer().unwrap();
     gated.until(0, 1, 1);
     gated.offer().unwrap();
     gated.offer().unwrap();
-    let job = gated.offer().unwrap_err();
-    assert_eq!(job.message.method(), b"GET");
+    assert_eq!(gated.offer(), Err(Full));
     gated.pass(3);
     gated.until(0, 0, 1);
 }
@@ -204,15 +205,14 @@ fn no_copy_is_left_behind_however_threads_come_and_go() {
     let size = Size { min: 1, max: 6, ttl: Duration::from_micros(20), queue: 16 };
     let pool = target("staging", size);
     let forwarders = Forwarders::with_couriers(pool, counters.account, hire).unwrap();
+    let budget = budget();
     thread::scope(|scope| {
         for producer in 0..3 {
             let (forwarders, account) = (&forwarders, counters.account);
             scope.spawn(move || {
                 for copy in 0..2000 {
                     account.select();
-                    let mut offered = Err(job(message("GET", None), LIMITS));
-                    while let Err(job) = offered {
-                        offered = forwarders.offer(job);
+                    while forwarders.offer(job(message_of("GET", None, budget), LIMITS)).is_err() {
                         thread::yield_now();
                     }
                     // Every so often all is quiet: a copy left behind now would stay.
