@@ -1,5 +1,7 @@
 //! A request's content on its way to production, kept as it passes, up to a limit.
 
+use std::ops::Deref;
+
 use crate::memory::{Budget, Buffer};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
@@ -7,6 +9,8 @@ use crate::outcome::{GivenUp, Loss, NotCopied};
 #[derive(Debug)]
 pub struct Capture {
     bytes: Buffer,
+    /// Where the content begins: behind the copy's head, where both are in one buffer.
+    start: usize,
     limit: usize,
     /// Bytes that passed, kept or not.
     seen: u64,
@@ -17,13 +21,25 @@ pub struct Capture {
 impl Capture {
     /// An empty capture of at most `limit` bytes.
     pub fn new(limit: usize, budget: &'static Budget) -> Capture {
-        Capture { bytes: budget.buffer(), limit, seen: 0, ended: false, given_up: None }
+        Capture { bytes: budget.buffer(), start: 0, limit, seen: 0, ended: false, given_up: None }
     }
 
     /// Lowers the limit to that of the request's scope.
     pub fn limit_to(&mut self, limit: usize) {
         self.limit = limit;
         self.check_limit();
+    }
+
+    /// Whether nothing has passed yet.
+    pub fn is_untouched(&self) -> bool {
+        self.seen == 0 && !self.is_settled()
+    }
+
+    /// Keeps the content behind what this buffer holds; nothing must have passed yet.
+    pub fn keep_behind(&mut self, head: Buffer) {
+        debug_assert!(self.is_untouched(), "content is kept in one place");
+        self.start = head.len();
+        self.bytes = head;
     }
 
     /// Keeps bytes that pass. Memory follows what arrives, never what a client announces.
@@ -79,15 +95,16 @@ impl Capture {
     }
 
     /// The whole content, whose length is the `declared` one, if one was declared.
-    pub fn finish(self, declared: Option<u64>) -> Result<Buffer, GivenUp> {
+    pub fn finish(self, declared: Option<u64>) -> Result<Content, GivenUp> {
         if let Some(reason) = self.given_up {
             return Err(reason);
         }
-        let length = self.bytes.len() as u64;
+        let content = Content { bytes: self.bytes, start: self.start };
+        let length = content.len() as u64;
         if !self.ended || declared.is_some_and(|declared| declared != length) {
             return Err(GivenUp::NotCopied(NotCopied::Incomplete));
         }
-        Ok(self.bytes)
+        Ok(content)
     }
 
     fn check_limit(&mut self) {
@@ -99,6 +116,23 @@ impl Capture {
     fn give_up(&mut self, reason: GivenUp) {
         self.given_up = Some(reason);
         self.bytes.release();
+    }
+}
+
+/// The whole content of a request.
+#[derive(Debug)]
+pub struct Content {
+    /// The content, behind the copy's head where [`Capture::keep_behind`] put it there.
+    pub bytes: Buffer,
+    /// Where in it the content begins.
+    pub start: usize,
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 }
 
@@ -122,6 +156,20 @@ mod tests {
         let mut chunked = captured(100, &[b"x"]);
         chunked.end();
         assert_eq!(&chunked.finish(None).unwrap()[..], b"x");
+    }
+
+    #[test]
+    fn content_behind_a_head_is_told_from_it_and_may_outgrow_its_buffer() {
+        let mut capture = Capture::new(9000, &BUDGET);
+        assert!(capture.is_untouched());
+        capture.keep_behind(BUDGET.filled(b"GET /"));
+        capture.take(b"hello");
+        assert!(!capture.is_untouched());
+        capture.take(&[b'x'; 8000]);
+        capture.end();
+        let content = capture.finish(Some(8005)).unwrap();
+        assert_eq!((&content[..6], content.len()), (&b"hellox"[..], 8005));
+        assert!(content.bytes.starts_with(b"GET /hello"));
     }
 
     #[test]

@@ -103,9 +103,14 @@ impl Journey {
             return false;
         };
         match self.select(scope, received) {
-            Ok(head) => {
+            Ok(mut head) => {
                 if let Some(capture) = &mut self.capture {
                     capture.limit_to(scope.settings.body_limit());
+                    // What is known to fit needs no buffer of its own.
+                    let declared = self.declared.filter(|_| capture.is_untouched());
+                    if let Some(bytes) = declared.and_then(|length| head.lend(length)) {
+                        capture.keep_behind(bytes);
+                    }
                 }
                 self.stage = Stage::Selected(head, list);
                 self.hand_over_if_complete();

@@ -175,13 +175,26 @@ impl Buffer {
         fits
     }
 
+    /// Takes what it holds, and leaves it empty.
+    pub fn take(&mut self) -> Buffer {
+        let empty = self.budget.buffer();
+        std::mem::replace(self, empty)
+    }
+
     /// How many bytes it holds without more memory.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
     /// Gives back all that it holds.
+    #[inline]
     pub fn release(&mut self) {
+        if self.leased > 0 {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         self.filled = 0;
         if bytes.len() == SMALL && bytes.capacity() == SMALL {
@@ -191,7 +204,8 @@ impl Buffer {
         self.budget.give_back(std::mem::take(&mut self.leased));
     }
 
-    fn room(&self) -> usize {
+    /// How many more it holds without more memory.
+    pub fn room(&self) -> usize {
         self.bytes.capacity().saturating_sub(self.filled)
     }
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::capture::Content;
 use crate::memory::Budget;
 use crate::message::{Additions, Head, Message, Received};
 use crate::outcome::StatusClass;
@@ -46,7 +47,8 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
     };
     let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true };
     let head = Head::serialise(received, &additions, budget).unwrap();
-    head.with_content(content.map(|bytes| budget.filled(bytes)))
+    let content = content.map(|bytes| Content { bytes: budget.filled(bytes), start: 0 });
+    head.with_content(content)
 }
 
 pub(super) fn job(message: Message, limits: Limits) -> Job {

@@ -7,6 +7,7 @@ pub use writer::is;
 
 use std::ops::Range;
 
+use crate::capture::Content;
 use crate::memory::{Budget, Buffer};
 use crate::outcome::GivenUp;
 
@@ -65,6 +66,7 @@ pub struct Head {
     target: Range<usize>,
     /// Where the value of the received `Host` lies.
     host: Option<Range<usize>>,
+    end: usize,
     preserve_host: bool,
     /// A `Content-Length` was received, and stands among the fields.
     has_length: bool,
@@ -80,12 +82,22 @@ impl Head {
         writer::serialise(received, additions, budget)
     }
 
+    /// Lends its buffer for content of this length to follow, if it has room for so much.
+    pub fn lend(&mut self, content: u64) -> Option<Buffer> {
+        (content <= self.bytes.room() as u64).then(|| self.bytes.take())
+    }
+
     /// Completes the copy with the request's content, if it had any.
-    pub fn with_content(mut self, content: Option<Buffer>) -> Message {
-        if let Some(content) = content.as_ref().filter(|_| !self.has_length) {
-            self.bytes.extend(format!("Content-Length: {}\r\n", content.len()).as_bytes());
-        }
-        Message { head: self, content }
+    pub fn with_content(mut self, content: Option<Content>) -> Message {
+        let has_content = content.is_some();
+        let apart = match content {
+            Some(Content { bytes, start }) if start > 0 => {
+                self.bytes = bytes;
+                None
+            }
+            content => content.map(|content| content.bytes),
+        };
+        Message { head: self, has_content, apart }
     }
 }
 
@@ -93,7 +105,9 @@ impl Head {
 #[derive(Debug)]
 pub struct Message {
     head: Head,
-    content: Option<Buffer>,
+    has_content: bool,
+    /// The content, where it does not follow the head.
+    apart: Option<Buffer>,
 }
 
 impl Message {
@@ -104,7 +118,7 @@ impl Message {
         out.push(b' ');
         write_target(head.slice(head.target.clone()), url.path().as_bytes(), mode, out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        let fields = head.target.end..head.bytes.len();
+        let fields = head.target.end..head.end;
         match &head.host {
             Some(host) if head.preserve_host => {
                 debug_assert!(fields.start <= host.start && host.end <= fields.end);
@@ -122,6 +136,11 @@ impl Message {
                 out.extend_from_slice(head.slice(fields));
             }
         }
+        if self.has_content && !head.has_length {
+            out.extend_from_slice(
+                format!("Content-Length: {}\r\n", self.content().len()).as_bytes(),
+            );
+        }
         out.extend_from_slice(b"\r\n");
     }
 
@@ -132,7 +151,10 @@ impl Message {
 
     /// The content; empty where there was none.
     pub fn content(&self) -> &[u8] {
-        self.content.as_deref().unwrap_or_default()
+        match &self.apart {
+            Some(content) => content,
+            None => self.head.bytes.get(self.head.end..).unwrap_or_default(),
+        }
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.1).
@@ -192,8 +214,15 @@ mod tests {
 
     impl Case<'_> {
         fn staged(&self) -> Result<String, GivenUp> {
+            let head = self.head(&BUDGET)?;
+            let content = self.content.map(|text| BUDGET.filled(text.as_bytes()));
+            let content = content.map(|bytes| Content { bytes, start: 0 });
+            Ok(self.sent(&head.with_content(content)))
+        }
+
+        fn head(&self, budget: &'static Budget) -> Result<Head, GivenUp> {
             let fields = fields(self.fields);
-            let head = Head::serialise(
+            Head::serialise(
                 Received {
                     method: self.method.as_bytes(),
                     target: self.target.as_bytes(),
@@ -209,14 +238,15 @@ mod tests {
                         .then_some(Forwarded { client: b"192.0.2.7", proto: "https" }),
                     preserve_host: self.preserve_host,
                 },
-                &BUDGET,
-            )?;
-            let content = self.content.map(|text| BUDGET.filled(text.as_bytes()));
-            let message = head.with_content(content);
+                budget,
+            )
+        }
+
+        fn sent(&self, message: &Message) -> String {
             let mut out = Vec::new();
             message.write_head(&Url::parse(self.url).unwrap(), self.mode, &mut out);
             out.extend_from_slice(message.content());
-            Ok(String::from_utf8(out).unwrap().replace("\r\n", "\n"))
+            String::from_utf8(out).unwrap().replace("\r\n", "\n")
         }
     }
 
@@ -266,6 +296,23 @@ mod tests {
         let fields: String = (0..500).map(|at| format!("X-Field-{at}: {at}\n")).collect();
         let staged = Case { fields: &fields, ..GET }.staged().unwrap();
         assert!(staged.contains(&fields), "{staged}");
+    }
+
+    #[test]
+    fn small_content_shares_the_heads_buffer() {
+        static OWN: Budget = Budget::new(1 << 20);
+        let case = Case { fields: "Host: a", content: Some("hello"), ..GET };
+        let mut head = case.head(&OWN).unwrap();
+        assert!(head.lend(1 << 20).is_none(), "there is no room for so much");
+        let mut bytes = head.lend(5).unwrap();
+        let (start, used) = (bytes.len(), OWN.used());
+        bytes.extend(b"hello");
+        let message = head.with_content(Some(Content { bytes, start }));
+        assert_eq!(message.content(), b"hello");
+        assert_eq!(case.sent(&message), case.staged().unwrap());
+        assert_eq!(OWN.used(), used);
+        drop(message);
+        assert_eq!(OWN.used(), 0);
     }
 
     #[test]
@@ -346,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_head_beyond_the_budget_is_dropped() {
-        static SMALL: Budget = Budget::new(300);
+        static SMALL: Budget = Budget::new(280);
         let received = Received {
             method: b"GET",
             target: b"/",

@@ -140,14 +140,11 @@ pub(super) fn serialise<'a>(
         writer.field(name, value)?;
     }
     writer.what_was_not_received()?;
-    writer.room_for_the_rest()?;
+    writer.cover_overhead()?;
     let Writer { bytes, host, has_length, .. } = writer;
-    let (method, preserve_host) = (method.len(), additions.preserve_host);
-    Ok(Head { bytes, method, target, host, preserve_host, has_length })
+    let (method, end, preserve_host) = (method.len(), bytes.len(), additions.preserve_host);
+    Ok(Head { bytes, method, target, host, end, preserve_host, has_length })
 }
-
-/// Room for the line that [`Head::with_content`] may add.
-const LENGTH_LINE: usize = "Content-Length: 18446744073709551615\r\n".len();
 
 /// Writes the lines of the fields.
 struct Writer<'a> {
@@ -239,9 +236,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Makes sure that nothing later needs more room, and counts what the copy takes beside its bytes.
-    fn room_for_the_rest(&mut self) -> Result<(), GivenUp> {
-        self.make_room(LENGTH_LINE)?;
+    /// Counts what the copy takes beside its bytes.
+    fn cover_overhead(&mut self) -> Result<(), GivenUp> {
         let all = self.bytes.capacity() + OVERHEAD;
         if self.bytes.cover(all) { Ok(()) } else { Err(GivenUp::Dropped(Loss::Memory)) }
     }
