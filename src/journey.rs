@@ -4,7 +4,7 @@ use crate::capture::Capture;
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
 use crate::message::{Additions, Forwarded, Head, Received};
 use crate::mirror::Mirror;
-use crate::outcome::{GivenUp, NotCopied};
+use crate::outcome::{GivenUp, Loss, NotCopied};
 
 /// One client request, from its head's arrival on.
 ///
@@ -102,7 +102,7 @@ impl Journey {
             self.settle();
             return false;
         };
-        match self.select(scope, received) {
+        match self.select(scope, list, received) {
             Ok(mut head) => {
                 if let Some(capture) = &mut self.capture {
                     capture.limit_to(scope.settings.body_limit());
@@ -145,7 +145,12 @@ impl Journey {
         scope.settings.list().filter(|list| self.mirror.has_targets(*list))
     }
 
-    fn select<'a, F>(&self, scope: &Scope<'a>, received: Received<'a, F>) -> Result<Head, GivenUp>
+    fn select<'a, F>(
+        &self,
+        scope: &Scope<'a>,
+        list: ListId,
+        received: Received<'a, F>,
+    ) -> Result<Head, GivenUp>
     where
         F: Iterator<Item = (&'a [u8], &'a [u8])>,
     {
@@ -154,6 +159,9 @@ impl Journey {
         }
         if !scope.copyable {
             return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
+        }
+        if !self.mirror.would_take(list) {
+            return Err(GivenUp::Dropped(Loss::Breaker));
         }
         let settings = &scope.settings;
         let additions = Additions {

@@ -38,12 +38,14 @@
 //! # Rooms and walls
 //!
 //! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
-//! ([`message`], [`target`], [`outcome`], [`stats`], [`memory`], [`queue`]) knows nobody. [`config`] is what
+//! ([`message`], [`target`], [`outcome`], [`breaker`], [`stats`], [`memory`], [`queue`]) knows nobody. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
 //! to. The core never names an httpd type, and logs through `log`; `httpd` is the only room with `unsafe`.
 //! Without the feature `httpd` all but that room is built, and its tests run without httpd.
 
+pub mod breaker;
 pub mod capture;
+pub mod clock;
 pub mod config;
 pub mod forward;
 pub mod journey;

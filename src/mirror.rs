@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::config::{ListId, Policy, ServerPolicy};
 use crate::forward::Forwarders;
 use crate::memory::Budget;
@@ -68,6 +69,11 @@ impl Mirror {
         !self.policy.list(list).is_empty()
     }
 
+    /// Whether any target of the list would take a copy now: where all breakers are open, none need be made.
+    pub fn would_take(&self, list: ListId) -> bool {
+        self.lanes(list).any(|lane| lane.account.breaker().would_admit(clock::now))
+    }
+
     /// Hands one copy to every target of the list. Never blocks: where it cannot, the copy is dropped.
     pub fn offer(&self, message: Message, list: ListId, server: &ServerPolicy) {
         if let [only] = self.policy.list(list) {
@@ -88,8 +94,13 @@ impl Mirror {
         if self.stopping.load(Ordering::Relaxed) {
             return lane.drop_unsent(Loss::Stopping);
         }
-        let job = Job { message, limits: server.limits(&lane.target), offered };
+        let breaker = lane.account.breaker();
+        let Some(pass) = breaker.admit(clock::now) else {
+            return lane.drop_unsent(Loss::Breaker);
+        };
+        let job = Job { message, limits: server.limits(&lane.target), offered, pass };
         if lane.forwarders.offer(job).is_err() {
+            breaker.give_back(pass, clock::now);
             lane.drop_unsent(Loss::QueueFull);
         }
     }
@@ -134,7 +145,8 @@ impl Lane {
         let number = match loss {
             Loss::QueueFull => "CPY0111",
             Loss::Memory => "CPY0112",
-            Loss::Stopping | Loss::Lost => return,
+            // The log is told when the breaker opens.
+            Loss::Breaker | Loss::Stopping | Loss::Lost => return,
         };
         let count = self.account.trouble(Trouble::Dropped(loss));
         if count.is_power_of_two() {

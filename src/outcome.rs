@@ -89,6 +89,8 @@ pub enum Loss {
     QueueFull,
     /// The copy would have taken this child past `CopyMemory`.
     Memory,
+    /// The target's breaker was open: staging had failed `failures=` times in a row.
+    Breaker,
     /// The child ended before the copy was sent and answered.
     Stopping,
     /// The child died (was killed, or crashed) with the copy in hand.
@@ -97,13 +99,15 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 4] = [Loss::QueueFull, Loss::Memory, Loss::Stopping, Loss::Lost];
+    pub const ALL: [Loss; 5] =
+        [Loss::QueueFull, Loss::Memory, Loss::Breaker, Loss::Stopping, Loss::Lost];
 
     /// The reason as the error log and the status page spell it.
     pub fn name(self) -> &'static str {
         match self {
             Loss::QueueFull => "queue full",
             Loss::Memory => "memory",
+            Loss::Breaker => "breaker",
             Loss::Stopping => "stopping",
             Loss::Lost => "lost",
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::breaker::Pass;
 use crate::message::Message;
 use crate::target::Limits;
 
@@ -18,6 +19,8 @@ pub struct Job {
     pub limits: Limits,
     /// When it was handed over.
     pub offered: Instant,
+    /// What its target's breaker let it through under.
+    pub pass: Pass,
 }
 
 /// A copy, as one target has it.

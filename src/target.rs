@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::breaker::Rules;
+
 /// One staging server as configured: its URL, its pool and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -16,6 +18,8 @@ pub struct Target {
     pub path: PathMode,
     /// Connections, threads and queue, per child process.
     pub pool: Pool,
+    /// When it is given up for a while, by all child processes.
+    pub breaker: Rules,
     /// The whole exchange; `None` follows the request's server.
     pub timeout: Option<Duration>,
     /// Making a connection; `None` follows the request's server.
@@ -30,6 +34,7 @@ impl Target {
             url,
             path: PathMode::default(),
             pool: Pool::default(),
+            breaker: Rules::default(),
             timeout: None,
             connect_timeout: None,
         }

@@ -40,13 +40,13 @@ const WRONG_LINES: &[(&str, &str)] = &[
     ),
     (
         "CopyTarget http://staging/ speed=9",
-        "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, path=, \
-         found 'speed=9'",
+        "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
+         failures=, retry=, path=, found 'speed=9'",
     ),
     (
         "CopyTarget http://staging/ On",
-        "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, path=, \
-         found 'On'",
+        "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
+         failures=, retry=, path=, found 'On'",
     ),
     ("CopyTarget http://staging/ max=3 max=4", "CopyTarget: expected max= once, found 'max=4'"),
     (
@@ -76,6 +76,26 @@ const WRONG_LINES: &[(&str, &str)] = &[
     (
         "CopyTarget http://staging/ ttl=2d",
         "CopyTarget: ttl=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found '2d'",
+    ),
+    (
+        "CopyTarget http://staging/ failures=-1",
+        "CopyTarget: failures=: expected a number from 0 to 10000, found '-1'",
+    ),
+    (
+        "CopyTarget http://staging/ failures=10001",
+        "CopyTarget: failures=: expected a number from 0 to 10000, found '10001'",
+    ),
+    (
+        "CopyTarget http://staging/ failures",
+        "CopyTarget: failures=: expected a number from 0 to 10000, found nothing",
+    ),
+    (
+        "CopyTarget http://staging/ retry=0",
+        "CopyTarget: retry=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found '0'",
+    ),
+    (
+        "CopyTarget http://staging/ retry=never",
+        "CopyTarget: retry=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found 'never'",
     ),
     (
         "CopyTarget http://staging/ path=cut",

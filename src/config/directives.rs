@@ -169,7 +169,7 @@ pub fn find(name: &str) -> Option<&'static Directive> {
 }
 
 /// The keys of a `CopyTarget` line: name, value and default as the reference shows them, and meaning.
-pub const TARGET_KEYS: [(&str, &str, &str, &str); 8] = [
+pub const TARGET_KEYS: [(&str, &str, &str, &str); 10] = [
     ("name", "text", "the URL", "what counters, log lines and `MirrorRequest` call the target"),
     ("min", "1 to 10000", "1", "threads kept when idle, in each child process"),
     (
@@ -182,6 +182,13 @@ pub const TARGET_KEYS: [(&str, &str, &str, &str); 8] = [
     ("connectiontimeout", "time", "`CopyConnectTimeout`", "making a connection"),
     ("ttl", "time", "60s", "how long an idle connection, and an idle thread above `min`, is kept"),
     ("queue", "1 to 1000000", "1024", "the most copies that wait, in each child process"),
+    (
+        "failures",
+        "0 to 10000",
+        "5",
+        "so many failures in a row, over all child processes, open the breaker: copies are dropped; 0 switches it off",
+    ),
+    ("retry", "time", "10s", "how long an open breaker drops copies before one is sent as a probe"),
     (
         "path",
         "`append` or `replace`",
@@ -230,6 +237,11 @@ fn set_key(target: &mut Target, key: &str, value: &str) -> Result<(), Fault> {
         "connectiontimeout" => target.connect_timeout = Some(values::time(value)?),
         "ttl" => target.pool.ttl = values::time(value)?,
         "queue" => target.pool.queue = values::number(value, 1..=1_000_000)?,
+        "failures" => {
+            let failures = values::number(value, 0..=10_000)?;
+            target.breaker.failures = u32::try_from(failures).unwrap_or(u32::MAX);
+        }
+        "retry" => target.breaker.retry = values::time(value)?,
         "path" => {
             target.path = match value {
                 "append" => PathMode::Append,
@@ -312,7 +324,7 @@ mod tests {
                 "CopyTarget",
                 "http://s/ speed=9",
                 "expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, \
-                 queue=, path=, found 'speed=9'",
+                 queue=, failures=, retry=, path=, found 'speed=9'",
             ),
             ("CopyTarget", "http://s/ max=0", "max=: expected a number from 1 to 10000, found '0'"),
             (
@@ -324,6 +336,16 @@ mod tests {
                 "CopyTarget",
                 "http://s/ timeout=fast",
                 "timeout=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found 'fast'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ failures=-1",
+                "failures=: expected a number from 0 to 10000, found '-1'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ retry=0",
+                "retry=: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found '0'",
             ),
             ("CopyTarget", "http://s/ path=cut", "path=: expected append or replace, found 'cut'"),
             (

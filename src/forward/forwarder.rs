@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 
-use crate::outcome::Failure;
 use crate::queue::Job;
-use crate::stats::Trouble;
 
 use super::batch::Batch;
-use super::fault::Fault;
-use super::hand::Hand;
+use super::hand::{Hand, Left};
 use super::lines::Kept;
 use super::pace::SLOW;
 use super::pool::{Pool, Rest};
+use super::report;
 
 /// A copy that waited this long, while others wait, calls for another forwarder. Longer than a
 /// [`NAP`], and what collects meanwhile takes to send.
@@ -122,7 +120,8 @@ impl Forwarder {
     fn work(&mut self, job: Job) {
         let taken = Instant::now();
         let waited = taken.saturating_duration_since(job.offered);
-        self.gather(job, taken);
+        let Some(first) = self.take(job, taken) else { return };
+        self.gather(first, taken);
         if !self.pool.jobs().is_empty() {
             if self.pool.is_dragging() {
                 self.pool.promote();
@@ -147,9 +146,8 @@ impl Forwarder {
         self.pool.drags(now.saturating_duration_since(taken) >= SLOW);
     }
 
-    /// Takes this copy in hand, and with it as many that wait as there are idle connections for.
-    fn gather(&mut self, first: Job, taken: Instant) {
-        let mut first = self.take(first, taken);
+    /// Takes, beside this copy, as many that wait as there are idle connections for.
+    fn gather(&mut self, mut first: Hand, taken: Instant) {
         let pool = Arc::clone(&self.pool);
         pool.take_lines(pool.jobs().len(), taken, &mut self.couriers);
         self.permits = self.couriers.len().max(1);
@@ -162,7 +160,7 @@ impl Forwarder {
         while !self.couriers.is_empty()
             && let Ok(job) = pool.jobs().try_recv()
         {
-            let mut hand = self.take(job, taken);
+            let Some(mut hand) = self.take(job, taken) else { continue };
             if let Some(kept) = self.couriers.pop() {
                 hand.assign(kept.courier);
             }
@@ -171,7 +169,8 @@ impl Forwarder {
         self.give_back();
     }
 
-    fn take(&mut self, job: Job, taken: Instant) -> Hand {
+    /// Takes a copy in hand, unless it is dropped.
+    fn take(&mut self, job: Job, taken: Instant) -> Option<Hand> {
         let last = self.last_offered.replace(job.offered);
         self.frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
         Hand::take(job, taken, self.pool.account())
@@ -182,11 +181,9 @@ impl Forwarder {
         let latency = now.saturating_duration_since(taken);
         let pool = Arc::clone(&self.pool);
         for hand in self.batch.ended(now, || pool.hire()) {
-            let (courier, fault) = hand.put_down(latency);
+            let Left { courier, fault, change } = hand.put_down(latency);
             self.couriers.extend(courier.map(|courier| Kept { courier, used: now }));
-            if let Some(fault) = fault {
-                report(&self.pool, &fault);
-            }
+            report::ended(&self.pool, fault.as_ref(), change);
         }
         self.give_back();
     }
@@ -210,33 +207,6 @@ impl Drop for Forwarder {
         self.batch = Batch::default();
         self.couriers.clear();
         self.pool.lose(self.permits, self.dismissed);
-    }
-}
-
-/// Tells the log of the 1st, 2nd, 4th, 8th … failure of its kind.
-fn report(pool: &Pool, fault: &Fault) {
-    let count = pool.account().trouble(Trouble::Failed(fault.failure));
-    if count.is_power_of_two() {
-        log::warn!("{}", log_line(fault, pool.name(), count));
-    }
-}
-
-fn log_line(fault: &Fault, target: &str, count: u64) -> String {
-    let Fault { failure, what } = fault;
-    let (number, reason) = (number(*failure), failure.name());
-    format!("{number}: copying to {target} failed: {reason}: {what} ({count} so far)")
-}
-
-/// The number of a failure in the error log.
-fn number(failure: Failure) -> &'static str {
-    match failure {
-        Failure::Connect => "CPY0101",
-        Failure::Refused => "CPY0102",
-        Failure::Timeout => "CPY0103",
-        Failure::Reset => "CPY0104",
-        Failure::Protocol => "CPY0105",
-        Failure::Dns => "CPY0106",
-        Failure::Internal => "CPY0107",
     }
 }
 
@@ -294,21 +264,5 @@ mod tests {
             counters.until(|totals| totals.pending() == 0);
             assert_eq!(budget.used(), 0);
         }
-    }
-
-    #[test]
-    fn a_failure_is_logged_with_its_number_and_reason() {
-        let fault = Fault::new(
-            Failure::Refused,
-            "connect to 127.0.0.1:1: Connection refused (os error 111)",
-        );
-        assert_eq!(
-            log_line(&fault, "beta", 4),
-            "CPY0102: copying to beta failed: refused: connect to 127.0.0.1:1: \
-             Connection refused (os error 111) (4 so far)"
-        );
-        let numbers: Vec<_> = Failure::ALL.into_iter().map(number).collect();
-        assert_eq!(numbers.first(), Some(&"CPY0101"));
-        assert!(numbers.is_sorted_by(|one, next| one < next));
     }
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::outcome::{Failure, Outcome, StatusClass};
+use crate::breaker::{Change, Pass, Sign};
+use crate::clock;
+use crate::outcome::{Failure, Loss, Outcome, StatusClass};
 use crate::queue::{Held, Job};
 use crate::stats::{Account, Traffic};
 use crate::target::Limits;
@@ -15,9 +17,20 @@ use super::exchange::{Awaits, Wait};
 use super::fault::Fault;
 use super::pace::Deadline;
 
+/// What is left of a copy that was put down.
+pub(super) struct Left {
+    /// Its connection, if that may be used again.
+    pub(super) courier: Option<Box<dyn Courier>>,
+    /// Why it failed, if it did.
+    pub(super) fault: Option<Fault>,
+    /// What that did to the target's breaker.
+    pub(super) change: Option<Change>,
+}
+
 /// A copy in hand, which gets its one outcome when it is put down, come what may.
 pub(super) struct Hand {
     account: Account,
+    pass: Pass,
     message: Option<Held>,
     limits: Limits,
     deadline: Deadline,
@@ -33,19 +46,26 @@ enum State {
 }
 
 impl Hand {
-    /// Takes a copy. Who carries it is hired when it is sent, unless named before.
-    pub(super) fn take(job: Job, taken: Instant, account: Account) -> Hand {
+    /// Takes a copy, or drops it where the target's breaker has opened since it was offered. Who carries
+    /// it is hired when it is sent, unless named before.
+    pub(super) fn take(job: Job, taken: Instant, account: Account) -> Option<Hand> {
+        let Job { message, limits, pass, .. } = job;
+        let Some(pass) = account.breaker().confirm(pass, limits.timeout, clock::now) else {
+            drop(message);
+            account.settle(Outcome::Dropped(Loss::Breaker), Traffic::default());
+            return None;
+        };
         account.taken();
-        let Job { message, limits, .. } = job;
-        Hand {
+        Some(Hand {
             account,
+            pass,
             message: Some(message),
             deadline: Deadline::new(taken, limits.timeout),
             limits,
             courier: None,
             state: State::Unsent,
             traffic: Traffic::default(),
-        }
+        })
     }
 
     /// Names who carries it.
@@ -122,11 +142,8 @@ impl Hand {
         }
     }
 
-    /// Puts the copy down; its courier and fault are left.
-    pub(super) fn put_down(
-        mut self,
-        latency: Duration,
-    ) -> (Option<Box<dyn Courier>>, Option<Fault>) {
+    /// Puts the copy down.
+    pub(super) fn put_down(mut self, latency: Duration) -> Left {
         self.traffic.latency = latency;
         let courier = self.courier.take().filter(|courier| courier.has_connection());
         let state = std::mem::replace(&mut self.state, State::Unsent);
@@ -135,15 +152,32 @@ impl Hand {
             State::Ended(Err(fault)) => (Outcome::Failed(fault.failure), Some(fault)),
             _ => (Outcome::Failed(Failure::Internal), None),
         };
-        self.settle(outcome);
-        (courier, fault)
+        let change = self.settle(outcome);
+        Left { courier, fault, change }
     }
 
-    fn settle(&mut self, outcome: Outcome) {
-        // The message first, so that whoever sees the last outcome finds all memory given back.
-        if self.message.take().is_some() {
-            self.account.settle(outcome, self.traffic);
-        }
+    fn settle(&mut self, outcome: Outcome) -> Option<Change> {
+        // The message first, so that whoever sees the last outcome finds all memory given back; and the
+        // breaker as that outcome leaves it.
+        self.message.take()?;
+        let change = self.account.breaker().report(self.pass, sign(outcome), clock::now);
+        self.account.settle(outcome, self.traffic);
+        change
+    }
+}
+
+/// What an outcome says about staging. What talks nonsense is there: to send it less would help nobody.
+fn sign(outcome: Outcome) -> Sign {
+    match outcome {
+        Outcome::Delivered(_) | Outcome::Failed(Failure::Protocol) => Sign::Alive,
+        Outcome::Failed(Failure::Internal) | Outcome::Dropped(_) => Sign::None,
+        Outcome::Failed(
+            Failure::Connect
+            | Failure::Refused
+            | Failure::Timeout
+            | Failure::Reset
+            | Failure::Dns,
+        ) => Sign::Gone,
     }
 }
 

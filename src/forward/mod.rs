@@ -15,7 +15,8 @@
 //! room.rs        a connection's buffers
 //! names.rs       addresses of the target's name, looked up beside the exchanges
 //! pace.rs        the time an exchange has, and who is told when it drags
-//! fault.rs       why an exchange failed, in the words of the error log
+//! fault.rs       why an exchange failed
+//! report.rs      what the error log is told of copies
 //! ```
 //!
 //! Imports run downwards. Nothing here knows httpd, and nothing here is reached by the request path
@@ -34,6 +35,7 @@ mod lines;
 mod names;
 mod pace;
 mod pool;
+mod report;
 mod room;
 mod tcp;
 #[cfg(test)]

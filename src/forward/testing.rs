@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::breaker::Breaker;
 use crate::capture::Content;
 use crate::memory::Budget;
 use crate::message::{Additions, Head, Message, Received};
@@ -15,7 +16,7 @@ use crate::outcome::StatusClass;
 use crate::queue::{Held, Job};
 use crate::stats::tests::segment;
 use crate::stats::{Account, Segment, Totals, Traffic};
-use crate::target::{Limits, PathMode, Pool, Target, Url};
+use crate::target::{Limits, Pool, Target, Url};
 
 use super::courier::{Courier, Errand, Hire, Progress};
 use super::exchange::Wait;
@@ -52,7 +53,8 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
 }
 
 pub(super) fn job(message: Message, limits: Limits) -> Job {
-    Job { message: Held::Alone(message), limits, offered: Instant::now() }
+    let pass = Breaker::new().admit(|| 0).unwrap();
+    Job { message: Held::Alone(message), limits, offered: Instant::now(), pass }
 }
 
 /// The bytes that staging is to receive.
@@ -65,8 +67,7 @@ pub(super) fn bytes(message: &Message, target: &Target) -> Vec<u8> {
 
 pub(super) fn target(authority: impl ToString, pool: Pool) -> Arc<Target> {
     let url = Url::parse(&format!("http://{}/", authority.to_string())).unwrap();
-    let (path, name) = (PathMode::Append, "staging".to_owned());
-    Arc::new(Target { name, url, path, pool, timeout: None, connect_timeout: None })
+    Arc::new(Target { name: "staging".to_owned(), pool, ..Target::at(url) })
 }
 
 /// The counters of one test.

@@ -9,6 +9,7 @@ use once_cell::sync::Lazy;
 
 use super::guard::guard;
 use super::{ffi, log, pool, proxy, segment};
+use crate::clock;
 use crate::config::{
     Context, Directive, Draft, Origin, Place, Policy, ScopeSettings, ServerPolicy, ServerSettings,
 };
@@ -298,6 +299,9 @@ fn generation_of(policy: Policy) -> std::io::Result<Generation> {
             find(&segment).unwrap_or_default()
         }
     };
+    for (target, slot) in policy.targets().iter().zip(&slots) {
+        segment.breaker(*slot).configure(target.breaker, clock::now());
+    }
     Ok(Generation { policy: Arc::new(policy), segment, slots })
 }
 

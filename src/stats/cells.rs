@@ -41,6 +41,8 @@ pub enum Cell {
     DroppedQueueFull,
     /// [`Loss::Memory`].
     DroppedMemory,
+    /// [`Loss::Breaker`].
+    DroppedBreaker,
     /// [`Loss::Stopping`].
     DroppedStopping,
     /// [`Loss::Lost`].
@@ -69,7 +71,7 @@ pub enum Cell {
 
 impl Cell {
     /// The cells of the promise's right side: every copy ends in exactly one of them.
-    pub const OUTCOMES: [Cell; 15] = [
+    pub const OUTCOMES: [Cell; 16] = [
         Cell::Delivered2xx,
         Cell::Delivered3xx,
         Cell::Delivered4xx,
@@ -83,9 +85,14 @@ impl Cell {
         Cell::FailedInternal,
         Cell::DroppedQueueFull,
         Cell::DroppedMemory,
+        Cell::DroppedBreaker,
         Cell::DroppedStopping,
         Cell::DroppedLost,
     ];
+
+    /// What copies end in that no forwarder ever took in hand.
+    pub(super) const UNSENT: [Cell; 3] =
+        [Cell::DroppedQueueFull, Cell::DroppedMemory, Cell::DroppedBreaker];
 
     /// How many cells there are before the latency histogram.
     pub(super) const NAMED: usize = Cell::Forwarders as usize + 1;
@@ -117,6 +124,7 @@ impl Cell {
         match loss {
             Loss::QueueFull => Cell::DroppedQueueFull,
             Loss::Memory => Cell::DroppedMemory,
+            Loss::Breaker => Cell::DroppedBreaker,
             Loss::Stopping => Cell::DroppedStopping,
             Loss::Lost => Cell::DroppedLost,
         }
@@ -168,8 +176,8 @@ impl Cells {
         let pending = self.pending();
         self.add(Cell::of_loss(loss), pending);
         self.cell(Cell::Forwarders).store(0, Ordering::Relaxed);
-        let unsent = [Cell::DroppedQueueFull, Cell::DroppedMemory];
-        let unsent: u64 = unsent.iter().map(|&cell| self.cell(cell).load(Ordering::Relaxed)).sum();
+        let load = |&cell: &Cell| self.cell(cell).load(Ordering::Relaxed);
+        let unsent: u64 = Cell::UNSENT.iter().map(load).sum();
         let selected = self.cell(Cell::Selected).load(Ordering::Relaxed);
         self.cell(Cell::Taken).store(selected.saturating_sub(unsent), Ordering::Relaxed);
         pending

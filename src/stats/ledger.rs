@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::cells::{Cell, Cells, latency_bucket};
 use super::segment::{Row, Segment, Slot};
+use crate::breaker::Breaker;
 use crate::outcome::{Failure, Loss, NotCopied, Outcome};
 
 pub(super) const TROUBLES: usize = 16;
@@ -34,6 +35,7 @@ impl Ledger {
             ledger: self,
             cells: self.row.targets.get(index).unwrap_or(first),
             troubles: self.segment.header.troubles.get(index).unwrap_or(no_troubles),
+            breaker: self.segment.breaker(slot),
         }
     }
 
@@ -63,6 +65,7 @@ pub struct Account {
     ledger: &'static Ledger,
     cells: &'static Cells,
     troubles: &'static [AtomicU64; TROUBLES],
+    breaker: &'static Breaker,
 }
 
 /// What a delivered copy took.
@@ -77,6 +80,11 @@ pub struct Traffic {
 }
 
 impl Account {
+    /// The target's breaker, which it shares with all processes.
+    pub fn breaker(&self) -> &'static Breaker {
+        self.breaker
+    }
+
     /// Counts a copy that is about to be offered: from here on it must have an outcome.
     pub fn select(&self) {
         self.cells.add(Cell::Selected, 1);

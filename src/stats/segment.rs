@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::cells::{CELLS, Cells};
 use super::ledger::{Ledger, TROUBLES};
 use super::totals::Totals;
+use crate::breaker::Breaker;
 use crate::outcome::Loss;
 
 /// The most targets a server can have counters for.
@@ -16,7 +17,7 @@ pub const CHILDREN: usize = 1024;
 /// The holder of a row whose counters are being moved.
 const FOLDING: u32 = u32::MAX;
 /// Changes whenever the layout does; a segment of another version is not taken over.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// The counters of one child process; the first row of a segment belongs to no child.
 #[repr(C, align(64))]
@@ -81,6 +82,8 @@ pub struct Header {
     names: [Name; TARGETS],
     /// How often each kind of trouble with each target was met, for thinning the log.
     pub(super) troubles: [[AtomicU64; TROUBLES]; TARGETS],
+    /// The breaker of each target.
+    pub(super) breakers: [Breaker; TARGETS],
     /// The process that counts in each row; 0 where the row is free.
     pids: [AtomicU32; CHILDREN],
 }
@@ -95,6 +98,7 @@ impl Header {
             folding: AtomicU64::new(0),
             names: [const { Name::new() }; TARGETS],
             troubles: [const { [const { AtomicU64::new(0) }; TROUBLES] }; TARGETS],
+            breakers: [const { Breaker::new() }; TARGETS],
             pids: [const { AtomicU32::new(0) }; CHILDREN],
         }
     }
@@ -157,6 +161,12 @@ impl Segment {
             }
         }
         None
+    }
+
+    /// The target's breaker.
+    pub fn breaker(&self, Slot(index): Slot) -> &'static Breaker {
+        let [first, ..] = &self.header.breakers;
+        self.header.breakers.get(index).unwrap_or(first)
     }
 
     /// Takes a row for this process; `None` where all are taken by processes that live.
@@ -224,9 +234,10 @@ impl Segment {
 
     fn sum(&self) -> Vec<Totals> {
         let used = |(pid, _): &(&AtomicU32, &Row)| pid.load(Ordering::Acquire) != 0;
-        let names = self.header.names.iter().take(self.named()).enumerate();
-        names
-            .map(|(index, name)| {
+        let names = self.header.names.iter().take(self.named());
+        let targets = names.zip(&self.header.breakers).enumerate();
+        targets
+            .map(|(index, (name, breaker))| {
                 let mut cells = [0_u64; CELLS];
                 let rows = self.header.pids.iter().zip(self.rows).filter(used).map(|(_, row)| row);
                 for row in rows.chain([self.base]) {
@@ -237,7 +248,7 @@ impl Segment {
                         }
                     }
                 }
-                Totals::new(name.read(), cells)
+                Totals::new(name.read(), breaker.snapshot(), cells)
             })
             .collect()
     }

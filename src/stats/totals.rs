@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::breaker::Snapshot;
+
 use super::cells::{CELLS, Cell, LATENCY_BUCKETS};
 
 /// What all children counted of one target.
@@ -9,12 +11,14 @@ use super::cells::{CELLS, Cell, LATENCY_BUCKETS};
 pub struct Totals {
     /// The target's name.
     pub name: String,
+    /// Its breaker.
+    pub breaker: Snapshot,
     cells: [u64; CELLS],
 }
 
 impl Totals {
-    pub(super) fn new(name: String, cells: [u64; CELLS]) -> Totals {
-        Totals { name, cells }
+    pub(super) fn new(name: String, breaker: Snapshot, cells: [u64; CELLS]) -> Totals {
+        Totals { name, breaker, cells }
     }
 
     /// One counter.
@@ -29,9 +33,8 @@ impl Totals {
 
     /// Copies that wait in queues.
     pub fn queued(&self) -> u64 {
-        let unsent = [Cell::DroppedQueueFull, Cell::DroppedMemory];
         self.count(Cell::Selected)
-            .saturating_sub(self.sum(&unsent))
+            .saturating_sub(self.sum(&Cell::UNSENT))
             .saturating_sub(self.count(Cell::Taken))
             .min(self.pending())
     }

@@ -225,14 +225,15 @@ fn a_panic_fails_its_copy_alone_and_ends_its_connection() {
     for method in ["GET", "PURGE", "GET", "PURGE", "GET"] {
         counters.account.select();
         let mut hand =
-            Hand::take(job(message(method, None), LIMITS), Instant::now(), counters.account);
+            Hand::take(job(message(method, None), LIMITS), Instant::now(), counters.account)
+                .unwrap();
         hand.assign(hire());
         batch.add(hand);
     }
     batch.send(hire);
     let ended: Vec<_> = batch.ended(Instant::now(), hire).map(|hand| hand.put_down(TTL)).collect();
     assert_eq!(batch.len(), 0);
-    let kept: Vec<_> = ended.iter().map(|(courier, _)| courier.is_some()).collect();
+    let kept: Vec<_> = ended.iter().map(|left| left.courier.is_some()).collect();
     assert_eq!(kept, [true, false, true, false, true]);
     let totals = counters.totals();
     assert_eq!((totals.count(Cell::Delivered2xx), totals.count(Cell::FailedInternal)), (3, 2));
@@ -245,7 +246,8 @@ fn what_is_dropped_in_hand_has_an_outcome() {
     let mut batch = Batch::default();
     for _ in 0..3 {
         counters.account.select();
-        batch.add(Hand::take(job(message("GET", None), LIMITS), Instant::now(), counters.account));
+        let job = job(message("GET", None), LIMITS);
+        batch.add(Hand::take(job, Instant::now(), counters.account).unwrap());
     }
     drop(batch);
     assert_eq!(counters.totals().count(Cell::FailedInternal), 3);

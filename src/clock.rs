@@ -1,0 +1,13 @@
+//! The time that all children of a server agree on.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::breaker::Millis;
+
+/// Milliseconds since some moment before the server started; they never go back.
+pub fn now() -> Millis {
+    let time = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let part = u64::try_from(time.tv_nsec).unwrap_or_default() / 1_000_000;
+    seconds.saturating_mul(1_000).saturating_add(part)
+}

@@ -1,0 +1,96 @@
+//! What the error log is told of copies: the 1st, 2nd, 4th, 8th … of each kind.
+
+use std::time::Duration;
+
+use crate::breaker::{Change, Rules};
+use crate::outcome::Failure;
+use crate::stats::Trouble;
+
+use super::fault::Fault;
+use super::pool::Pool;
+
+/// A copy failed, or changed the state of its target's breaker, or both.
+pub(super) fn ended(pool: &Pool, fault: Option<&Fault>, change: Option<Change>) {
+    if let Some(fault) = fault {
+        let count = pool.account().trouble(Trouble::Failed(fault.failure));
+        if count.is_power_of_two() {
+            log::warn!("{}", failed(fault, pool.name(), count));
+        }
+    }
+    match (change, fault) {
+        (Some(Change::Opened { times, rules }), Some(fault)) if times.is_power_of_two() => {
+            log::warn!("{}", opened(fault, rules, pool.name(), times));
+        }
+        (Some(Change::Closed { times, after }), _) if times.is_power_of_two() => {
+            log::warn!("{}", closed(after, pool.name(), times));
+        }
+        _ => {}
+    }
+}
+
+fn failed(fault: &Fault, target: &str, count: u64) -> String {
+    let Fault { failure, what } = fault;
+    let (number, reason) = (number(*failure), failure.name());
+    format!("{number}: copying to {target} failed: {reason}: {what} ({count} so far)")
+}
+
+fn opened(last: &Fault, rules: Rules, target: &str, count: u64) -> String {
+    let (Rules { failures, retry }, Fault { failure, what }) = (rules, last);
+    let (reason, s) = (failure.name(), if failures == 1 { "" } else { "s" });
+    format!(
+        "CPY0113: copying to {target} pauses for {retry:?}: {failures} failure{s} in a row, the last \
+         {reason}: {what} ({count} so far)"
+    )
+}
+
+fn closed(after: Duration, target: &str, count: u64) -> String {
+    format!("CPY0114: copying to {target} goes on after {after:?}: it answers ({count} so far)")
+}
+
+/// The number of a failure in the error log.
+fn number(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Connect => "CPY0101",
+        Failure::Refused => "CPY0102",
+        Failure::Timeout => "CPY0103",
+        Failure::Reset => "CPY0104",
+        Failure::Protocol => "CPY0105",
+        Failure::Dns => "CPY0106",
+        Failure::Internal => "CPY0107",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> Fault {
+        let what = "connect to 127.0.0.1:1: Connection refused (os error 111)";
+        Fault::new(Failure::Refused, what)
+    }
+
+    #[test]
+    fn a_failure_is_logged_with_its_number_and_reason() {
+        assert_eq!(
+            failed(&refused(), "beta", 4),
+            "CPY0102: copying to beta failed: refused: connect to 127.0.0.1:1: \
+             Connection refused (os error 111) (4 so far)"
+        );
+        let numbers: Vec<_> = Failure::ALL.into_iter().map(number).collect();
+        assert_eq!(numbers.first(), Some(&"CPY0101"));
+        assert!(numbers.is_sorted_by(|one, next| one < next));
+    }
+
+    #[test]
+    fn a_breaker_that_opens_says_why_and_for_how_long_and_one_that_closes_after_what_time() {
+        assert_eq!(
+            opened(&refused(), Rules::default(), "beta", 2),
+            "CPY0113: copying to beta pauses for 10s: 5 failures in a row, the last refused: \
+             connect to 127.0.0.1:1: Connection refused (os error 111) (2 so far)"
+        );
+        assert_eq!(
+            closed(Duration::from_millis(12_345), "beta", 2),
+            "CPY0114: copying to beta goes on after 12.345s: it answers (2 so far)"
+        );
+    }
+}
