@@ -198,7 +198,12 @@ impl Breaker {
 
     /// Lets a copy that was in the queue be sent, in an exchange of at most this long, or not: the
     /// breaker may have opened meanwhile, or another have become the probe.
-    pub fn confirm(&self, pass: Pass, span: Duration, now: impl FnOnce() -> Millis) -> Option<Pass> {
+    pub fn confirm(
+        &self,
+        pass: Pass,
+        span: Duration,
+        now: impl FnOnce() -> Millis,
+    ) -> Option<Pass> {
         let Pass(admitted) = pass;
         if let State::HalfOpen { .. } = admitted.state() {
             let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -218,12 +223,7 @@ impl Breaker {
     }
 
     /// Takes into account how an exchange ended. Costs one load while closed and all is well.
-    pub fn report(
-        &self,
-        pass: Pass,
-        sign: Sign,
-        now: impl FnOnce() -> Millis,
-    ) -> Option<Change> {
+    pub fn report(&self, pass: Pass, sign: Sign, now: impl FnOnce() -> Millis) -> Option<Change> {
         let Pass(sent) = pass;
         match (sent.state(), sign) {
             (State::HalfOpen { .. }, Sign::None) => {

@@ -1,10 +1,12 @@
 //! What copy-status shows: every target's counters as text, as `Key: value` and as JSON.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
+use crate::breaker::{Millis, State};
+use crate::clock;
 use crate::stats::{Cell, Segment, Totals};
 
 /// How the counters are shown.
@@ -69,6 +71,7 @@ const GROUPS: [Group; 4] = [
         members: &[
             (Cell::DroppedQueueFull, "queue_full", "QueueFull"),
             (Cell::DroppedMemory, "memory", "Memory"),
+            (Cell::DroppedBreaker, "breaker", "Breaker"),
             (Cell::DroppedStopping, "stopping", "Stopping"),
             (Cell::DroppedLost, "lost", "Lost"),
         ],
@@ -103,27 +106,79 @@ const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p90", 0.90), ("p99", 0.99)
 
 /// Renders the counters.
 pub fn render(segment: &Segment, format: Format) -> String {
+    render_at(segment, format, Now::read())
+}
+
+fn render_at(segment: &Segment, format: Format, now: Now) -> String {
     let totals = segment.totals();
     match format {
-        Format::Text => text(segment.started(), &totals),
-        Format::Auto => auto(segment.started(), &totals),
-        Format::Json => json(segment.started(), &totals),
+        Format::Text => text(segment.started(), &totals, now),
+        Format::Auto => auto(segment.started(), &totals, now),
+        Format::Json => json(segment.started(), &totals, now),
     }
 }
 
-fn text(started: u64, targets: &[Totals]) -> String {
+/// One moment, as the children's clock has it, and as the world has it, in Unix milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Now {
+    clock: Millis,
+    unix: Millis,
+}
+
+impl Now {
+    fn read() -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+        Now { clock: clock::now(), unix }
+    }
+
+    /// The nearest Unix second.
+    fn unix_seconds(self, time: Millis) -> u64 {
+        self.unix.saturating_add(time).saturating_sub(self.clock).saturating_add(500) / 1_000
+    }
+}
+
+/// A breaker as all three formats have it; its times in Unix seconds, 0 where there is none.
+struct Breaker {
+    state: &'static str,
+    failures: u64,
+    since: u64,
+    until: u64,
+    opened: u64,
+}
+
+impl Breaker {
+    fn of(totals: &Totals, now: Now) -> Breaker {
+        let snapshot = totals.breaker;
+        let (state, failures, until) = match snapshot.state {
+            None => ("off", 0, None),
+            Some(State::Closed { failures }) => ("closed", failures, None),
+            Some(State::Open { until }) => ("open", 0, Some(until)),
+            Some(State::HalfOpen { until }) => ("half-open", 0, Some(until)),
+        };
+        Breaker {
+            state,
+            failures,
+            since: if state == "off" { 0 } else { now.unix_seconds(snapshot.since) },
+            until: until.map_or(0, |until| now.unix_seconds(until)),
+            opened: snapshot.opened,
+        }
+    }
+}
+
+fn text(started: u64, targets: &[Totals], now: Now) -> String {
     let mut page = format!("mod_copy {}, counting since {started}\n", env!("CARGO_PKG_VERSION"));
     if targets.is_empty() {
         page.push_str("\nno target is configured\n");
     }
     for totals in targets {
         // Writing to a String cannot fail.
-        let _ = text_of_target(&mut page, totals);
+        let _ = text_of_target(&mut page, totals, now);
     }
     page
 }
 
-fn text_of_target(page: &mut String, totals: &Totals) -> std::fmt::Result {
+fn text_of_target(page: &mut String, totals: &Totals, now: Now) -> std::fmt::Result {
     writeln!(page, "\n{}", totals.name)?;
     writeln!(page, "  {:<11}{}", "selected", totals.count(Cell::Selected))?;
     for group in &GROUPS {
@@ -140,6 +195,7 @@ fn text_of_target(page: &mut String, totals: &Totals) -> std::fmt::Result {
     let (queued, in_flight) = (totals.queued(), totals.in_flight());
     let forwarders = totals.count(Cell::Forwarders);
     writeln!(page, "  now        {queued} queued, {in_flight} in flight, {forwarders} forwarders")?;
+    text_of_breaker(page, &Breaker::of(totals, now))?;
     let (sent, received) = (totals.count(Cell::BytesSent), totals.count(Cell::BytesReceived));
     writeln!(page, "  bytes      {sent} sent, {received} received")?;
     write!(page, "  latency   ")?;
@@ -155,7 +211,18 @@ fn text_of_target(page: &mut String, totals: &Totals) -> std::fmt::Result {
     writeln!(page)
 }
 
-fn auto(started: u64, targets: &[Totals]) -> String {
+fn text_of_breaker(page: &mut String, breaker: &Breaker) -> std::fmt::Result {
+    let Breaker { state, failures, since, until, opened } = breaker;
+    write!(page, "  breaker    {state}")?;
+    match *state {
+        "off" => return writeln!(page),
+        "closed" => write!(page, " since {since}, failures in a row {failures}")?,
+        _ => write!(page, " since {since}, next try at {until}")?,
+    }
+    writeln!(page, ", opened {opened}")
+}
+
+fn auto(started: u64, targets: &[Totals], now: Now) -> String {
     let mut page = format!("CopyVersion: {}\nCopyStarted: {started}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(page, "CopyTargets: {}", targets.len());
     for (index, totals) in targets.iter().enumerate() {
@@ -173,6 +240,12 @@ fn auto(started: u64, targets: &[Totals]) -> String {
         line("Queued", &totals.queued());
         line("InFlight", &totals.in_flight());
         line("Forwarders", &totals.count(Cell::Forwarders));
+        let breaker = Breaker::of(totals, now);
+        line("BreakerState", &breaker.state);
+        line("BreakerFailures", &breaker.failures);
+        line("BreakerSince", &breaker.since);
+        line("BreakerUntil", &breaker.until);
+        line("BreakerOpened", &breaker.opened);
         line("BytesSent", &totals.count(Cell::BytesSent));
         line("BytesReceived", &totals.count(Cell::BytesReceived));
         line("LatencyMeanMicros", &micros(mean(totals)));
@@ -183,12 +256,12 @@ fn auto(started: u64, targets: &[Totals]) -> String {
     page
 }
 
-fn json(started: u64, targets: &[Totals]) -> String {
-    let targets: Vec<Value> = targets.iter().map(json_of_target).collect();
+fn json(started: u64, targets: &[Totals], now: Now) -> String {
+    let targets: Vec<Value> = targets.iter().map(|totals| json_of_target(totals, now)).collect();
     json!({ "version": 1, "started": started, "targets": targets }).to_string()
 }
 
-fn json_of_target(totals: &Totals) -> Value {
+fn json_of_target(totals: &Totals, now: Now) -> Value {
     let mut target = Map::new();
     let mut member = |name: &str, value: Value| target.insert(name.to_owned(), value);
     member("name", totals.name.as_str().into());
@@ -202,6 +275,11 @@ fn json_of_target(totals: &Totals) -> Value {
     member("queued", totals.queued().into());
     member("in_flight", totals.in_flight().into());
     member("forwarders", totals.count(Cell::Forwarders).into());
+    let Breaker { state, failures, since, until, opened } = Breaker::of(totals, now);
+    let breaker = json!({
+        "state": state, "failures": failures, "since": since, "until": until, "opened": opened
+    });
+    member("breaker", breaker);
     member("bytes_sent", totals.count(Cell::BytesSent).into());
     member("bytes_received", totals.count(Cell::BytesReceived).into());
     let quantiles = QUANTILES.map(|(name, share)| (name, totals.latency(share)));
@@ -228,6 +306,7 @@ fn micros(latency: Option<Duration>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breaker::{Rules, Sign};
     use crate::outcome::{Failure, Loss, NotCopied, Outcome, StatusClass};
     use crate::stats::{Traffic, tests::segment};
 
@@ -266,6 +345,7 @@ mod tests {
              \x20 dropped    1 (queue full 1)\n\
              \x20 not copied 1 (off 1)\n\
              \x20 now        1 queued, 0 in flight, 1 forwarders\n\
+             \x20 breaker    off\n\
              \x20 bytes      30 sent, 60 received\n\
              \x20 latency    mean 300 µs, p50 below 512 µs, p90 below 512 µs, p99 below 512 µs\n"
         );
@@ -301,6 +381,52 @@ mod tests {
         assert_eq!(target["dropped"]["queue_full"], 1);
         assert_eq!(target["not_copied"]["off"], 1);
         assert_eq!(target["latency_us"]["mean"], 300);
+    }
+
+    #[test]
+    fn a_breaker_is_shown_with_its_state_and_times() {
+        let segment = counted();
+        let breaker = segment.breaker(segment.slot("http://staging/").unwrap());
+        let shown = |state: &str,
+                     failures: u64,
+                     since: u64,
+                     until: u64,
+                     opened: u64,
+                     text: &str| {
+            let now = Now { clock: 90_400, unix: 1_700_000_000_000 };
+            let [page, auto, json] =
+                [Format::Text, Format::Auto, Format::Json].map(|at| render_at(&segment, at, now));
+            assert!(page.contains(&format!("\n  breaker    {text}\n")), "{page}");
+            let json: Value = serde_json::from_str(&json).unwrap();
+            let expected = json!({
+                "state": state, "failures": failures, "since": since, "until": until, "opened": opened
+            });
+            assert_eq!(json["targets"][0]["breaker"], expected);
+            for (key, value) in [
+                ("State", state.to_owned()),
+                ("Failures", failures.to_string()),
+                ("Since", since.to_string()),
+                ("Until", until.to_string()),
+                ("Opened", opened.to_string()),
+            ] {
+                let line = format!("CopyTarget[0]Breaker{key}: {value}\n");
+                assert!(auto.contains(&line), "{line} in\n{auto}");
+            }
+        };
+        shown("off", 0, 0, 0, 0, "off");
+        breaker.configure(Rules { failures: 2, retry: Duration::from_secs(10) }, 60_000);
+        let fail = |now| {
+            breaker.report(breaker.admit(|| now).unwrap(), Sign::Gone, || now);
+        };
+        fail(70_000);
+        let text = "closed since 1699999970, failures in a row 1, opened 0";
+        shown("closed", 1, 1_699_999_970, 0, 0, text);
+        fail(80_000);
+        let text = "open since 1699999990, next try at 1700000000, opened 1";
+        shown("open", 0, 1_699_999_990, 1_700_000_000, 1, text);
+        breaker.admit(|| 90_200).unwrap();
+        let text = "half-open since 1699999990, next try at 1700000001, opened 1";
+        shown("half-open", 0, 1_699_999_990, 1_700_000_001, 1, text);
     }
 
     #[test]

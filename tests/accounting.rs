@@ -65,7 +65,7 @@ fn copies_under_way_at_a_graceful_restart_have_their_outcome(mpm: Mpm) {
 }
 
 fn a_refusing_port_is_logged_the_1st_2nd_and_4th_time(mpm: Mpm) {
-    let target = format!("CopyTarget http://127.0.0.1:{}/ name=dead max=1", free_port());
+    let target = format!("CopyTarget http://127.0.0.1:{}/ name=dead max=1 failures=0", free_port());
     let server = Server::on(mpm).vhost(target).expect("CPY0102:").start();
     // One client, so that one child counts.
     let mut client = server.client();

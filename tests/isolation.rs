@@ -72,7 +72,7 @@ fn assert_isolated(mpm: Mpm, bad: &str, check: impl FnOnce(&Server)) {
 }
 
 fn dead_staging_costs_production_nothing(mpm: Mpm) {
-    let dead = format!("http://127.0.0.1:{}/", free_port());
+    let dead = format!("http://127.0.0.1:{}/ failures=0", free_port());
     assert_isolated(mpm, &dead, |server| {
         let status = server
             .status_when("the dead target's copies accounted for", |status| status.is_drained());
@@ -114,7 +114,7 @@ fn slow_staging_costs_production_nothing(mpm: Mpm) {
 fn staging_that_never_reads_costs_production_nothing(mpm: Mpm) {
     let staging = Staging::start();
     staging.set(Mode::NeverReads);
-    let bad = format!("{} queue=100 timeout=1s", staging.url("/"));
+    let bad = format!("{} queue=100 timeout=1s failures=0", staging.url("/"));
     assert_isolated(mpm, &bad, |server| {
         let status = server
             .status_when("the deadline passed", |status| status.target("bad").count("failed") > 0);

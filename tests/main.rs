@@ -31,6 +31,7 @@ mod wire;
 // The topics.
 mod accounting;
 mod answers;
+mod breaker;
 mod configtest;
 mod copying;
 mod corpus;

@@ -69,6 +69,12 @@ impl Counters<'_> {
         }
     }
 
+    /// A text by its path, as `breaker.state`.
+    pub fn text(&self, path: &str) -> &str {
+        let value = path.split('.').try_fold(self.0, |value, key| value.get(key));
+        value.and_then(Value::as_str).unwrap_or_else(|| panic!("no text {path} in {}", self.0))
+    }
+
     fn is_balanced(&self) -> bool {
         let outcomes = ["delivered", "failed", "dropped"].map(|group| self.count(group));
         self.count("selected") == outcomes.iter().sum::<u64>()

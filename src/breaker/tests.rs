@@ -194,11 +194,9 @@ fn a_probe_of_before_a_change_of_the_rules_decides_nothing() {
 
 #[test]
 fn words_hold_what_they_are_made_of() {
-    for state in [
-        State::Closed { failures: 7 },
-        State::Open { until: VALUES },
-        State::HalfOpen { until: 1 },
-    ] {
+    for state in
+        [State::Closed { failures: 7 }, State::Open { until: VALUES }, State::HalfOpen { until: 1 }]
+    {
         let word = Word::of(TURNS, state);
         assert_eq!((word.turn(), word.state()), (TURNS, state));
         assert_eq!((word.next(state).turn(), word.next(state).state()), (0, state));

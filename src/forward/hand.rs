@@ -172,11 +172,7 @@ fn sign(outcome: Outcome) -> Sign {
         Outcome::Delivered(_) | Outcome::Failed(Failure::Protocol) => Sign::Alive,
         Outcome::Failed(Failure::Internal) | Outcome::Dropped(_) => Sign::None,
         Outcome::Failed(
-            Failure::Connect
-            | Failure::Refused
-            | Failure::Timeout
-            | Failure::Reset
-            | Failure::Dns,
+            Failure::Connect | Failure::Refused | Failure::Timeout | Failure::Reset | Failure::Dns,
         ) => Sign::Gone,
     }
 }
