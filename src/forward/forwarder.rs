@@ -1,5 +1,6 @@
 //! One forwarder thread: takes copies while there are any, sees each to its outcome, then rests.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -7,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 
+use crate::outcome::Failure;
 use crate::queue::Job;
 
 use super::batch::Batch;
+use super::fault::Fault;
 use super::hand::{Hand, Left};
 use super::lines::Kept;
 use super::pace::SLOW;
@@ -59,8 +62,24 @@ impl Forwarder {
         }
     }
 
-    /// The life of the thread.
-    pub(super) fn serve(mut self) {
+    /// The life of the thread, which survives a panic.
+    pub(super) fn live(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+            self.recover();
+        }
+    }
+
+    /// After a panic: the copies in hand fail, their connections end, and their permits are given back.
+    fn recover(&mut self) {
+        self.batch = Batch::default();
+        self.couriers.clear();
+        self.give_back();
+        let fault = Fault::new(Failure::Internal, "forward copies: a panic");
+        report::ended(&self.pool, Some(&fault), None);
+    }
+
+    /// Takes turns with the others until no copy will ever come, or it is no longer needed.
+    fn serve(&mut self) {
         loop {
             if !self.watches {
                 if let Ok(job) = self.pool.jobs().try_recv() {
@@ -212,16 +231,23 @@ impl Drop for Forwarder {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::BorrowedFd;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Mutex, mpsc};
+    use std::thread::ThreadId;
 
     use super::super::Forwarders;
+    use super::super::courier::{Courier, Errand, Hire, Progress};
+    use super::super::exchange::Wait;
+    use super::super::pace::Deadline;
     use super::super::testing::{
         Counters, Hired, LIMITS, budget, job, message, message_of, target,
     };
     use super::*;
+    use crate::breaker::Rules;
     use crate::message::Message;
     use crate::outcome::StatusClass;
-    use crate::stats::Cell;
+    use crate::stats::{Cell, Traffic};
     use crate::target::Pool as Size;
 
     #[test]
@@ -264,5 +290,98 @@ mod tests {
             counters.until(|totals| totals.pending() == 0);
             assert_eq!(budget.used(), 0);
         }
+    }
+
+    /// A courier that notes which thread it works for, and panics when asked whether it is ready.
+    struct Brittle {
+        breaks: Arc<AtomicBool>,
+        workers: mpsc::Sender<ThreadId>,
+    }
+
+    impl Courier for Brittle {
+        fn is_ready(&mut self) -> bool {
+            assert!(!self.breaks.swap(false, Ordering::SeqCst), "on purpose");
+            true
+        }
+
+        fn has_connection(&self) -> bool {
+            true
+        }
+
+        fn send(&mut self, _: &Errand<'_>, _: Wait, _: &mut Traffic) -> Progress {
+            self.workers.send(thread::current().id()).unwrap();
+            Progress::Ended(Ok(StatusClass::Successful))
+        }
+
+        fn go_on(&mut self, errand: &Errand<'_>, wait: Wait, traffic: &mut Traffic) -> Progress {
+            self.send(errand, wait, traffic)
+        }
+
+        fn late(&self, deadline: &Deadline) -> Fault {
+            Fault::late("break", deadline)
+        }
+
+        fn socket(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_thread_outlives_a_panic_outside_of_its_copies() {
+        let counters = Counters::new();
+        let (breaks, (workers, worked)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
+        let breaking = Arc::clone(&breaks);
+        let hire: Hire = Box::new(move |_| {
+            Box::new(Brittle { breaks: Arc::clone(&breaking), workers: workers.clone() })
+        });
+        let size = Size { max: 1, ..Size::default() };
+        let forwarders =
+            Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+        for round in 1..=3 {
+            for breaks_now in [false, true, false] {
+                breaks.store(breaks_now, Ordering::SeqCst);
+                counters.account.select();
+                forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+                counters.until(|totals| totals.pending() == 0);
+            }
+            let totals = counters.totals();
+            let counts = [Cell::Delivered2xx, Cell::FailedInternal, Cell::Forwarders];
+            assert_eq!(counts.map(|cell| totals.count(cell)), [2 * round, round, 1]);
+        }
+        let workers: Vec<ThreadId> = worked.try_iter().collect();
+        assert!(workers.len() == 6 && workers.iter().all(|id| *id == workers[0]), "{workers:?}");
+    }
+
+    #[test]
+    fn copies_that_wait_when_the_breaker_opens_are_dropped_by_who_takes_them() {
+        const WAITING: usize = 50;
+        let counters = Counters::new();
+        let breaker = counters.account.breaker();
+        breaker.configure(Rules { failures: 1, retry: Duration::from_secs(3600) }, 0);
+        let (gate, passed) = mpsc::channel::<()>();
+        let passed = Arc::new(Mutex::new(passed));
+        let hire = Hired::each(move |_| {
+            let passed = Arc::clone(&passed);
+            move |_: &Message| {
+                passed.lock().unwrap().recv().unwrap();
+                Err(Fault::new(Failure::Timeout, "on purpose"))
+            }
+        });
+        let size = Size { max: 1, ..Size::default() };
+        let forwarders =
+            Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+        let budget = budget();
+        for _ in 0..=WAITING {
+            counters.account.select();
+            let message = message_of("POST", Some(&[b'x'; 1024]), budget);
+            forwarders.offer(job(message, LIMITS)).unwrap();
+        }
+        let full = counters.until(|totals| totals.in_flight() == 1);
+        assert_eq!(full.queued(), WAITING as u64);
+        gate.send(()).unwrap();
+        let totals = counters.until(|totals| totals.pending() == 0);
+        assert_eq!(totals.count(Cell::FailedTimeout), 1);
+        assert_eq!(totals.count(Cell::DroppedBreaker), WAITING as u64);
+        assert_eq!((totals.queued(), totals.in_flight(), budget.used()), (0, 0, 0));
     }
 }

@@ -182,3 +182,23 @@ impl Drop for Hand {
         self.settle(Outcome::Failed(Failure::Internal));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_answers_is_there_and_connections_that_fail_or_last_too_long_are_not() {
+        let gone: Vec<Failure> = Failure::ALL
+            .into_iter()
+            .filter(|failure| sign(Outcome::Failed(*failure)) == Sign::Gone)
+            .collect();
+        let expected =
+            [Failure::Connect, Failure::Refused, Failure::Timeout, Failure::Reset, Failure::Dns];
+        assert_eq!(gone, expected);
+        let alive =
+            [Outcome::Delivered(StatusClass::ServerError), Outcome::Failed(Failure::Protocol)];
+        assert_eq!(alive.map(sign), [Sign::Alive; 2]);
+        assert_eq!(sign(Outcome::Failed(Failure::Internal)), Sign::None);
+    }
+}

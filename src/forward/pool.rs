@@ -33,6 +33,9 @@
 //! look at the queue or work; and who gives back one for a copy that ended, while others of its own
 //! are slow, promotes after. And where one is free, a thread is parked or there may be one more:
 //! for there are at most `max`, and the others hold one each.
+//!
+//! **A thread outlives a panic.** What it had in hand fails, and it goes on as before: see
+//! [`Forwarder::live`]. So there are never fewer than `min`, also where no new one could be started.
 
 use std::fmt;
 use std::io;
@@ -49,6 +52,7 @@ use super::courier::{Courier, Hire};
 use super::forwarder::{Forwarder, GROW_AFTER};
 use super::lines::{Kept, Lines};
 use super::pace::OnSlow;
+use super::report;
 
 /// What a forwarder's stack takes; nothing in it is deep or large.
 const STACK: usize = 256 * 1024;
@@ -109,14 +113,14 @@ impl Pool {
         let pool = Arc::new(Pool::empty(target, account, jobs, hire));
         let mut crew = pool.crew();
         while crew.live < min && crew.lines.hold() {
-            match pool.start_forwarder(&mut crew, false) {
-                Ok(()) => {}
-                Err(error) if crew.live == 0 => return Err(error),
-                Err(error) => {
-                    crew.lines.release(1);
-                    pool.report(&error);
-                    break;
+            if let Err(error) = pool.start_forwarder(&mut crew, false) {
+                crew.lines.release(1);
+                if crew.live == 0 {
+                    return Err(error);
                 }
+                drop(crew);
+                report::not_started(&pool, &error);
+                break;
             }
         }
         Ok(())
@@ -165,6 +169,7 @@ impl Pool {
             return;
         }
         let mut crew = self.crew();
+        let mut failed = None;
         if due(&mut crew) && crew.lines.hold() {
             if let Some(parked) = crew.parked.pop() {
                 parked.called.store(true, Ordering::Release);
@@ -174,7 +179,7 @@ impl Pool {
             if crew.live < self.target.pool.max && !crew.closed {
                 match self.start_forwarder(&mut crew, true) {
                     Ok(()) => return,
-                    Err(error) => self.report(&error),
+                    Err(error) => failed = Some(error),
                 }
             }
             crew.lines.release(1);
@@ -182,6 +187,10 @@ impl Pool {
         // Under the lock: no thread has parked because it found the watch held by us.
         self.leave_watch();
         drop(crew);
+        // Writing the log takes time.
+        if let Some(error) = failed {
+            report::not_started(self, &error);
+        }
     }
 
     /// Takes the watch, if nobody holds it.
@@ -296,7 +305,7 @@ impl Pool {
         let started = thread::Builder::new()
             .name(thread_name(&self.target.name))
             .stack_size(STACK)
-            .spawn(move || Forwarder::new(pool, watches).serve());
+            .spawn(move || Forwarder::new(pool, watches).live());
         match started {
             Ok(_) => crew.live = crew.live.saturating_add(1),
             Err(_) => self.account.forwarder(false),
@@ -304,13 +313,9 @@ impl Pool {
         started.map(drop)
     }
 
-    /// Tells the log of the 1st, 2nd, 4th, 8th … thread that could not be started.
-    fn report(&self, error: &io::Error) {
-        let count = self.unstarted.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if count.is_power_of_two() {
-            let name = self.name();
-            log::warn!("CPY0108: starting a forwarder to {name} failed: {error} ({count} so far)");
-        }
+    /// Counts a thread that could not be started: how many those are.
+    pub(super) fn count_unstarted(&self) -> u64 {
+        self.unstarted.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     fn crew(&self) -> MutexGuard<'_, Crew> {

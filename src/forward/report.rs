@@ -1,5 +1,6 @@
-//! What the error log is told of copies: the 1st, 2nd, 4th, 8th … of each kind.
+//! What the error log is told of copies and threads: the 1st, 2nd, 4th, 8th … of each kind.
 
+use std::io;
 use std::time::Duration;
 
 use crate::breaker::{Change, Rules};
@@ -25,6 +26,15 @@ pub(super) fn ended(pool: &Pool, fault: Option<&Fault>, change: Option<Change>) 
             log::warn!("{}", closed(after, pool.name(), times));
         }
         _ => {}
+    }
+}
+
+/// No thread could be started.
+pub(super) fn not_started(pool: &Pool, error: &io::Error) {
+    let count = pool.count_unstarted();
+    if count.is_power_of_two() {
+        let name = pool.name();
+        log::warn!("CPY0108: starting a forwarder to {name} failed: {error} ({count} so far)");
     }
 }
 

@@ -12,8 +12,11 @@ use super::super::testing::{
     Counters, Hired, LIMITS, LONG, OK, Staging, job, message, request, target,
 };
 use super::*;
+use crate::breaker::{Rules, Sign};
+use crate::clock;
 use crate::message::Message;
 use crate::outcome::StatusClass;
+use crate::queue::Job;
 use crate::stats::{Cell, Totals};
 use crate::target::{Limits, Pool as Size};
 
@@ -251,4 +254,19 @@ fn what_is_dropped_in_hand_has_an_outcome() {
     }
     drop(batch);
     assert_eq!(counters.totals().count(Cell::FailedInternal), 3);
+}
+
+#[test]
+fn a_probe_that_ends_in_no_sign_of_staging_leaves_its_place_to_another() {
+    let counters = Counters::new();
+    let breaker = counters.account.breaker();
+    breaker.configure(Rules { failures: 1, retry: Duration::from_millis(1) }, 0);
+    breaker.report(breaker.admit(|| 1).unwrap(), Sign::Gone, || 1);
+    counters.account.select();
+    let pass = breaker.admit(|| 2).unwrap();
+    assert!(!breaker.would_admit(|| 2), "there is one");
+    let job = Job { pass, ..job(message("GET", None), LIMITS) };
+    drop(Hand::take(job, Instant::now(), counters.account).unwrap());
+    assert_eq!(counters.totals().count(Cell::FailedInternal), 1);
+    assert!(breaker.would_admit(clock::now));
 }
