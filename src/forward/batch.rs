@@ -13,9 +13,10 @@ use super::hand::Hand;
 ///
 /// **None waits for another's answer.** None is waited for but by [`poll`], all together, save three:
 /// one copy alone, as any blocking client does; and the last of several, for less than
-/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most; and a new connection, where
-/// staging closed a kept one as it was used. Each has its own
-/// deadline, connection and end. What staging does not take at once is written as it takes it.
+/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most; and a new connection, where staging closed a
+/// kept one as it was used. That one is made when the others have ended or are slow, one at a time, and the
+/// others are looked at between: so what has come in time is never late. Each has its own deadline,
+/// connection and end. What staging does not take at once is written as it takes it.
 #[derive(Default)]
 pub(super) struct Batch(Vec<Hand>);
 
@@ -41,15 +42,23 @@ impl Batch {
         }
     }
 
-    /// Waits until one can go on, at most for `patience` and until the first deadline; those that
-    /// can, do.
+    /// Waits until one can go on, until the first deadline, and no longer than for `patience` where they are
+    /// not yet slow; those that can, do. Sends one anew whose connection was stale, where the others need
+    /// not wait for that.
     pub(super) fn go_on(
         &mut self,
         now: Instant,
-        patience: Duration,
+        patience: Option<Duration>,
         hire: impl Fn() -> Box<dyn Courier>,
     ) {
-        let wait = self.0.iter().map(|hand| hand.left_at(now)).fold(patience, Duration::min);
+        let mut wait = self.0.iter().map(|hand| hand.left_at(now)).min().unwrap_or_default();
+        wait = wait.min(patience.unwrap_or(Duration::MAX));
+        let free = patience.is_none() || self.0.iter().all(Hand::is_unsent);
+        let alone = self.len() == 1;
+        if free && let Some(stale) = self.0.iter_mut().find(|hand| hand.is_unsent()) {
+            stale.advance(if alone { Wait::Long } else { Wait::Not }, &hire);
+            wait = Duration::ZERO;
+        }
         let ready = ready(&self.0, wait);
         for (hand, ready) in self.0.iter_mut().zip(ready) {
             if ready {

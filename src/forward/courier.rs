@@ -23,6 +23,9 @@ pub(super) struct Errand<'a> {
 #[derive(Debug)]
 pub(super) enum Progress {
     Awaits(Awaits),
+    /// Staging closed the connection as it began to be used again, and to send the copy twice does no
+    /// harm: it may be sent anew.
+    Stale,
     Ended(Result<StatusClass, Fault>),
 }
 

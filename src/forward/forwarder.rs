@@ -158,7 +158,7 @@ impl Forwarder {
                 self.pool.drags(true);
                 self.pool.promote();
             }
-            self.batch.go_on(now, patience.unwrap_or(Duration::MAX), || pool.hire());
+            self.batch.go_on(now, patience, || pool.hire());
             now = Instant::now();
             self.put_down(taken, now);
         }

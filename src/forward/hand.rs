@@ -40,6 +40,7 @@ pub(super) struct Hand {
 }
 
 enum State {
+    /// To be sent, or sent anew.
     Unsent,
     Awaits(Awaits),
     Ended(Result<StatusClass, Fault>),
@@ -92,6 +93,7 @@ impl Hand {
         }));
         self.state = match progress {
             Ok(Progress::Awaits(what)) => State::Awaits(what),
+            Ok(Progress::Stale) => State::Unsent,
             Ok(Progress::Ended(result)) => State::Ended(result),
             Err(_) => {
                 // Nobody knows what state it is in.
@@ -100,6 +102,11 @@ impl Hand {
                 State::Ended(Err(fault))
             }
         };
+    }
+
+    /// Whether it is to be sent, or sent anew.
+    pub(super) fn is_unsent(&self) -> bool {
+        matches!(self.state, State::Unsent)
     }
 
     /// Whether it is sent, and not yet answered.

@@ -95,7 +95,7 @@ impl<C: Connector> Line<C> {
                 }
                 Progress::Ended(Ok(answered.class))
             }
-            Err(broken) => self.mend(broken, errand, wait, traffic),
+            Err(broken) => self.give_up(broken, errand),
         }
     }
 
@@ -113,22 +113,13 @@ impl<C: Connector> Line<C> {
         }
     }
 
-    /// The connection broke. Where staging closed it as we began to use it, and to send the request
-    /// twice does no harm, it is sent again over a new one. Other exchanges of the same thread wait
-    /// while it connects, and for nothing else of this one.
-    fn mend(
-        &mut self,
-        broken: Broken,
-        errand: &Errand<'_>,
-        wait: Wait,
-        traffic: &mut Traffic,
-    ) -> Progress {
+    /// The connection broke: where staging closed it as we began to use it, the request may be sent again.
+    fn give_up(&mut self, broken: Broken, errand: &Errand<'_>) -> Progress {
         self.hang_up();
-        if self.reused && broken.unanswered && errand.message.is_safe() {
-            let wait = if wait == Wait::Long { Wait::Long } else { Wait::Not };
-            return self.begin(errand, wait, traffic);
+        match self.reused && broken.unanswered && errand.message.is_safe() {
+            true => Progress::Stale,
+            false => Progress::Ended(Err(broken.fault)),
         }
-        Progress::Ended(Err(broken.fault))
     }
 
     fn hang_up(&mut self) {

@@ -1,13 +1,19 @@
 //! Several copies under way from one thread, as staging and their outcomes show them.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
 use super::super::Forwarders;
-use super::super::pace::OnSlow;
+use super::super::courier::{Errand, Progress};
+use super::super::exchange::Awaits;
+use super::super::fault::Fault;
+use super::super::pace::{Deadline, OnSlow};
 use super::super::testing::{
     Counters, Hired, LIMITS, LONG, OK, Staging, job, message, request, target,
 };
@@ -17,7 +23,7 @@ use crate::clock;
 use crate::message::Message;
 use crate::outcome::StatusClass;
 use crate::queue::Job;
-use crate::stats::{Cell, Totals};
+use crate::stats::{Cell, Totals, Traffic};
 use crate::target::{Limits, Pool as Size};
 
 const TTL: Duration = Duration::from_secs(1);
@@ -212,6 +218,83 @@ fn with_one_connection_copies_keep_their_order() {
         assert!(request.ends_with(content.as_bytes()), "{content}");
     }
     assert_eq!(staging.connections(), 1);
+}
+
+/// A courier that does as it is told, and notes what it is asked.
+struct Scripted {
+    name: &'static str,
+    steps: VecDeque<Progress>,
+    asked: Arc<Mutex<Vec<String>>>,
+    socket: UnixStream,
+}
+
+impl Scripted {
+    fn step(&mut self, asked: &str) -> Progress {
+        self.asked.lock().unwrap().push(format!("{} {asked}", self.name));
+        self.steps.pop_front().unwrap_or(Progress::Awaits(Awaits::Answer))
+    }
+}
+
+impl Courier for Scripted {
+    fn is_ready(&mut self) -> bool {
+        true
+    }
+
+    fn has_connection(&self) -> bool {
+        true
+    }
+
+    fn send(&mut self, _: &Errand<'_>, _: Wait, _: &mut Traffic) -> Progress {
+        self.step("sends")
+    }
+
+    fn go_on(&mut self, _: &Errand<'_>, _: Wait, _: &mut Traffic) -> Progress {
+        self.step("goes on")
+    }
+
+    fn late(&self, deadline: &Deadline) -> Fault {
+        Fault::late("be scripted", deadline)
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+}
+
+#[test]
+fn a_stale_connection_is_replaced_when_the_others_are_slow_and_they_are_looked_at_between() {
+    const ANSWERED: fn() -> Progress = || Progress::Ended(Ok(StatusClass::Successful));
+    let counters = Counters::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let told = || std::mem::take(&mut *asked.lock().unwrap());
+    let unhired = || unreachable!();
+    let mut batch = Batch::default();
+    let mut add = |batch: &mut Batch, name, steps: Vec<Progress>| {
+        let (socket, peer) = UnixStream::pair().unwrap();
+        let (steps, asked) = (steps.into(), Arc::clone(&asked));
+        counters.account.select();
+        let job = job(message("GET", None), LIMITS);
+        let mut hand = Hand::take(job, Instant::now(), counters.account).unwrap();
+        hand.assign(Box::new(Scripted { name, steps, asked, socket }));
+        batch.add(hand);
+        peer
+    };
+    let waits = || Progress::Awaits(Awaits::Answer);
+    let _peer = add(&mut batch, "stale", vec![Progress::Stale, ANSWERED()]);
+    let mut answering = add(&mut batch, "other", vec![waits(), waits(), ANSWERED()]);
+    let _peer = add(&mut batch, "second", vec![Progress::Stale, ANSWERED()]);
+    batch.send(unhired);
+    assert_eq!(told(), ["stale sends", "other sends", "second sends", "other goes on"]);
+    let short = Some(Duration::from_millis(1));
+    batch.go_on(Instant::now(), short, unhired);
+    assert!(told().is_empty(), "the other is not yet slow");
+    answering.write_all(b"x").unwrap();
+    batch.go_on(Instant::now(), None, unhired);
+    assert_eq!(told(), ["stale sends", "other goes on"]);
+    assert_eq!(batch.ended(Instant::now(), unhired).count(), 2);
+    batch.go_on(Instant::now(), short, unhired);
+    assert_eq!(told(), ["second sends"], "at once, for there is no other");
+    assert_eq!(batch.ended(Instant::now(), unhired).count(), 1);
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl Line<TcpConnector> {
         loop {
             match progress {
                 Progress::Ended(result) => return result,
+                Progress::Stale => progress = self.send(&errand, Wait::Long, traffic),
                 Progress::Awaits(_) if deadline.left().is_none() => {
                     self.hang_up();
                     return Err(self.late(&deadline));
