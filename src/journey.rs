@@ -209,6 +209,8 @@ pub enum Part<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breaker::{Rules, Sign};
+    use crate::clock;
     use crate::config::{Draft, Origin, Place, ServerSettings, find};
     use crate::stats::{Cell, Segment, tests::segment};
     use std::sync::Arc;
@@ -348,6 +350,21 @@ mod tests {
         assert_eq!(world.count(Cell::DroppedMemory), 1);
         assert_eq!(world.count(Cell::Selected), 1);
         drop(journey);
+        assert_eq!(world.mirror.budget().used(), 0);
+    }
+
+    #[test]
+    fn where_all_breakers_are_open_no_head_is_made_and_no_content_kept() {
+        let world = World::configured(&[TARGET]);
+        let slot = world.segment.slot("http://127.0.0.1:1/").unwrap();
+        let breaker = world.segment.breaker(slot);
+        breaker.configure(Rules { failures: 1, ..Rules::default() }, clock::now());
+        breaker.report(breaker.admit(clock::now).unwrap(), Sign::Gone, clock::now).unwrap();
+        let mut journey = world.begin(Some(Some(5)));
+        journey.content(Part::Bytes(b"hel"));
+        assert!(!world.decide(&mut journey));
+        assert_eq!((journey.is_open(), journey.wants_content()), (false, false));
+        assert_eq!((world.count(Cell::Selected), world.count(Cell::DroppedBreaker)), (1, 1));
         assert_eq!(world.mirror.budget().used(), 0);
     }
 

@@ -42,6 +42,7 @@ mod harness;
 mod isolation;
 mod loading;
 mod once;
+mod pools;
 mod property;
 mod proxy_defaults;
 mod stopping;

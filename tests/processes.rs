@@ -41,6 +41,16 @@ pub fn is_idle(pid: u32) -> bool {
     files.filter_map(|file| stat_in(&file)).all(|(state, _)| state == 'S')
 }
 
+/// The names of a process's threads.
+pub fn threads(pid: u32) -> Vec<String> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let names =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.map(|name| name.trim_end().to_owned()).collect()
+}
+
 /// State and parent of a process.
 fn stat(pid: u32) -> Option<(char, u32)> {
     stat_in(format!("/proc/{pid}/stat").as_ref())

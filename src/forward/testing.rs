@@ -145,6 +145,12 @@ impl Staging {
         })
     }
 
+    /// Waits until so many more connections are accepted.
+    pub(super) fn await_connections(&self, count: usize) {
+        (0..count).for_each(|_| self.accepted.recv_timeout(LONG).unwrap());
+    }
+
+    /// Connections accepted since it was last asked.
     pub(super) fn connections(&self) -> usize {
         self.accepted.try_iter().count()
     }
