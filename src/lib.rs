@@ -26,7 +26,8 @@
 //!               │  the tee sees       │ Head::serialise                      message, capture
 //!               │  content pass       ▼
 //!               └───────────────► Mirror::offer                              mirror
-//!                                     │ one shared Message, a Job for each target
+//!                                     │ one shared Message, a Job for each target whose
+//!                                     │ breaker is closed                            breaker
 //!                                     ▼
 //!                                  queue (bounded, never blocks)             queue, memory
 //!                                     ▼

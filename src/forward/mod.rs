@@ -165,8 +165,8 @@ mod tests {
         let counters = Counters::new();
         let pool = target(staging.address, Size { max: 3, ..Size::default() });
         let forwarders = Forwarders::start(pool, counters.account).unwrap();
-        let limits = Limits { timeout: Duration::from_millis(500), ..LIMITS };
-        for _ in 0..60 {
+        let limits = Limits { timeout: Duration::from_secs(3), ..LIMITS };
+        for _ in 0..18 {
             counters.account.select();
             forwarders.offer(job(message("POST", Some(b"x")), limits)).unwrap();
         }
@@ -179,8 +179,8 @@ mod tests {
             Cell::FailedProtocol,
             Cell::FailedTimeout,
         ];
-        assert_eq!(counts.map(|cell| totals.count(cell)), [60, 60, 30, 10, 10, 10]);
-        assert_eq!(totals.sum(&Cell::OUTCOMES), 60);
+        assert_eq!(counts.map(|cell| totals.count(cell)), [18, 18, 9, 3, 3, 3]);
+        assert_eq!(totals.sum(&Cell::OUTCOMES), 18);
         drop(hold);
     }
 

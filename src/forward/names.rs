@@ -115,6 +115,7 @@ impl Names {
         known.next = known.next.min(known.next_in_doubt);
     }
 
+    /// Starts the one lookup there is at a time, in a thread that ends with it.
     fn start_lookup(self: &Arc<Names>, known: &mut Known) {
         let names = Arc::clone(self);
         known.under_way = true;
