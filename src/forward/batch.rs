@@ -12,11 +12,13 @@ use super::hand::Hand;
 /// Copies under way, in the order they were taken, all at the same time.
 ///
 /// **None waits for another's answer.** None is waited for but by [`poll`], all together, save three:
-/// one copy alone, as any blocking client does; and the last of several, for less than
-/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most; and a new connection, where staging closed a
-/// kept one as it was used. That one is made when the others have ended or are slow, one at a time, and the
-/// others are looked at between: so what has come in time is never late. Each has its own deadline,
-/// connection and end. What staging does not take at once is written as it takes it.
+/// one copy alone, as any blocking client does; the last of several, for less than
+/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most; and a new connection, where
+/// staging closed a kept one as it was used. That is made when the others have ended or are slow, one at a
+/// time, and they are looked at between: so none is late that was answered in time.
+///
+/// Each has its own deadline, connection and end. What staging does not take at once is written as it
+/// takes it.
 #[derive(Default)]
 pub(super) struct Batch(Vec<Hand>);
 
