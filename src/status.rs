@@ -196,6 +196,7 @@ fn text_of_target(page: &mut String, totals: &Totals, now: Now) -> std::fmt::Res
     let forwarders = totals.count(Cell::Forwarders);
     writeln!(page, "  now        {queued} queued, {in_flight} in flight, {forwarders} forwarders")?;
     text_of_breaker(page, &Breaker::of(totals, now))?;
+    writeln!(page, "  {:<11}{}", "unanswered", totals.count(Cell::Unanswered))?;
     let (sent, received) = (totals.count(Cell::BytesSent), totals.count(Cell::BytesReceived));
     writeln!(page, "  bytes      {sent} sent, {received} received")?;
     write!(page, "  latency   ")?;
@@ -246,6 +247,7 @@ fn auto(started: u64, targets: &[Totals], now: Now) -> String {
         line("BreakerSince", &breaker.since);
         line("BreakerUntil", &breaker.until);
         line("BreakerOpened", &breaker.opened);
+        line("Unanswered", &totals.count(Cell::Unanswered));
         line("BytesSent", &totals.count(Cell::BytesSent));
         line("BytesReceived", &totals.count(Cell::BytesReceived));
         line("LatencyMeanMicros", &micros(mean(totals)));
@@ -280,6 +282,7 @@ fn json_of_target(totals: &Totals, now: Now) -> Value {
         "state": state, "failures": failures, "since": since, "until": until, "opened": opened
     });
     member("breaker", breaker);
+    member("unanswered", totals.count(Cell::Unanswered).into());
     member("bytes_sent", totals.count(Cell::BytesSent).into());
     member("bytes_received", totals.count(Cell::BytesReceived).into());
     let quantiles = QUANTILES.map(|(name, share)| (name, totals.latency(share)));
@@ -317,7 +320,7 @@ mod tests {
         let account = ledger.account(slot);
         account.forwarder(true);
         let latency = Duration::from_micros(300);
-        let traffic = Traffic { sent: 10, received: 20, latency };
+        let traffic = Traffic { sent: 10, received: 20, whole: true, latency };
         for outcome in [
             Outcome::Delivered(StatusClass::Successful),
             Outcome::Delivered(StatusClass::ClientError),
@@ -325,6 +328,7 @@ mod tests {
         ] {
             account.select();
             account.taken();
+            account.written();
             account.settle(outcome, traffic);
         }
         account.select();
@@ -346,6 +350,7 @@ mod tests {
              \x20 not copied 1 (off 1)\n\
              \x20 now        1 queued, 0 in flight, 1 forwarders\n\
              \x20 breaker    off\n\
+             \x20 unanswered 1\n\
              \x20 bytes      30 sent, 60 received\n\
              \x20 latency    mean 300 µs, p50 below 512 µs, p90 below 512 µs, p99 below 512 µs\n"
         );
@@ -364,6 +369,7 @@ mod tests {
             "CopyTarget[0]DroppedQueueFull: 1",
             "CopyTarget[0]NotCopiedOff: 1",
             "CopyTarget[0]Queued: 1",
+            "CopyTarget[0]Unanswered: 1",
             "CopyTarget[0]LatencyP99Micros: 512",
         ] {
             assert!(page.lines().any(|other| other == line), "{line} in\n{page}");
@@ -380,6 +386,7 @@ mod tests {
         assert_eq!(target["failed"]["refused"], 1);
         assert_eq!(target["dropped"]["queue_full"], 1);
         assert_eq!(target["not_copied"]["off"], 1);
+        assert_eq!(target["unanswered"], 1);
         assert_eq!(target["latency_us"]["mean"], 300);
     }
 

@@ -141,7 +141,7 @@ impl Exchange {
         traffic: &mut Traffic,
     ) -> Step {
         match self.transmit(transport, parts, until, traffic) {
-            Ok(true) => {}
+            Ok(true) => traffic.whole = true,
             Ok(false) => return Ok(Err(Awaits::Room)),
             // Staging may have answered without reading all of the request, and closed.
             Err(fault) if fault.failure == Failure::Reset => self.cut = Some(fault),

@@ -84,6 +84,7 @@ impl Hand {
         let Some(message) = &self.message else { return };
         let errand = Errand { message, limits: &self.limits, deadline: &self.deadline };
         let (courier, traffic) = (&mut self.courier, &mut self.traffic);
+        let was_written = traffic.whole;
         let progress = catch_unwind(AssertUnwindSafe(|| {
             let courier = courier.get_or_insert_with(hire);
             match begins {
@@ -91,6 +92,9 @@ impl Hand {
                 false => courier.go_on(&errand, wait, traffic),
             }
         }));
+        if self.traffic.whole && !was_written {
+            self.account.written();
+        }
         self.state = match progress {
             Ok(Progress::Awaits(what)) => State::Awaits(what),
             Ok(Progress::Stale) => State::Unsent,

@@ -67,6 +67,9 @@ pub enum Cell {
     LatencyMicros,
     /// Forwarder threads that live now.
     Forwarders,
+    /// Copies that were written whole and are not delivered: not yet, or, where they have failed or were
+    /// dropped, never will be. Of those alone it is unknown whether staging did their work.
+    Unanswered,
 }
 
 impl Cell {
@@ -95,7 +98,7 @@ impl Cell {
         [Cell::DroppedQueueFull, Cell::DroppedMemory, Cell::DroppedBreaker];
 
     /// How many cells there are before the latency histogram.
-    pub(super) const NAMED: usize = Cell::Forwarders as usize + 1;
+    pub(super) const NAMED: usize = Cell::Unanswered as usize + 1;
 
     pub(super) fn of_outcome(outcome: Outcome) -> Cell {
         match outcome {

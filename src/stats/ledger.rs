@@ -68,13 +68,15 @@ pub struct Account {
     breaker: &'static Breaker,
 }
 
-/// What a delivered copy took.
+/// What a copy took, and how far it came.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
     /// Bytes written.
     pub sent: u64,
     /// Bytes read.
     pub received: u64,
+    /// Whether the whole request was written, over whichever connection.
+    pub whole: bool,
     /// From taking the copy from the queue to the end of the answer.
     pub latency: Duration,
 }
@@ -107,6 +109,11 @@ impl Account {
         }
     }
 
+    /// Counts a copy that was written whole, once, as soon as it is: its child may not live to see more.
+    pub fn written(&self) {
+        self.cells.add(Cell::Unanswered, 1);
+    }
+
     /// Counts a forwarder thread that starts (or, with `false`, ends).
     pub fn forwarder(&self, starts: bool) {
         let cell = self.cells.cell(Cell::Forwarders);
@@ -120,13 +127,17 @@ impl Account {
         }
     }
 
-    /// Counts the outcome of a copy that was handed over, unless the ledger was closed over it.
+    /// Counts the outcome of a copy that was handed over, unless the ledger was closed over it; if it
+    /// was written whole, [`written`](Account::written) has told so.
     pub fn settle(&self, outcome: Outcome, traffic: Traffic) {
         self.ledger.settling.fetch_add(1, Ordering::SeqCst);
         if !self.ledger.closed.load(Ordering::SeqCst) {
             self.cells.add(Cell::BytesSent, traffic.sent);
             self.cells.add(Cell::BytesReceived, traffic.received);
             if let Outcome::Delivered(_) = outcome {
+                if traffic.whole {
+                    self.cells.cell(Cell::Unanswered).fetch_sub(1, Ordering::Relaxed);
+                }
                 let micros = u64::try_from(traffic.latency.as_micros()).unwrap_or(u64::MAX);
                 self.cells.add(Cell::LatencyMicros, micros);
                 let bucket = Cell::NAMED + latency_bucket(micros);

@@ -70,7 +70,7 @@ pub(crate) mod tests {
         assert_eq!(gauges(), (1, 0, 1));
         account.taken();
         assert_eq!(gauges(), (0, 1, 1));
-        account.settle(DELIVERED, Traffic { sent: 10, received: 20, latency: Duration::ZERO });
+        account.settle(DELIVERED, Traffic { sent: 10, received: 20, ..Traffic::default() });
         assert_eq!(gauges(), (0, 0, 2));
     }
 
@@ -92,6 +92,32 @@ pub(crate) mod tests {
         assert_eq!(totals.count(Cell::DroppedStopping), 2);
         assert_eq!(totals.count(Cell::Delivered2xx), 1);
         assert_eq!((totals.queued(), totals.in_flight()), (0, 0));
+    }
+
+    #[test]
+    fn what_was_written_whole_and_not_delivered_stays_unanswered() {
+        let segment = segment(1);
+        let ledger = ledger(segment, 7);
+        let account = ledger.account(segment.slot("a").unwrap());
+        let unanswered = || segment.totals().remove(0).count(Cell::Unanswered);
+        let whole = Traffic { whole: true, ..Traffic::default() };
+        for _ in 0..4 {
+            account.select();
+            account.taken();
+            account.written();
+        }
+        assert_eq!(unanswered(), 4, "not yet answered");
+        account.settle(DELIVERED, whole);
+        account.settle(Outcome::Failed(Failure::Timeout), whole);
+        assert_eq!(unanswered(), 3);
+        account.select();
+        account.settle(DELIVERED, Traffic::default());
+        assert_eq!(unanswered(), 3, "an answer to half a request loses none");
+        ledger.close(Duration::ZERO, || {});
+        account.settle(DELIVERED, whole);
+        assert_eq!(unanswered(), 3, "what was dropped as it was answered too");
+        assert!(segment.join(8, |pid| pid != 7).is_some());
+        assert_eq!(unanswered(), 3, "kept when the child has ended");
     }
 
     #[test]
