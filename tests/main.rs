@@ -36,6 +36,7 @@ mod configtest;
 mod copying;
 mod corpus;
 mod doubt;
+mod faults;
 mod fidelity;
 mod fidelity_h2;
 mod harness;

@@ -1,0 +1,5 @@
+//! What staging may do wrong, and what comes of it.
+
+mod staging;
+
+mod harness;
