@@ -63,7 +63,7 @@ else
 fi
 endef
 
-.PHONY: help deps rust test-deps lint-deps bench-deps build run test lint bench install uninstall
+.PHONY: help deps rust test-deps lint-deps bench-deps build run test lint bench soak install uninstall
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -106,6 +106,10 @@ lint: lint-deps ## Check format, lints, documentation, licences and sources
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --no-default-features
 	$(CARGO) fetch --locked
 	$(CARGO) deny --offline check bans licenses sources
+
+# Another target directory of its own, as for `bench`.
+soak: test-deps build ## Account for every request under load, faults and restarts (MINUTES, SEED, MPM)
+	MINUTES='$(MINUTES)' SEED='$(SEED)' MPM='$(MPM)' MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench soak --target-dir '$(TARGET_DIR)/bench'
 
 # A target directory of its own: without the feature `httpd`, a release build too writes a libmod_copy.so.
 bench: bench-deps build ## Measure what a copy costs, as ratios of interleaved runs

@@ -169,16 +169,22 @@ impl Server {
 
     /// Fails the test where the error log, or the console, has a line that is neither ordinary nor expected.
     pub fn check_log(&self) {
+        let unexpected = self.unexpected();
+        assert!(unexpected.is_empty(), "unexpected in the error log:\n{}", unexpected.join("\n"));
+    }
+
+    /// The lines of the error log, or the console, that are neither ordinary nor expected.
+    pub fn unexpected(&self) -> Vec<String> {
         let console = fs::read_to_string(self.root().join("console.log")).unwrap_or_default();
         let log = self.error_log();
-        let unexpected: Vec<&str> = console
-            .lines()
+        let lines = console.lines();
+        lines
             .chain(log.lines())
             .filter(|line| {
                 !is_ordinary(line) && !self.expected.iter().any(|part| line.contains(part))
             })
-            .collect();
-        assert!(unexpected.is_empty(), "unexpected in the error log:\n{}", unexpected.join("\n"));
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Waits until httpd's threads are at rest.

@@ -241,7 +241,7 @@ mod tests {
     use super::super::exchange::Wait;
     use super::super::pace::Deadline;
     use super::super::testing::{
-        Counters, Hired, LIMITS, budget, job, message, message_of, target,
+        Counters, Hired, LIMITS, LONG, budget, job, message, message_of, target,
     };
     use super::*;
     use crate::breaker::Rules;
@@ -274,6 +274,36 @@ mod tests {
         assert_eq!(totals.count(Cell::FailedInternal), 1);
         assert_eq!(totals.count(Cell::Forwarders), 1);
         assert_eq!(hired.load(Ordering::SeqCst), 2, "and takes its courier along");
+    }
+
+    #[test]
+    fn nothing_more_is_sent_once_the_accounts_are_closed() {
+        let counters = Counters::new();
+        let (go_on, gate) = mpsc::channel::<()>();
+        let (gate, sent) = (Arc::new(Mutex::new(gate)), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&sent);
+        let hire = Hired::each(move |_| {
+            let (gate, count) = (Arc::clone(&gate), Arc::clone(&count));
+            move |_: &Message| {
+                count.fetch_add(1, Ordering::SeqCst);
+                gate.lock().unwrap().recv().unwrap();
+                Ok(StatusClass::Successful)
+            }
+        });
+        let size = Size { max: 1, ..Size::default() };
+        let forwarders =
+            Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+        for _ in 0..5 {
+            counters.account.select();
+            forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+        }
+        counters.until(|_| sent.load(Ordering::SeqCst) == 1);
+        assert_eq!(counters.ledger.close(LONG, thread::yield_now), 5);
+        (0..5).for_each(|_| go_on.send(()).unwrap());
+        counters.until(|_| forwarders.offers.is_empty());
+        assert_eq!(sent.load(Ordering::SeqCst), 1);
+        let totals = counters.totals();
+        assert_eq!((totals.count(Cell::DroppedStopping), totals.pending()), (5, 0));
     }
 
     #[test]

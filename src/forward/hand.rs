@@ -47,9 +47,13 @@ enum State {
 }
 
 impl Hand {
-    /// Takes a copy, or drops it where the target's breaker has opened since it was offered. Who carries
-    /// it is hired when it is sent, unless named before.
+    /// Takes a copy, or drops it where the target's breaker has opened since it was offered, or the child
+    /// has ended. Who carries it is hired when it is sent, unless named before.
     pub(super) fn take(job: Job, taken: Instant, account: Account) -> Option<Hand> {
+        if account.is_closed() {
+            // Counted as dropped: not sent, and so not unanswered either.
+            return None;
+        }
         let Job { message, limits, pass, .. } = job;
         let Some(pass) = account.breaker().confirm(pass, limits.timeout, clock::now) else {
             drop(message);

@@ -15,7 +15,7 @@ use crate::message::{Additions, Head, Message, Received};
 use crate::outcome::StatusClass;
 use crate::queue::{Held, Job};
 use crate::stats::tests::segment;
-use crate::stats::{Account, Segment, Totals, Traffic};
+use crate::stats::{Account, Ledger, Segment, Totals, Traffic};
 use crate::target::{Limits, Pool, Target, Url};
 
 use super::courier::{Courier, Errand, Hire, Progress};
@@ -74,14 +74,15 @@ pub(super) fn target(authority: impl ToString, pool: Pool) -> Arc<Target> {
 #[derive(Clone, Copy)]
 pub(super) struct Counters {
     segment: Segment,
+    pub(super) ledger: &'static Ledger,
     pub(super) account: Account,
 }
 
 impl Counters {
     pub(super) fn new() -> Counters {
         let segment = segment(1);
-        let ledger = Box::leak(Box::new(segment.join(1, |_| true).unwrap()));
-        Counters { segment, account: ledger.account(segment.slot("staging").unwrap()) }
+        let ledger: &'static Ledger = Box::leak(Box::new(segment.join(1, |_| true).unwrap()));
+        Counters { segment, ledger, account: ledger.account(segment.slot("staging").unwrap()) }
     }
 
     pub(super) fn totals(&self) -> Totals {

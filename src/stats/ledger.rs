@@ -9,6 +9,8 @@ use crate::breaker::Breaker;
 use crate::outcome::{Failure, Loss, NotCopied, Outcome};
 
 pub(super) const TROUBLES: usize = 16;
+/// How many pauses, of a millisecond, forwarders have to end what they write when the ledger is closed.
+const LAST_WRITES: u32 = 3;
 
 /// This process's row, and the gate through which outcomes reach it.
 #[derive(Debug)]
@@ -53,6 +55,10 @@ impl Ledger {
         let started = Instant::now();
         while self.settling.load(Ordering::SeqCst) > 0 && started.elapsed() < patience {
             pause();
+        }
+        if self.pending() > 0 {
+            // Time to count what was just written whole, before the process ends.
+            (0..LAST_WRITES).for_each(|_| pause());
         }
         let targets = self.row.targets.iter().take(self.segment.named());
         targets.map(|cells| cells.end(Loss::Stopping)).sum()
@@ -100,6 +106,11 @@ impl Account {
     /// Counts a request that was not copied.
     pub fn not_copied(&self, reason: NotCopied) {
         self.cells.add(Cell::of_not_copied(reason), 1);
+    }
+
+    /// Whether the ledger is closed: every copy has its outcome, and none more is to be sent.
+    pub fn is_closed(&self) -> bool {
+        self.ledger.closed.load(Ordering::Relaxed)
     }
 
     /// Counts a copy that left the queue.

@@ -3,3 +3,4 @@
 mod staging;
 
 mod harness;
+mod watched;

@@ -74,6 +74,26 @@ pub enum Then {
     Hangs,
 }
 
+/// Who is told what the server receives and sends, and says what it answers where nothing is wrong.
+pub trait Witness: Send + Sync {
+    /// A request was read to its end, even if only after the connection was closed.
+    fn received(&self, _head: &[u8], _content: &[u8]) {}
+
+    /// The answer to a request with this head.
+    fn answer(&self, _head: &[u8]) -> Vec<u8> {
+        OK.to_vec()
+    }
+
+    /// An answer to it was written to its end.
+    fn answered(&self, _head: &[u8]) {}
+
+    /// A connection broke within a request's content: how much of it was sent cannot be told.
+    fn broken(&self) {}
+}
+
+/// Nobody.
+impl Witness for () {}
+
 /// The server, on a port of 127.0.0.1 that it keeps whatever its fault; stopped when dropped, with all its threads.
 pub struct FaultyStaging {
     address: SocketAddr,
@@ -83,6 +103,7 @@ pub struct FaultyStaging {
 }
 
 struct Shared {
+    witness: Arc<dyn Witness>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -100,6 +121,7 @@ struct State {
     received_whole: u64,
     answered: u64,
     connections: u64,
+    shut: u64,
     open: HashMap<u64, TcpStream>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -110,6 +132,10 @@ const LOOK: Duration = Duration::from_millis(20);
 
 impl FaultyStaging {
     pub fn start(fault: Fault) -> FaultyStaging {
+        FaultyStaging::watched(fault, Arc::new(()))
+    }
+
+    pub fn watched(fault: Fault, witness: Arc<dyn Witness>) -> FaultyStaging {
         let reserve = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let address = reserve.local_addr().unwrap().as_socket().unwrap();
         let (woken, wake) = io::pipe().unwrap();
@@ -123,10 +149,12 @@ impl FaultyStaging {
             received_whole: 0,
             answered: 0,
             connections: 0,
+            shut: 0,
             open: HashMap::new(),
             threads: Vec::new(),
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let shared =
+            Arc::new(Shared { witness, state: Mutex::new(state), changed: Condvar::new() });
         let door = Door::new(reserve, address, woken, Arc::clone(&shared));
         let door = Some(thread::spawn(move || door.keep()));
         let staging = FaultyStaging { address, shared, wake, door };
@@ -146,7 +174,7 @@ impl FaultyStaging {
         self.wait_until_obeyed();
     }
 
-    /// Requests whose head and announced content were read to their end.
+    /// Requests whose head and announced content were read to their end, while the connection was not closed.
     pub fn received_whole(&self) -> u64 {
         self.shared.lock().received_whole
     }
@@ -159,6 +187,16 @@ impl FaultyStaging {
     /// Connections that were accepted until now.
     pub fn connections(&self) -> u64 {
         self.shared.lock().connections
+    }
+
+    /// How often the port was shut, and connections reset that were not yet accepted.
+    pub fn shut(&self) -> u64 {
+        self.shared.lock().shut
+    }
+
+    /// Connections that have not ended on both sides.
+    pub fn open(&self) -> usize {
+        self.shared.lock().open.len()
     }
 
     fn wait_until_obeyed(&self) {
@@ -177,7 +215,7 @@ impl Drop for FaultyStaging {
             let _ = door.join();
         }
         let mut state = self.shared.lock();
-        state.hang_up();
+        state.hang_up(Shutdown::Both);
         let threads = std::mem::take(&mut state.threads);
         drop(state);
         for thread in threads {
@@ -187,9 +225,9 @@ impl Drop for FaultyStaging {
 }
 
 impl State {
-    fn hang_up(&mut self) {
+    fn hang_up(&mut self, how: Shutdown) {
         for stream in self.open.values() {
-            let _ = stream.shutdown(Shutdown::Both);
+            let _ = stream.shutdown(how);
         }
     }
 }
@@ -248,11 +286,12 @@ impl Door {
         let mut state = self.shared.lock();
         (state.fault, state.changes) = (fault, state.changes + 1);
         if shut {
-            state.hang_up();
+            state.hang_up(Shutdown::Write);
         }
         drop(state);
         if shut || !self.crowd.is_empty() {
             self.listener = None;
+            self.shared.lock().shut += 1;
             self.crowd.clear();
         }
         if fault == Fault::SwallowSyn {
@@ -342,7 +381,7 @@ impl Shared {
                 Next::Reset => {
                     SockRef::from(wire.stream()).set_linger(Some(Duration::ZERO)).unwrap();
                 }
-                _ => drop(wire.stream().shutdown(Shutdown::Both)),
+                _ => shared.see_out(&mut wire),
             }
             // Before the connection: the last handle that closes resets.
             shared.lock().open.remove(&number);
@@ -364,7 +403,7 @@ impl Shared {
                 _ => {
                     self.receive(wire, &head)?;
                     let (fault, changes) = self.fault();
-                    self.respond(wire, fault, changes)?
+                    self.respond(wire, &head, fault, changes)?
                 }
             };
             if !matches!(next, Next::Keep) {
@@ -392,9 +431,29 @@ impl Shared {
     }
 
     fn receive(&self, wire: &mut Wire, head: &[u8]) -> io::Result<()> {
-        wire.content(head, false)?;
+        self.read(wire, head)?;
         self.lock().received_whole += 1;
         Ok(())
+    }
+
+    fn read(&self, wire: &mut Wire, head: &[u8]) -> io::Result<()> {
+        let content = wire.content(head, false).inspect_err(|error| {
+            if error.kind() != ErrorKind::UnexpectedEof {
+                self.witness.broken();
+            }
+        })?;
+        self.witness.received(head, &content);
+        Ok(())
+    }
+
+    /// Closes, and reads what was not read and what is still on its way, so that it is known what was sent.
+    fn see_out(&self, wire: &mut Wire) {
+        let _ = wire.stream().shutdown(Shutdown::Write);
+        while let Ok(Some(head)) = wire.head() {
+            if self.read(wire, &head).is_err() {
+                return;
+            }
+        }
     }
 
     fn answer_early(
@@ -408,9 +467,14 @@ impl Shared {
         if !has_content {
             self.receive(wire, head)?;
         }
-        self.answer(wire, changes, OK)?;
+        let answered = self.answer(wire, head, changes, &self.witness.answer(head));
         let hangs = then == Then::Hangs && self.hold(wire, changes, None) == Held::Over;
-        if then == Then::Closes || hangs {
+        let closes = answered.is_err() || then == Then::Closes || hangs;
+        if closes {
+            let _ = wire.stream().shutdown(Shutdown::Write);
+            if has_content {
+                self.read(wire, head)?;
+            }
             return Ok(Next::Close);
         }
         if has_content {
@@ -420,7 +484,14 @@ impl Shared {
     }
 
     /// What follows a request that was read whole.
-    fn respond(&self, wire: &mut Wire, fault: Fault, changes: u64) -> io::Result<Next> {
+    fn respond(
+        &self,
+        wire: &mut Wire,
+        head: &[u8],
+        fault: Fault,
+        changes: u64,
+    ) -> io::Result<Next> {
+        let ok = &self.witness.answer(head);
         match fault {
             Fault::NeverAnswers if self.hold(wire, changes, None) == Held::Over => {
                 return Ok(Next::Close);
@@ -429,26 +500,26 @@ impl Shared {
                 return Ok(Next::Close);
             }
             Fault::Drip => {
-                for (at, byte) in OK.iter().enumerate() {
+                for (at, byte) in ok.iter().enumerate() {
                     match self.hold(wire, changes, Some(Duration::from_secs(1))) {
                         Held::TimeIsUp => self.write(wire, changes, &[*byte])?,
                         Held::LetGo => {
-                            self.answer(wire, changes, &OK[at..])?;
+                            self.answer(wire, head, changes, &ok[at..])?;
                             return Ok(Next::Keep);
                         }
                         Held::Over => return Ok(Next::Close),
                     }
                 }
-                self.lock().answered += 1;
+                self.count_answer(head);
                 return Ok(Next::Keep);
             }
             Fault::ResetBeforeHead => return Ok(Next::Reset),
             Fault::ResetWithinHead => {
-                self.write(wire, changes, &OK[..OK.len() / 2])?;
+                self.write(wire, changes, &ok[..ok.len() / 2])?;
                 return Ok(Next::Reset);
             }
             Fault::ResetAfterHead => {
-                self.write(wire, changes, &OK[..OK.len() - 1])?;
+                self.write(wire, changes, &ok[..ok.len() - 1])?;
                 return Ok(Next::Reset);
             }
             Fault::Garbage => {
@@ -456,7 +527,7 @@ impl Shared {
                 return Ok(Next::Close);
             }
             Fault::HugeHead => {
-                self.answer(wire, changes, &huge_head())?;
+                self.answer(wire, head, changes, &huge_head())?;
                 return Ok(Next::Keep);
             }
             Fault::EndlessBody => {
@@ -467,24 +538,30 @@ impl Shared {
                 self.repeat(wire, changes, &b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100))?;
             }
             Fault::WrongContentLength(Length::TooLong) => {
-                self.answer(wire, changes, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nok")?;
+                self.answer(
+                    wire,
+                    head,
+                    changes,
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nok",
+                )?;
                 return Ok(Next::Keep);
             }
             Fault::WrongContentLength(Length::TooShort) => {
                 self.answer(
                     wire,
+                    head,
                     changes,
                     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok, more",
                 )?;
                 return Ok(Next::Keep);
             }
             Fault::ClosesKeptConnections => {
-                self.answer(wire, changes, OK)?;
+                self.answer(wire, head, changes, ok)?;
                 return Ok(Next::Close);
             }
             _ => {}
         }
-        self.answer(wire, changes, OK)?;
+        self.answer(wire, head, changes, ok)?;
         Ok(Next::Keep)
     }
 
@@ -515,10 +592,15 @@ impl Shared {
         }
     }
 
-    fn answer(&self, wire: &mut Wire, changes: u64, answer: &[u8]) -> io::Result<()> {
+    fn answer(&self, wire: &mut Wire, head: &[u8], changes: u64, answer: &[u8]) -> io::Result<()> {
         self.write(wire, changes, answer)?;
-        self.lock().answered += 1;
+        self.count_answer(head);
         Ok(())
+    }
+
+    fn count_answer(&self, head: &[u8]) {
+        self.witness.answered(head);
+        self.lock().answered += 1;
     }
 
     /// Writes the same again and again, until the fault is another.
