@@ -83,7 +83,7 @@ use stagings::Stagings;
 use status::Status;
 use traffic::Traffic;
 use verdict::Verdict;
-use wait::wait_for;
+use wait::{PATIENCE, poll, wait_for};
 use watch::Watch;
 
 fn main() -> ExitCode {
@@ -125,9 +125,13 @@ fn soak(plan: &Plan, mpm: Mpm) -> bool {
     });
     let took = begun.elapsed();
     stagings.heal();
-    let drained = server.status_when("every copy's outcome", Status::is_drained);
     let mut verdict = Verdict::default();
+    let at_rest = |status: &Status| status.sum("queued") == 0 && status.sum("in_flight") == 0;
+    let drained = poll(PATIENCE, || at_rest(&server.status()).then_some(()));
+    verdict.check(drained.is_some(), || "copies have no outcome".to_owned());
     watch.compare(&server, &stagings, &mut verdict);
+    let (status, page) = (server.status(), server.status_page("").text());
+    verdict.say(page);
     server.stop();
     verdict.check(server.left_well(), || "httpd did not leave well".to_owned());
     let unexpected = server.unexpected();
@@ -135,7 +139,7 @@ fn soak(plan: &Plan, mpm: Mpm) -> bool {
         format!("unexpected in the error log:\n{}", unexpected.join("\n"))
     });
     wait_for("the end of every connection to staging", || stagings.are_left().then_some(()));
-    verdict.compare(&ledger, &drained, &stagings);
+    verdict.compare(&ledger, &status, &stagings);
     println!("{}", verdict.report(&ledger, took));
     verdict.is_good()
 }
