@@ -17,7 +17,7 @@ const KEYS: [(&str, &str); TARGETS] = [
     ("slight", "timeout=1s connectiontimeout=300ms min=2 max=5 queue=300 ttl=1s"),
 ];
 
-/// The most connections that the kernel may hold, made and not yet handed over, when a server's port is shut.
+/// The most connections that the kernel makes between the last that a server accepts and the shutting of its port.
 const AT_ONCE: u64 = 16;
 
 /// The targets' staging servers.

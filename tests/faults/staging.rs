@@ -283,14 +283,16 @@ impl Door {
 
     fn put_in_force(&mut self, fault: Fault, obeyed: u64) {
         let shut = matches!(fault, Fault::Dead | Fault::SwallowSyn);
+        if shut {
+            self.welcome_the_last();
+        }
         let mut state = self.shared.lock();
         (state.fault, state.changes) = (fault, state.changes + 1);
         if shut {
             state.hang_up(Shutdown::Write);
         }
         drop(state);
-        if shut || !self.crowd.is_empty() {
-            self.listener = None;
+        if (shut || !self.crowd.is_empty()) && self.listener.take().is_some() {
             self.shared.lock().shut += 1;
             self.crowd.clear();
         }
@@ -301,6 +303,18 @@ impl Door {
         }
         self.shared.lock().obeyed = obeyed;
         self.shared.changed.notify_all();
+    }
+
+    /// Accepts who is already connected, for the kernel resets those when nobody listens any more.
+    fn welcome_the_last(&self) {
+        let Some(listener) = self.listener.as_ref().filter(|_| self.crowd.is_empty()) else {
+            return;
+        };
+        listener.set_nonblocking(true).unwrap();
+        while let Ok((socket, _)) = listener.accept() {
+            socket.set_nonblocking(false).unwrap();
+            self.shared.welcome(socket.into());
+        }
     }
 
     /// Listens, and fills the backlog until the kernel answers nobody any more.
