@@ -106,7 +106,7 @@ fn soak(plan: &Plan, mpm: Mpm) -> bool {
     println!("\n== {mpm:?}, seed {}, {:.0} s\n{schedule}", plan.seed, plan.time.as_secs_f64());
     let ledger = Arc::new(Ledger::new(Traffic::of(plan.seed)));
     let origin = Origin::start(Arc::clone(&ledger));
-    let stagings = Stagings::start(&ledger);
+    let stagings = Stagings::start(&ledger, crowd::children(mpm));
     let mut server = production(mpm, &origin, &stagings);
     let watch = Watch::on(&server);
 

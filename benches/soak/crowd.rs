@@ -33,6 +33,14 @@ pub fn sizes(mpm: Mpm) -> &'static str {
     }
 }
 
+/// The most children at once: those that serve, and those that restarts have left behind.
+pub fn children(mpm: Mpm) -> u64 {
+    match mpm {
+        Mpm::Event | Mpm::Worker => 8,
+        Mpm::Prefork => 80,
+    }
+}
+
 /// Starts a client, which ends when all is over.
 pub fn client<'scope>(
     scope: &'scope Scope<'scope, '_>,

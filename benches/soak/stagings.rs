@@ -8,17 +8,18 @@ use crate::faults::{Fault, FaultyStaging, Witness};
 use crate::ledger::{AGAIN, ANSWERED, Ledger, RECEIVED, TARGETS};
 use crate::traffic;
 
-/// The targets' names and keys.
+/// The targets' names, the most connections of one child to them, and their other keys.
 ///
 /// The first is told exactly: see [`crate::schedule`].
-const KEYS: [(&str, &str); TARGETS] = [
-    ("roomy", "timeout=700ms max=12 queue=4000 ttl=2s"),
-    ("narrow", "timeout=400ms connectiontimeout=150ms max=2 queue=16 ttl=1s"),
-    ("slight", "timeout=1s connectiontimeout=300ms min=2 max=5 queue=300 ttl=1s"),
+const KEYS: [(&str, u64, &str); TARGETS] = [
+    ("roomy", 12, "timeout=700ms queue=4000 ttl=2s failures=0"),
+    ("narrow", 2, "timeout=400ms connectiontimeout=150ms queue=16 ttl=1s failures=0"),
+    (
+        "slight",
+        5,
+        "timeout=1s connectiontimeout=300ms min=2 queue=300 ttl=1s failures=8 retry=700ms",
+    ),
 ];
-
-/// The most connections that the kernel makes between the last that a server accepts and the shutting of its port.
-const AT_ONCE: u64 = 16;
 
 /// The targets' staging servers.
 pub struct Stagings([Staging; TARGETS]);
@@ -26,6 +27,9 @@ pub struct Stagings([Staging; TARGETS]);
 /// A target and its staging server.
 pub struct Staging {
     pub name: &'static str,
+    /// The most connections, of one child and of all.
+    max: u64,
+    most: u64,
     keys: &'static str,
     pub server: FaultyStaging,
     /// Connections that broke within a request's content.
@@ -33,21 +37,22 @@ pub struct Staging {
 }
 
 impl Stagings {
-    pub fn start(ledger: &Arc<Ledger>) -> Stagings {
+    /// `children` is how many of them may live at once.
+    pub fn start(ledger: &Arc<Ledger>, children: u64) -> Stagings {
         Stagings(std::array::from_fn(|at| {
-            let (name, keys) = KEYS[at];
+            let (name, max, keys) = KEYS[at];
             let broken = Arc::default();
             let seen = Seen { ledger: Arc::clone(ledger), at, name, broken: Arc::clone(&broken) };
             let server = FaultyStaging::watched(Fault::None, Arc::new(seen));
-            Staging { name, keys, server, broken }
+            Staging { name, max, most: max * children, keys, server, broken }
         }))
     }
 
     /// The lines that make them targets.
     pub fn lines(&self) -> String {
         let line = |staging: &Staging| {
-            let Staging { name, keys, server, .. } = staging;
-            format!("CopyTarget http://{}/ name={name} {keys}\n", server.address())
+            let Staging { name, max, keys, server, .. } = staging;
+            format!("CopyTarget http://{}/ name={name} max={max} {keys}\n", server.address())
         };
         self.0.iter().map(line).collect()
     }
@@ -68,9 +73,10 @@ impl Stagings {
 }
 
 impl Staging {
-    /// The most requests of which cannot be told whether all of them was sent.
+    /// The most requests of which cannot be told whether all of them was sent. When a port is shut, as many of them as
+    /// there may be connections that the kernel has made, in the clients' eyes, and not yet handed over.
     pub fn in_the_dark(&self) -> u64 {
-        self.broken.load(Ordering::Relaxed) + self.server.shut() * AT_ONCE
+        self.broken.load(Ordering::Relaxed) + self.server.shut() * self.most
     }
 }
 
