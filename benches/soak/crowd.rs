@@ -27,7 +27,7 @@ pub fn sizes(mpm: Mpm) -> &'static str {
              MinSpareThreads 16\nMaxSpareThreads 128\nMaxConnectionsPerChild 1500"
         }
         Mpm::Prefork => {
-            "ServerLimit 128\nStartServers 8\nMaxRequestWorkers 40\nMinSpareServers 4\nMaxSpareServers 40\n\
+            "ServerLimit 128\nStartServers 8\nMaxRequestWorkers 60\nMinSpareServers 4\nMaxSpareServers 40\n\
              MaxConnectionsPerChild 60"
         }
     }
