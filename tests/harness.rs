@@ -95,9 +95,7 @@ fn staging_closes_refuses_and_comes_back_on_its_port() {
 #[test]
 fn a_load_counts_every_answer() {
     let staging = Staging::start();
-    let measured = load::run(staging.port(), 3, 50, request("GET", "/").as_bytes());
+    load::run(staging.port(), 3, 50, request("GET", "/").as_bytes());
     assert_eq!((staging.count(), staging.connections()), (150, 3));
-    assert!(measured.rate > 0.0 && measured.slowest > Duration::ZERO, "{measured:?}");
-    assert_eq!(load::median(vec![3.0, 1.0, 2.0]), 2.0);
     assert_eq!(poll(Duration::ZERO, || None::<()>), None);
 }
