@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -25,6 +25,7 @@ pub struct Builder {
     port: u16,
     status_port: u16,
     expected: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 impl Builder {
@@ -45,6 +46,7 @@ impl Builder {
             port: free_port(),
             status_port: free_port(),
             expected: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -120,9 +122,16 @@ impl Builder {
         self
     }
 
+    /// A variable of httpd's environment.
+    pub fn env(mut self, name: &str, value: &Path) -> Builder {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub fn start(self) -> Server {
         self.write();
-        Server::start(self.root, self.port, self.status_port, self.expected)
+        let ports = [self.port, self.status_port];
+        Server::start(self.root, ports, self.expected, self.environment)
     }
 
     /// Checks the configuration and starts nothing.

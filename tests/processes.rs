@@ -26,8 +26,22 @@ pub fn exists(pid: u32) -> bool {
 
 /// The memory a process has in use, in bytes; 0 where it has ended.
 pub fn resident(pid: u32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+/// The most memory it has had in use, since it was told to forget.
+pub fn peak(pid: u32) -> u64 {
+    memory(pid, "VmHWM:")
+}
+
+/// Makes what it has in use now the peak.
+pub fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+}
+
+fn memory(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kibibytes.map_or(0, |number| number.parse::<u64>().unwrap() * 1024)
 }

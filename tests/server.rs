@@ -53,11 +53,17 @@ impl Server {
     }
 
     /// Starts httpd on a prepared ServerRoot and waits until it serves.
-    pub fn start(root: TempDir, port: u16, status_port: u16, expected: Vec<String>) -> Server {
+    pub fn start(
+        root: TempDir,
+        [port, status_port]: [u16; 2],
+        expected: Vec<String>,
+        environment: Vec<(String, PathBuf)>,
+    ) -> Server {
         let console = File::create(root.path().join("console.log")).unwrap();
         let child = Command::new(&httpd().program)
             .arg("-DFOREGROUND")
             .args(arguments(root.path()))
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(console.try_clone().unwrap())
             .stderr(console)

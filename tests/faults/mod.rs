@@ -5,9 +5,15 @@
 //! staging.rs   the faulty server         harness.rs  which holds against itself
 //! row.rs       one row of the table      rows.rs     the table
 //! play.rs      plays rows on a real httpd
+//! flapping.rs  staging that comes and goes
+//! names.rs     names that do not resolve
+//! memory.rs    what the worst of it takes
 //! ```
 
+mod flapping;
 mod harness;
+mod memory;
+mod names;
 mod play;
 mod row;
 mod rows;
