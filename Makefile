@@ -63,7 +63,7 @@ else
 fi
 endef
 
-.PHONY: help deps rust test-deps lint-deps bench-deps build run test lint bench soak install uninstall
+.PHONY: help deps rust test-deps lint-deps bench-deps build run test lint bench soak isolation install uninstall
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -114,6 +114,9 @@ soak: test-deps build ## Account for every request under load, faults and restar
 # A target directory of its own: without the feature `httpd`, a release build too writes a libmod_copy.so.
 bench: bench-deps build ## Measure what a copy costs, as ratios of interleaved runs
 	MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench system --target-dir '$(TARGET_DIR)/bench'
+
+isolation: bench-deps build ## Measure what staging's faults do to production; writes docs/isolation.md
+	MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench isolation --target-dir '$(TARGET_DIR)/bench'
 
 $(MODULE):
 	$(MAKE) build

@@ -1,5 +1,6 @@
 //! What `copy-status?json` tells, read for the tests.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -73,6 +74,16 @@ impl Counters<'_> {
     pub fn text(&self, path: &str) -> &str {
         let value = path.split('.').try_fold(self.0, |value, key| value.get(key));
         value.and_then(Value::as_str).unwrap_or_else(|| panic!("no text {path} in {}", self.0))
+    }
+
+    /// Every outcome there is, as `failed.refused`, and how many copies had it.
+    pub fn outcomes(&self) -> BTreeMap<String, u64> {
+        let groups = ["delivered", "failed", "dropped"].into_iter();
+        let paths = groups.flat_map(|group| {
+            let members = self.0[group].as_object().unwrap().keys();
+            members.map(move |member| format!("{group}.{member}"))
+        });
+        paths.map(|path| (path.clone(), self.count(&path))).collect()
     }
 
     fn is_balanced(&self) -> bool {

@@ -24,23 +24,8 @@ pub enum Manner {
     Together,
 }
 
-const COUNTERS: [&str; 15] = [
-    "delivered.2xx",
-    "delivered.3xx",
-    "delivered.4xx",
-    "delivered.5xx",
-    "failed.connect",
-    "failed.refused",
-    "failed.timeout",
-    "failed.reset",
-    "failed.protocol",
-    "failed.dns",
-    "failed.internal",
-    "dropped.queue_full",
-    "dropped.memory",
-    "dropped.stopping",
-    "dropped.lost",
-];
+/// How many copies had which outcome; see copy-status.
+type Outcomes = BTreeMap<String, u64>;
 
 /// One row in play.
 struct Play<'a> {
@@ -113,11 +98,10 @@ impl Play<'_> {
     }
 
     fn play(&self) -> Result<(), String> {
-        let mut expected: BTreeMap<&str, u64> =
-            COUNTERS.into_iter().map(|counter| (counter, 0)).collect();
-        let mut expect = |outcomes: &[(&'static str, u64)]| {
+        let mut expected = self.counted(&self.with.status()).0;
+        let mut expect = |outcomes: &[(&str, u64)]| {
             for (counter, more) in outcomes {
-                *expected.get_mut(counter).unwrap() += more;
+                *expected.get_mut(*counter).unwrap() += more;
             }
             expected.clone()
         };
@@ -131,7 +115,7 @@ impl Play<'_> {
     }
 
     /// Sends so many requests, and waits for the outcome of each copy.
-    fn send(&self, count: u64, expected: &BTreeMap<&str, u64>) -> Result<(), String> {
+    fn send(&self, count: u64, expected: &Outcomes) -> Result<(), String> {
         let request = self.row.request();
         let before = self.selected(&self.with.status());
         match self.manner {
@@ -154,7 +138,7 @@ impl Play<'_> {
         if found == *expected {
             return Ok(());
         }
-        let moved = |(counter, count): (&&str, &u64)| {
+        let moved = |(counter, count): (&String, &u64)| {
             (expected[counter] != *count).then(|| format!("{counter} {count}"))
         };
         let found: Vec<String> = found.iter().filter_map(moved).collect();
@@ -188,13 +172,12 @@ impl Play<'_> {
         status.target(self.row.name).count("selected")
     }
 
-    /// All counters of the row's target, and whether every copy has its outcome.
-    fn counted(&self, status: &Status) -> (BTreeMap<&'static str, u64>, bool) {
+    /// All outcomes of copies to the row's target, and whether every copy has its outcome.
+    fn counted(&self, status: &Status) -> (Outcomes, bool) {
         let target = status.target(self.row.name);
-        let counted: BTreeMap<_, _> =
-            COUNTERS.into_iter().map(|counter| (counter, target.count(counter))).collect();
-        let all = counted.values().sum::<u64>() == target.count("selected");
-        (counted, all)
+        let outcomes = target.outcomes();
+        let all = outcomes.values().sum::<u64>() == target.count("selected");
+        (outcomes, all)
     }
 
     /// The log is told of the first failure and the second, not of the third, and of nothing else.

@@ -1,0 +1,185 @@
+//! One fault, from an httpd that is started anew to staging's recovery.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client;
+use crate::cores;
+use crate::faults::Case;
+use crate::faulty::{Fault, FaultyStaging};
+use crate::load::{self, Pace};
+use crate::mpm::Mpm;
+use crate::server::Server;
+use crate::status::Status;
+use crate::wait::poll;
+use crate::{Plan, processes};
+
+/// `CopyMemory`, in megabytes: little enough to be used up by the faults that hold copies back.
+pub const MEMORY: u64 = 16;
+/// The target's keys.
+pub const KEYS: &str = "queue=100000 timeout=1s connectiontimeout=500ms";
+/// How long the outcome of the last copy, and the first copy that arrives again, may take.
+const LONG: Duration = Duration::from_secs(60);
+
+/// What a fault came to.
+pub struct Measured {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Faulty by well, of each pair of runs.
+    pub throughput: Vec<f64>,
+    pub p99: Vec<f64>,
+    /// The most that the child grew by, in bytes.
+    pub grown: u64,
+    /// What became of the copies while the fault lasted.
+    pub outcomes: Vec<(String, u64)>,
+    /// From staging's return to the first copy that arrived.
+    pub recovery: Duration,
+    pub balanced: bool,
+}
+
+impl Measured {
+    /// Whether memory stayed within its bound, and every copy has one outcome.
+    pub fn holds(&self) -> bool {
+        self.grown <= (MEMORY << 20) * 11 / 10 && self.balanced
+    }
+}
+
+/// A run of load at saturation, and one at half of it.
+struct Half {
+    rate: f64,
+    p99: Duration,
+}
+
+/// Production and what is behind it.
+struct Setting {
+    server: Server,
+    staging: FaultyStaging,
+    _origin: FaultyStaging,
+}
+
+pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
+    let setting = Setting::start();
+    let child = processes::children(setting.server.pid())[0];
+    load::run(setting.server.port(), Pace::Saturate, plan.run);
+    setting.drained();
+    let rate = load::run(setting.server.port(), Pace::Saturate, plan.run).rate / 2.0;
+    let base = setting.settled_memory(child);
+    let (mut throughput, mut p99, mut outcomes) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut recovery = Duration::ZERO;
+    for pair in 0..plan.pairs {
+        cores::wait_for_quiet(&mut plan.patience);
+        let mut halves = [None, None];
+        for at in if pair % 2 == 0 { [0, 1] } else { [1, 0] } {
+            if at == 0 {
+                halves[0] = Some(setting.load(rate, plan.run));
+                setting.drained();
+                continue;
+            }
+            let before = setting.server.status();
+            setting.staging.set(case.fault);
+            halves[1] = Some(setting.load(rate, plan.run));
+            let after = setting.server.status();
+            add(&mut outcomes, &outcomes_of(&before), &outcomes_of(&after));
+            setting.staging.set(Fault::None);
+            recovery = recovery.max(setting.recover());
+            setting.drained();
+        }
+        let [well, faulty] = halves.map(Option::unwrap);
+        throughput.push(faulty.rate / well.rate);
+        p99.push(faulty.p99.as_secs_f64() / well.p99.as_secs_f64());
+    }
+    let grown = processes::peak(child).saturating_sub(base);
+    let mut outcomes: Vec<_> = outcomes.into_iter().filter(|(_, count)| *count > 0).collect();
+    outcomes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let status = setting.drained();
+    let outcome = |group| status.sum(group);
+    let balanced =
+        outcome("selected") == ["delivered", "failed", "dropped"].map(outcome).iter().sum::<u64>();
+    let Case { name, about, .. } = *case;
+    Measured { name, about, throughput, p99, grown, outcomes, recovery, balanced }
+}
+
+impl Setting {
+    fn start() -> Setting {
+        let [origin, staging] = [niceness("0"), niceness("19")];
+        let sizes = "StartServers 1\nServerLimit 1\nThreadLimit 64\nThreadsPerChild 64\nMaxRequestWorkers 64\n\
+                     MinSpareThreads 1\nMaxSpareThreads 64";
+        let builder = Server::on(Mpm::Event)
+            .global(sizes)
+            .global(format!(
+                "CopyMemory {MEMORY}M\nLogLevel warn\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60"
+            ))
+            .modules(&["proxy", "proxy_http"])
+            .vhost(format!("ProxyPass \"/\" \"http://{}/\"", origin.address()))
+            .vhost(format!("CopyTarget http://{}/ name=staging {KEYS}", staging.address()))
+            .expect("CPY01");
+        let server = cores::on_productions(|| builder.start());
+        Setting { server, staging, _origin: origin }
+    }
+
+    fn load(&self, rate: f64, time: Duration) -> Half {
+        let saturated = load::run(self.server.port(), Pace::Saturate, time);
+        let steady = load::run(self.server.port(), Pace::Rate(rate), time);
+        Half { rate: saturated.rate, p99: steady.p99 }
+    }
+
+    /// The status when every copy has its outcome.
+    fn drained(&self) -> Status {
+        let drained = || Some(self.server.status()).filter(Status::is_drained);
+        poll(LONG, drained).expect("every copy has an outcome")
+    }
+
+    /// What the child has in use when every copy has its outcome; its peak from now on is the faults'.
+    fn settled_memory(&self, child: u32) -> u64 {
+        self.drained();
+        processes::forget_peak(child);
+        processes::resident(child)
+    }
+
+    /// How long it takes until a copy arrives that staging answers.
+    fn recover(&self) -> Duration {
+        let (begun, answered) = (Instant::now(), self.staging.answered());
+        poll(LONG, || {
+            client::Client::connect(self.server.port()).exchange(load::post());
+            (self.staging.answered() > answered).then_some(())
+        })
+        .expect("staging gets copies again");
+        begun.elapsed()
+    }
+}
+
+/// A server that is well, and whose threads all have this niceness.
+///
+/// Staging is the nicest: where it works hard, production's clients must not be measured waiting for their core.
+fn niceness(nice: &'static str) -> FaultyStaging {
+    let start = || {
+        let thread = std::fs::read_link("/proc/thread-self").unwrap();
+        let mut command = Command::new("renice");
+        command.args(["-n", nice, "-p"]).arg(thread.file_name().unwrap());
+        assert!(command.stdout(Stdio::null()).status().unwrap().success(), "renice failed");
+        FaultyStaging::start(Fault::None)
+    };
+    thread::spawn(start).join().unwrap()
+}
+
+/// What became of the copies until now, and how many wait for it.
+fn outcomes_of(status: &Status) -> BTreeMap<String, u64> {
+    let target = status.target("staging");
+    let mut outcomes = target.outcomes();
+    let settled: u64 = outcomes.values().sum();
+    outcomes.insert("held back".to_owned(), target.count("selected").saturating_sub(settled));
+    outcomes
+}
+
+/// Adds what became of the copies between two moments.
+fn add(
+    sums: &mut BTreeMap<String, u64>,
+    before: &BTreeMap<String, u64>,
+    after: &BTreeMap<String, u64>,
+) {
+    for (what, count) in after {
+        *sums.entry(what.clone()).or_default() += count - before[what];
+    }
+}
