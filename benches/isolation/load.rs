@@ -26,16 +26,16 @@ pub struct Done {
 }
 
 /// A POST of 1 KiB.
-pub fn post() -> Vec<u8> {
-    request_with("POST", "/orders?id=42", &[b'x'; 1024])
+pub fn post(path: &str) -> Vec<u8> {
+    request_with("POST", path, &[b'x'; 1024])
 }
 
 /// Loads production for this time; every answer has to be 200.
-pub fn run(port: u16, pace: Pace, time: Duration) -> Done {
-    let begun = Instant::now();
+pub fn run(port: u16, path: &str, pace: Pace, time: Duration) -> Done {
+    let (begun, post) = (Instant::now(), &post(path));
     let mut latencies: Vec<Duration> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CONNECTIONS)
-            .map(|number| scope.spawn(move || client(port, pace, time, number)))
+            .map(|number| scope.spawn(move || client(port, post, pace, time, number)))
             .collect();
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });
@@ -47,8 +47,8 @@ pub fn run(port: u16, pace: Pace, time: Duration) -> Done {
     }
 }
 
-fn client(port: u16, pace: Pace, time: Duration, number: u32) -> Vec<Duration> {
-    let (mut client, post) = (Client::connect(port), post());
+fn client(port: u16, post: &[u8], pace: Pace, time: Duration, number: u32) -> Vec<Duration> {
+    let mut client = Client::connect(port);
     let (begun, mut latencies) = (Instant::now(), Vec::new());
     let mut due = Duration::ZERO;
     let step = match pace {
@@ -63,7 +63,7 @@ fn client(port: u16, pace: Pace, time: Duration, number: u32) -> Vec<Duration> {
         if let Some(early) = due.checked_sub(begun.elapsed()) {
             thread::sleep(early);
         }
-        let response = client.exchange(&post);
+        let response = client.exchange(post);
         assert_eq!(response.status, 200, "{}", response.text());
         let now = begun.elapsed();
         latencies.push(now - due);

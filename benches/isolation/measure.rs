@@ -18,8 +18,10 @@ use crate::{Plan, processes};
 
 /// `CopyMemory`, in megabytes: little enough to be used up by the faults that hold copies back.
 pub const MEMORY: u64 = 16;
-/// The target's keys.
-pub const KEYS: &str = "queue=100000 timeout=1s connectiontimeout=500ms";
+/// The target's keys: without a breaker, which would spare production the worst.
+pub const KEYS: &str = "queue=100000 timeout=1s connectiontimeout=500ms failures=0";
+/// Those of the target by which recovery is measured.
+pub const GUARDED: &str = "timeout=1s connectiontimeout=500ms failures=5 retry=1s";
 /// How long the outcome of the last copy, and the first copy that arrives again, may take.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -34,7 +36,7 @@ pub struct Measured {
     pub grown: u64,
     /// What became of the copies while the fault lasted.
     pub outcomes: Vec<(String, u64)>,
-    /// From staging's return to the first copy that arrived.
+    /// From staging's return to the first copy that it answered, through a breaker.
     pub recovery: Duration,
     pub balanced: bool,
 }
@@ -62,12 +64,12 @@ struct Setting {
 pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
     let setting = Setting::start();
     let child = processes::children(setting.server.pid())[0];
-    load::run(setting.server.port(), Pace::Saturate, plan.run);
+    let saturate = || load::run(setting.server.port(), "/", Pace::Saturate, plan.run);
+    saturate();
     setting.drained();
-    let rate = load::run(setting.server.port(), Pace::Saturate, plan.run).rate / 2.0;
+    let rate = saturate().rate / 2.0;
     let base = setting.settled_memory(child);
     let (mut throughput, mut p99, mut outcomes) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut recovery = Duration::ZERO;
     for pair in 0..plan.pairs {
         cores::wait_for_quiet(&mut plan.patience);
         let mut halves = [None, None];
@@ -83,7 +85,6 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
             let after = setting.server.status();
             add(&mut outcomes, &outcomes_of(&before), &outcomes_of(&after));
             setting.staging.set(Fault::None);
-            recovery = recovery.max(setting.recover());
             setting.drained();
         }
         let [well, faulty] = halves.map(Option::unwrap);
@@ -93,6 +94,7 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
     let grown = processes::peak(child).saturating_sub(base);
     let mut outcomes: Vec<_> = outcomes.into_iter().filter(|(_, count)| *count > 0).collect();
     outcomes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let recovery = setting.recovery(case.fault, rate);
     let status = setting.drained();
     let outcome = |group| status.sum(group);
     let balanced =
@@ -114,14 +116,18 @@ impl Setting {
             .modules(&["proxy", "proxy_http"])
             .vhost(format!("ProxyPass \"/\" \"http://{}/\"", origin.address()))
             .vhost(format!("CopyTarget http://{}/ name=staging {KEYS}", staging.address()))
+            .vhost(format!(
+                "<Location \"/guarded\">\nCopyTarget http://{}/ name=guarded {GUARDED}\n</Location>",
+                staging.address()
+            ))
             .expect("CPY01");
         let server = cores::on_productions(|| builder.start());
         Setting { server, staging, _origin: origin }
     }
 
     fn load(&self, rate: f64, time: Duration) -> Half {
-        let saturated = load::run(self.server.port(), Pace::Saturate, time);
-        let steady = load::run(self.server.port(), Pace::Rate(rate), time);
+        let saturated = load::run(self.server.port(), "/", Pace::Saturate, time);
+        let steady = load::run(self.server.port(), "/", Pace::Rate(rate), time);
         Half { rate: saturated.rate, p99: steady.p99 }
     }
 
@@ -138,15 +144,21 @@ impl Setting {
         processes::resident(child)
     }
 
-    /// How long it takes until a copy arrives that staging answers.
-    fn recover(&self) -> Duration {
-        let (begun, answered) = (Instant::now(), self.staging.answered());
+    /// How long it takes from staging's return until a copy is delivered to the target with a breaker.
+    fn recovery(&self, fault: Fault, rate: f64) -> Duration {
+        /// Longer than the timeout of the first failures.
+        const LASTS: Duration = Duration::from_millis(1500);
+        self.staging.set(fault);
+        load::run(self.server.port(), "/guarded", Pace::Rate(rate / 4.0), LASTS);
+        let delivered = || self.server.status().target("guarded").count("delivered");
+        self.staging.set(Fault::None);
+        let (returned, before) = (Instant::now(), delivered());
         poll(LONG, || {
-            client::Client::connect(self.server.port()).exchange(load::post());
-            (self.staging.answered() > answered).then_some(())
+            client::Client::connect(self.server.port()).exchange(load::post("/guarded"));
+            (delivered() > before).then_some(())
         })
         .expect("staging gets copies again");
-        begun.elapsed()
+        returned.elapsed()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::measure::{KEYS, MEMORY, Measured};
+use crate::measure::{GUARDED, KEYS, MEMORY, Measured};
 use crate::{Plan, cores};
 
 const INTRODUCTION: &str = "\
@@ -20,7 +20,8 @@ the fault and one with staging that is well, in alternating order on one httpd:
 - *p99*: what 99 of 100 requests take at most, at half of that rate, with the fault divided by without;
 - *memory*: the most that the child process grew by over its size before;
 - *copies*: what became of them while the fault lasted; those held back got their outcome later;
-- *back after*: the longest time from staging's return until it had answered a copy.
+- *back after*: the time from staging's return until it had answered a copy, to a target with a breaker that is
+  open for a second; a probe that is under way at that moment may still fail, and costs another second.
 
 The first row has no fault: it shows what these ratios are worth.
 ";
@@ -30,8 +31,8 @@ pub fn page(measured: &[Measured], plan: &Plan) -> String {
     let seconds = plan.run.as_secs_f64();
     writeln!(
         page,
-        "\nMeasured with {}.\n{} pairs of runs of {seconds} s; `CopyMemory {MEMORY}M`, `CopyTarget … {KEYS}`. \
-         Median (least to most).\n",
+        "\nMeasured with {}.\n{} pairs of runs of {seconds} s; `CopyMemory {MEMORY}M`; `CopyTarget … {KEYS}`, and \
+         `{GUARDED}` for the last column.\nMedian (least to most).\n",
         cores::machine(),
         plan.pairs
     )

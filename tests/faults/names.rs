@@ -38,7 +38,9 @@ impl Setting {
             .env("LD_PRELOAD", &library)
             .env("FAULTY_NAMES", &directory)
             .file(NAME, format!("{word}\n"))
-            .vhost(format!("CopyTarget http://{NAME}:{port}/ name=named max=1 timeout=20s {keys}"))
+            .vhost(format!(
+                "CopyTarget http://{NAME}:{port}/ name=named max=1 timeout=20s failures=0 {keys}"
+            ))
             .start();
         Setting { staging, server }
     }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use super::row::{COPIES, Row};
+use super::row::{COPIES, RETRY, Row};
 use super::staging::{Fault, FaultyStaging};
 use crate::client::Client;
 use crate::mpm::Mpm;
 use crate::server::Server;
 use crate::staging::Staging;
 use crate::status::Status;
+use crate::wait::{PATIENCE, poll};
 
 /// Copies that have to arrive once staging is well again.
 const AGAIN: u64 = 3;
@@ -40,14 +42,15 @@ struct Play<'a> {
 pub fn run(mpm: Mpm, manner: Manner, rows: &[Row]) {
     let origin = Staging::start();
     let stagings: Vec<_> = rows.iter().map(|_| FaultyStaging::start(Fault::None)).collect();
-    let without = Server::on(mpm).without_copy().proxy(&origin).start();
+    // As many clients as threads: they wait for each other, and httpd says so.
+    let busy = "AH00484:";
+    let without = Server::on(mpm).without_copy().proxy(&origin).expect(busy).start();
     let mut with = Server::on(mpm)
         .proxy(&origin)
         .global("CopyMemory 1G")
         .vhost("CopyBodyLimit 5M")
         .expect("CPY01")
-        // As many clients as threads: they wait for each other, and httpd says so.
-        .expect("AH00484:");
+        .expect(busy);
     if mpm != Mpm::Prefork {
         // Who uses a connection again must be the one who made it.
         with = with.one_child();
@@ -55,7 +58,9 @@ pub fn run(mpm: Mpm, manner: Manner, rows: &[Row]) {
     for (row, staging) in rows.iter().zip(&stagings) {
         let Row { name, keys, .. } = row;
         let max = if manner == Manner::OneByOne { 1 } else { COPIES };
-        let target = format!("http://{}/ name={name} max={max} {keys}", staging.address());
+        let keys =
+            format!("name={name} max={max} failures={COPIES} retry={}ms {keys}", RETRY.as_millis());
+        let target = format!("http://{}/ {keys}", staging.address());
         with = with.vhost(format!("<Location \"/{name}\">\nCopyTarget {target}\n</Location>"));
     }
     let with = with.start();
@@ -110,8 +115,27 @@ impl Play<'_> {
         self.staging.set(self.row.fault);
         self.send(COPIES, &expect(self.row.outcomes))?;
         self.staging.set(Fault::None);
+        if self.row.opens_breaker() {
+            self.check_breaker()?;
+        }
+        // The first may be the breaker's probe, beside which none passes.
+        self.send(1, &expect(&[("delivered.2xx", 1)]))?;
         self.send(AGAIN, &expect(&[("delivered.2xx", AGAIN)]))?;
         self.check_log()
+    }
+
+    /// The breaker is open, and will let copies through from `retry=` after now on at the latest.
+    fn check_breaker(&self) -> Result<(), String> {
+        let returned = Instant::now();
+        let status = self.with.status();
+        let target = status.target(self.row.name);
+        let state = target.text("breaker.state");
+        if state != "open" {
+            return Err(format!("the breaker is {state} after {COPIES} failures"));
+        }
+        // It is the time itself that is waited for.
+        thread::sleep((RETRY + Duration::from_millis(10)).saturating_sub(returned.elapsed()));
+        Ok(())
     }
 
     /// Sends so many requests, and waits for the outcome of each copy.
@@ -180,28 +204,42 @@ impl Play<'_> {
         (outcomes, all)
     }
 
-    /// The log is told of the first failure and the second, not of the third, and of nothing else.
+    /// The log is told of the first failure and the second, not of the third, and of the breaker; of nothing else.
     fn check_log(&self) -> Result<(), String> {
-        let mut failures = self.row.outcomes.iter().filter(|(name, _)| name.starts_with("failed."));
-        let failures = failures.next().map_or(0, |(_, failures)| *failures);
-        let Row { name, told, .. } = self.row;
-        let expected: Vec<String> = (1..=failures)
-            .filter(|count| count.is_power_of_two())
-            .map(|count| {
-                let told = told.replace("ADDRESS", &self.staging.address().to_string());
-                let (number, what) = told.split_once(": ").unwrap();
-                format!("{number}: copying to {name} failed: {what} ({count} so far)")
-            })
-            .collect();
-        let mut found = self.log();
-        // Several threads may tell at once.
-        found.sort_by_key(|line| line.rsplit_once('(').map(|(_, count)| count.to_owned()));
-        let same = found.len() == expected.len()
-            && found.iter().zip(&expected).all(|(line, expected)| line.ends_with(expected));
-        if same {
-            return Ok(());
+        let expected = self.told();
+        // It is told after the outcome shows.
+        let same = poll(PATIENCE, || {
+            let found = self.log();
+            let same = |line: &String| expected.iter().any(|part| line.contains(part));
+            (found.len() == expected.len() && found.iter().all(same)).then_some(())
+        });
+        same.ok_or_else(|| {
+            format!("the log is told\n{}\nnot\n{}", self.log().join("\n"), expected.join("\n"))
+        })
+    }
+
+    fn told(&self) -> Vec<String> {
+        let Row { name, told, outcomes, .. } = self.row;
+        let failures: u64 = outcomes
+            .iter()
+            .filter(|(counter, _)| counter.starts_with("failed."))
+            .map(|(_, count)| count)
+            .sum();
+        if failures == 0 {
+            return Vec::new();
         }
-        Err(format!("the log is told\n{}\nnot\n{}", found.join("\n"), expected.join("\n")))
+        let told = told.replace("ADDRESS", &self.staging.address().to_string());
+        let (number, what) = told.split_once(": ").unwrap();
+        let counts = (1..=failures).filter(|count| count.is_power_of_two());
+        let mut lines: Vec<String> = counts
+            .map(|count| format!("{number}: copying to {name} failed: {what} ({count} so far)"))
+            .collect();
+        if self.row.opens_breaker() {
+            let last = format!("{COPIES} failures in a row, the last {what} (1 so far)");
+            lines.push(format!("CPY0113: copying to {name} pauses for {RETRY:?}: {last}"));
+            lines.push(format!("CPY0114: copying to {name} goes on after "));
+        }
+        lines
     }
 
     fn log(&self) -> Vec<String> {

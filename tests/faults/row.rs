@@ -1,10 +1,14 @@
 //! One row: what is wrong with staging, what is sent meanwhile, and what becomes of it.
 
+use std::time::Duration;
+
 use super::staging::Fault;
 use crate::client::{request, request_with};
 
-/// How many copies each row sends while its fault lasts; fewer than open a breaker.
+/// How many copies each row sends while its fault lasts: so many failures in a row open the breaker.
 pub const COPIES: u64 = 3;
+/// How long it is open.
+pub const RETRY: Duration = Duration::from_millis(500);
 
 /// One row.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +83,17 @@ impl Row {
 
     pub const fn everywhere(self) -> Row {
         Row { everywhere: true, ..self }
+    }
+
+    /// Why all its copies fail; `None` where not all do.
+    pub fn failure(&self) -> Option<&'static str> {
+        let (counter, count) = self.outcomes[0];
+        counter.strip_prefix("failed.").filter(|_| count == COPIES)
+    }
+
+    /// Whether it opens the breaker: staging that talks nonsense is there.
+    pub fn opens_breaker(&self) -> bool {
+        self.failure().is_some_and(|failure| failure != "protocol")
     }
 
     pub fn request(&self) -> Vec<u8> {
