@@ -7,12 +7,14 @@ use crate::mpm::Mpm;
 use crate::processes;
 use crate::server::Server;
 use crate::staging::Staging;
+use crate::status::Status;
+use crate::wait::wait_for;
 
 const MEMORY: u64 = 16 << 20;
 
 /// Production in one child, its origin, and its staging.
 struct Setting {
-    _origin: Staging,
+    origin: Staging,
     staging: FaultyStaging,
     server: Server,
 }
@@ -30,24 +32,41 @@ impl Setting {
             .expect("CPY0112: a copy to staging was dropped: memory (")
             // A client that leaves within its content.
             .expect("AH01095:")
+            .expect("AH02608:")
+            .expect("AH01097:")
             // As many clients as threads.
             .expect("AH00484:")
             .start();
-        Setting { _origin: origin, staging, server }
+        Setting { origin, staging, server }
     }
 
     fn child(&self) -> u32 {
         processes::children(self.server.pid())[0]
     }
 
+    /// Sends the beginning of a request that announces more content than follows.
+    fn announce(&self, length: u64, sent: usize) -> Client {
+        let mut client = self.server.client();
+        client.send(format!(
+            "POST /a HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: {length}\r\n\r\n"
+        ));
+        client.send(vec![b'x'; sent]);
+        client
+    }
+
     /// All memory is free again: nearly all of it can be had by one copy.
     fn check_nothing_is_held(&self) {
+        self.check_free(MEMORY as usize - (64 << 10));
+    }
+
+    /// One copy of that size is not too large.
+    fn check_free(&self, size: usize) {
         let before = self.server.status();
-        let most = vec![b'x'; MEMORY as usize - (64 << 10)];
-        self.server.client().exchange(request_with("POST", "/most", &most));
+        let content = vec![b'x'; size];
+        self.server.client().exchange(request_with("POST", "/large", &content));
         let after = self.server.settled(before.sum("selected") + 1);
         let delivered = after.sum("delivered.2xx") - before.sum("delivered.2xx");
-        assert_eq!(delivered, 1, "memory was not given back\n{after}");
+        assert_eq!(delivered, 1, "memory is held\n{after}");
     }
 }
 
@@ -87,19 +106,12 @@ fn never_reads(content: usize, each: usize) {
 #[test]
 fn an_announced_length_takes_no_memory() {
     let setting = Setting::start();
-    let announced = |length: u64| {
-        let mut client = Client::connect(setting.server.port());
-        client.send(format!(
-            "POST /a HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: {length}\r\n\r\nx"
-        ));
-        client
-    };
     setting.server.client().exchange(request_with("POST", "/a", b"x"));
     setting.server.settled(1);
     let base = processes::resident(setting.child());
     processes::forget_peak(setting.child());
     // More than CopyBodyLimit, and just as much: of the latter, every byte would be kept.
-    let clients = [10 << 30, 10 << 30, 1 << 30, 1 << 30].map(announced);
+    let clients = [10 << 30, 10 << 30, 1 << 30, 1 << 30].map(|length| setting.announce(length, 1));
     drop(clients);
     let status = setting.server.status_when("all four given up", |status| {
         status.sum("not_copied.incomplete") + status.sum("not_copied.too_large") == 4
@@ -107,6 +119,20 @@ fn an_announced_length_takes_no_memory() {
     assert_eq!(status.sum("selected"), 1, "{status}");
     let peak = processes::peak(setting.child());
     assert!(peak < base + (4 << 20), "{base} bytes grew to {peak}");
+    setting.check_nothing_is_held();
+}
+
+#[test]
+fn an_announced_length_takes_nothing_from_other_copies() {
+    const LENGTH: u64 = 12 << 20;
+    let setting = Setting::start();
+    // The origin hears of a request when its first 16 KB are there.
+    let clients = [(); 4].map(|()| setting.announce(LENGTH, 64 << 10));
+    wait_for("all four on their way", || (setting.origin.connections() == 4).then_some(()));
+    setting.check_free(LENGTH as usize);
+    drop(clients);
+    let incomplete = |status: &Status| status.sum("not_copied.incomplete") == 4;
+    setting.server.status_when("all four given up", incomplete);
     setting.check_nothing_is_held();
 }
 

@@ -2,8 +2,11 @@
 //! the log is told in few words, and copies arrive again as soon as staging is well.
 //!
 //! ```text
-//! staging.rs   the faulty server         harness.rs  which holds against itself
-//! row.rs       one row of the table      rows.rs     the table
+//! staging.rs   the faulty server
+//! harness.rs   which holds against itself
+//! watched.rs   and tells all that it is sent
+//! row.rs       one row of the table
+//! rows.rs      the table
 //! play.rs      plays rows on a real httpd
 //! flapping.rs  staging that comes and goes
 //! names.rs     names that do not resolve
