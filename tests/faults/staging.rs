@@ -350,8 +350,12 @@ fn bound(address: SocketAddr) -> Socket {
     socket
 }
 
+const RECEIVE_BUFFER: usize = 256 << 10;
+
 fn listening(address: SocketAddr, backlog: i32) -> Socket {
     let socket = bound(address);
+    // What is not read soon fills it, also where the kernel would let it grow.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER).unwrap();
     socket.listen(backlog).unwrap();
     socket
 }
