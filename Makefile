@@ -12,6 +12,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET_DIR)/release/libmod_copy.so
+FAULTY_MODULE := $(TARGET_DIR)/faults/libmod_copy.so
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 CARGO_DENY_VERSION := 0.20.2
 
@@ -63,7 +64,7 @@ else
 fi
 endef
 
-.PHONY: help deps rust test-deps lint-deps bench-deps build run test lint bench soak isolation install uninstall
+.PHONY: help deps rust test-deps lint-deps bench-deps build faults run test lint bench soak isolation install uninstall
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -96,13 +97,20 @@ build: ## Build the module: target/release/libmod_copy.so
 run: deps build ## Show copies arriving: production, its origin and a staging on loopback (ONCE=1: end by itself)
 	@MOD_COPY_SO='$(MODULE)' ONCE='$(ONCE)' apache-conf/demo/demo.sh
 
-test: test-deps build ## Run the unit tests, then the tests on a real httpd
-	MOD_COPY_SO='$(MODULE)' $(CARGO) test --no-default-features --locked
+# The tests' own build, which panics where they ask for it. With their profile, so that it shares what they compile; put
+# elsewhere, because they too write a libmod_copy.so, without the feature `httpd`.
+faults: deps
+	$(CARGO) build --locked --lib --features fault-injection
+	install -D '$(TARGET_DIR)/debug/libmod_copy.so' '$(FAULTY_MODULE)'
+
+test: test-deps build faults ## Run the unit tests, then the tests on a real httpd
+	MOD_COPY_SO='$(MODULE)' MOD_COPY_FAULTS_SO='$(FAULTY_MODULE)' $(CARGO) test --no-default-features --locked
 
 lint: lint-deps ## Check format, lints, documentation, licences and sources
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --lib --features fault-injection -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --no-default-features
 	$(CARGO) fetch --locked
 	$(CARGO) deny --offline check bans licenses sources

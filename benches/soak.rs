@@ -57,6 +57,7 @@ from_tests!(
     "../tests/conf.rs" conf,
     "../tests/faults/staging.rs" faults,
     "../tests/httpd.rs" httpd,
+    "../tests/injection.rs" injection,
     "../tests/mpm.rs" mpm,
     "../tests/processes.rs" processes,
     "../tests/server.rs" server,

@@ -59,6 +59,7 @@ from_tests!(
     "../tests/client.rs" client,
     "../tests/conf.rs" conf,
     "../tests/httpd.rs" httpd,
+    "../tests/injection.rs" injection,
     "../tests/mpm.rs" mpm,
     "../tests/processes.rs" processes,
     "../tests/server.rs" server,

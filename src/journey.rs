@@ -141,6 +141,11 @@ impl Journey {
         self.settle();
     }
 
+    /// A fault of ours: whatever is still open is not copied, nor counted.
+    pub fn abandon(&mut self) {
+        self.settle();
+    }
+
     fn list(&self, scope: &Scope<'_>) -> Option<ListId> {
         scope.settings.list().filter(|list| self.mirror.has_targets(*list))
     }

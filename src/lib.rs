@@ -44,6 +44,7 @@
 //! to. The core never names an httpd type, and logs through `log`; `httpd` is the only room with `unsafe`.
 //! Without the feature `httpd` all but that room is built, and its tests run without httpd.
 
+pub mod boundary;
 pub mod breaker;
 pub mod capture;
 pub mod clock;

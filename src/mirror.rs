@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::boundary::Boundary;
+use crate::breaker::Pass;
 use crate::clock;
 use crate::config::{ListId, Policy, ServerPolicy};
 use crate::forward::Forwarders;
 use crate::memory::Budget;
 use crate::message::Message;
-use crate::outcome::{GivenUp, Loss};
+use crate::outcome::{Failure, GivenUp, Loss, Outcome};
 use crate::queue::{Held, Job};
-use crate::stats::{Account, Ledger, Slot, Trouble};
+use crate::stats::{Account, Ledger, Slot, Traffic, Trouble};
 use crate::target::Target;
 
 /// All that one child needs to copy requests; lives as long as the process.
@@ -99,7 +101,11 @@ impl Mirror {
             return lane.drop_unsent(Loss::Breaker);
         };
         let job = Job { message, limits: server.limits(&lane.target), offered, pass };
-        if lane.forwarders.offer(job).is_err() {
+        let in_hand = InHand(lane, pass);
+        Boundary::HandOver.enter();
+        let offered = lane.forwarders.offer(job);
+        std::mem::forget(in_hand);
+        if offered.is_err() {
             breaker.give_back(pass, clock::now);
             lane.drop_unsent(Loss::QueueFull);
         }
@@ -135,6 +141,18 @@ impl Mirror {
 
     fn lanes(&self, list: ListId) -> impl Iterator<Item = &Lane> {
         self.policy.list(list).iter().filter_map(|id| self.lanes.get(id.index()))
+    }
+}
+
+/// A selected copy that nobody else knows of yet: a panic fails it.
+struct InHand<'a>(&'a Lane, Pass);
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        let InHand(Lane { account, .. }, pass) = self;
+        account.breaker().give_back(*pass, clock::now);
+        account.taken();
+        account.settle(Outcome::Failed(Failure::Internal), Traffic::default());
     }
 }
 

@@ -1,6 +1,7 @@
 //! What copy-status shows: every target's counters as text, as `Key: value` and as JSON.
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
@@ -111,10 +112,11 @@ pub fn render(segment: &Segment, format: Format) -> String {
 
 fn render_at(segment: &Segment, format: Format, now: Now) -> String {
     let totals = segment.totals();
+    let (started, faults) = (segment.started(), segment.faults().load(Ordering::Relaxed));
     match format {
-        Format::Text => text(segment.started(), &totals, now),
-        Format::Auto => auto(segment.started(), &totals, now),
-        Format::Json => json(segment.started(), &totals, now),
+        Format::Text => text(started, faults, &totals, now),
+        Format::Auto => auto(started, faults, &totals, now),
+        Format::Json => json(started, faults, &totals, now),
     }
 }
 
@@ -166,8 +168,11 @@ impl Breaker {
     }
 }
 
-fn text(started: u64, targets: &[Totals], now: Now) -> String {
+fn text(started: u64, faults: u64, targets: &[Totals], now: Now) -> String {
     let mut page = format!("mod_copy {}, counting since {started}\n", env!("CARGO_PKG_VERSION"));
+    if faults > 0 {
+        let _ = writeln!(page, "\nfaults of mod_copy that were caught: {faults}");
+    }
     if targets.is_empty() {
         page.push_str("\nno target is configured\n");
     }
@@ -223,8 +228,9 @@ fn text_of_breaker(page: &mut String, breaker: &Breaker) -> std::fmt::Result {
     writeln!(page, ", opened {opened}")
 }
 
-fn auto(started: u64, targets: &[Totals], now: Now) -> String {
+fn auto(started: u64, faults: u64, targets: &[Totals], now: Now) -> String {
     let mut page = format!("CopyVersion: {}\nCopyStarted: {started}\n", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(page, "CopyFaults: {faults}");
     let _ = writeln!(page, "CopyTargets: {}", targets.len());
     for (index, totals) in targets.iter().enumerate() {
         let mut line = |key: &str, value: &dyn std::fmt::Display| {
@@ -258,9 +264,9 @@ fn auto(started: u64, targets: &[Totals], now: Now) -> String {
     page
 }
 
-fn json(started: u64, targets: &[Totals], now: Now) -> String {
+fn json(started: u64, faults: u64, targets: &[Totals], now: Now) -> String {
     let targets: Vec<Value> = targets.iter().map(|totals| json_of_target(totals, now)).collect();
-    json!({ "version": 1, "started": started, "targets": targets }).to_string()
+    json!({ "version": 1, "started": started, "faults": faults, "targets": targets }).to_string()
 }
 
 fn json_of_target(totals: &Totals, now: Now) -> Value {
@@ -360,6 +366,7 @@ mod tests {
     fn auto_has_one_line_for_each_counter() {
         let page = render(&counted(), Format::Auto);
         for line in [
+            "CopyFaults: 0",
             "CopyTargets: 1",
             "CopyTarget[0]Name: http://staging/",
             "CopyTarget[0]Selected: 5",

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::httpd::{free_port, httpd, module};
+use crate::injection::Faults;
+use crate::httpd::{faulty_module, free_port, httpd, module};
 use crate::mpm::Mpm;
 use crate::server::{Server, Verdict, configtest};
 use crate::staging::Staging;
@@ -18,6 +19,7 @@ pub struct Builder {
     mpm: Mpm,
     sizes: String,
     with_copy: bool,
+    with_faults: bool,
     modules: Vec<&'static str>,
     global: String,
     vhost: String,
@@ -39,6 +41,7 @@ impl Builder {
             mpm,
             sizes: mpm.sizes().to_owned(),
             with_copy: true,
+            with_faults: false,
             modules: vec!["authz_core"],
             global: String::new(),
             vhost: String::new(),
@@ -62,6 +65,19 @@ impl Builder {
     /// Leaves mod_copy out.
     pub fn without_copy(mut self) -> Builder {
         self.with_copy = false;
+        self
+    }
+
+    /// Loads the module that panics where the test asks for it, by [`Faults`].
+    pub fn with_faults(mut self) -> Builder {
+        self.with_faults = true;
+        Faults::prepare(self.root());
+        self
+    }
+
+    /// Other numbers of processes and threads than [`Mpm::sizes`].
+    pub fn sizes(mut self, lines: &str) -> Builder {
+        lines.clone_into(&mut self.sizes);
         self
     }
 
@@ -166,7 +182,8 @@ impl Builder {
         text += &self.sizes;
         text += "LogLevel warn\n";
         if self.with_copy {
-            let module = module().display();
+            let module = if self.with_faults { faulty_module() } else { module().to_owned() };
+            let module = module.display();
             write!(
                 text,
                 "LoadModule copy_module \"{module}\"\nLogLevel copy:debug\nListen 127.0.0.1:{status_port}\n\

@@ -68,6 +68,13 @@ pub fn module() -> &'static Path {
     })
 }
 
+/// The module that panics where a test asks for it: see `src/boundary.rs`.
+pub fn faulty_module() -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/faults/libmod_copy.so");
+    let path = env::var_os("MOD_COPY_FAULTS_SO").map_or(default, PathBuf::from);
+    path.canonicalize().unwrap_or_else(|_| panic!("{} is missing: run make faults", path.display()))
+}
+
 /// A loopback port that nothing listens on, and that no other test of this run will get.
 ///
 /// Below the range from which the system picks the clients' own ports, so that none of those is in the way.

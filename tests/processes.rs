@@ -79,6 +79,11 @@ fn stat_in(file: &Path) -> Option<(char, u32)> {
 
 /// Kills a process of a test's own httpd at once, as the out-of-memory killer does.
 pub fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+/// Sends a signal to a process of a test's own httpd.
+pub fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    kill_process(pid, signal).unwrap();
 }

@@ -64,6 +64,7 @@ impl Server {
             .arg("-DFOREGROUND")
             .args(arguments(root.path()))
             .envs(environment)
+            .env("MOD_COPY_FAULTS", root.path().join("faults"))
             .stdin(Stdio::null())
             .stdout(console.try_clone().unwrap())
             .stderr(console)
@@ -281,7 +282,8 @@ pub fn configtest(root: &Path) -> Verdict {
 /// What httpd prints for these options about a prepared ServerRoot.
 pub fn ask(root: &Path, options: &[&str]) -> std::process::Output {
     let mut command = Command::new(&httpd().program);
-    command.args(options).args(arguments(root)).output().unwrap()
+    command.args(options).args(arguments(root)).env("MOD_COPY_FAULTS", root.join("faults"));
+    command.output().unwrap()
 }
 
 fn arguments(root: &Path) -> [PathBuf; 4] {

@@ -40,6 +40,11 @@ impl Status {
         self.targets().iter().map(|target| target.count(path)).sum()
     }
 
+    /// How many panics were caught.
+    pub fn faults(&self) -> u64 {
+        self.0["faults"].as_u64().unwrap_or_else(|| panic!("no faults in {self}"))
+    }
+
     /// Whether no copy waits or is under way.
     pub fn is_drained(&self) -> bool {
         self.sum("queued") == 0

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 
+use crate::boundary::Boundary;
 use crate::outcome::Failure;
 use crate::queue::Job;
 
@@ -81,6 +82,7 @@ impl Forwarder {
     /// Takes turns with the others until no copy will ever come, or it is no longer needed.
     fn serve(&mut self) {
         loop {
+            Boundary::Forwarder.enter();
             if !self.watches {
                 if let Ok(job) = self.pool.jobs().try_recv() {
                     self.work(job);

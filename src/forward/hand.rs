@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use crate::boundary::Boundary;
 use crate::breaker::{Change, Pass, Sign};
 use crate::clock;
 use crate::outcome::{Failure, Loss, Outcome, StatusClass};
@@ -90,6 +91,7 @@ impl Hand {
         let (courier, traffic) = (&mut self.courier, &mut self.traffic);
         let was_written = traffic.whole;
         let progress = catch_unwind(AssertUnwindSafe(|| {
+            Boundary::Exchange.enter();
             let courier = courier.get_or_insert_with(hire);
             match begins {
                 true => courier.send(&errand, wait, traffic),

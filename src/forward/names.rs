@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ureq::unversioned::resolver::ResolvedSocketAddrs;
 
+use crate::boundary::Boundary;
 use crate::outcome::Failure;
 use crate::target::Url;
 
@@ -120,7 +121,10 @@ impl Names {
         let names = Arc::clone(self);
         known.under_way = true;
         let started = thread::Builder::new().name("copy-dns".to_owned()).spawn(move || {
-            let found = catch_unwind(AssertUnwindSafe(|| (names.lookup)(&names.host, names.port)));
+            let found = catch_unwind(AssertUnwindSafe(|| {
+                Boundary::Lookup.enter();
+                (names.lookup)(&names.host, names.port)
+            }));
             let found = found.unwrap_or_else(|_| Err(io::Error::other("the lookup panicked")));
             names.known().learn(found);
             names.ended.notify_all();

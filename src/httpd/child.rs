@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-use super::guard::{guard, log_the_first_panic};
+use super::guard::guard;
 use super::{config, ffi, log, pool, sys};
+use crate::boundary::Boundary;
 use crate::mirror::Mirror;
 
 const _: () = {
@@ -27,7 +28,7 @@ pub fn mirror() -> Option<&'static Mirror> {
 
 /// `child_init`: starts the forwarders. Failing, it leaves a child that serves and does not mirror.
 pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::server_rec) {
-    guard((), || {
+    guard(Boundary::ChildInit, (), || {
         MIRROR.store(ptr::null_mut(), Ordering::Release);
         let Some(generation) = config::generation() else {
             return;
@@ -35,7 +36,6 @@ pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::ser
         if generation.policy.targets().is_empty() {
             return;
         }
-        log_the_first_panic();
         match start(generation) {
             Ok(mirror) => {
                 MIRROR.store(ptr::from_ref(mirror).cast_mut(), Ordering::Release);
@@ -73,7 +73,7 @@ fn start(generation: &config::Generation) -> std::io::Result<&'static Mirror> {
 
 /// The end of the child's pool: httpd's workers have ended, or, under prefork, are this very thread.
 unsafe extern "C" fn drain(mirror: *mut c_void) -> ffi::apr_status_t {
-    guard((), || {
+    guard(Boundary::ChildCleanup, (), || {
         // SAFETY: registered by `begin` with a mirror that is never freed.
         let mirror = unsafe { &*mirror.cast::<Mirror>() };
         mirror.drain(|| sys::pause(Duration::from_millis(1)));

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use once_cell::sync::Lazy;
 
-use super::guard::guard;
+use super::guard::{count_panics_in, guard};
 use super::{ffi, log, pool, proxy, segment};
+use crate::boundary::Boundary;
 use crate::clock;
 use crate::config::{
     Context, Directive, Draft, Origin, Place, Policy, ScopeSettings, ServerPolicy, ServerSettings,
@@ -71,8 +72,10 @@ pub unsafe fn scope_settings(scope: *const ffi::ap_conf_vector_t) -> ScopeSettin
 }
 
 pub unsafe extern "C" fn create_scope(pool: *mut ffi::apr_pool_t, _: *mut c_char) -> *mut c_void {
-    // SAFETY: httpd passes a live pool.
-    unsafe { pool::place(pool, ScopeSettings::default()) }.cast()
+    guard(Boundary::CreateScope, ptr::null_mut(), || {
+        // SAFETY: httpd passes a live pool.
+        unsafe { pool::place(pool, ScopeSettings::default()) }.cast()
+    })
 }
 
 pub unsafe extern "C" fn merge_scopes(
@@ -80,20 +83,35 @@ pub unsafe extern "C" fn merge_scopes(
     outer: *mut c_void,
     inner: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: httpd passes what `create_scope` or this function made.
-    let outer = unsafe { &*outer.cast::<ScopeSettings>() };
-    // SAFETY: as above.
-    let inner = unsafe { &*inner.cast::<ScopeSettings>() };
-    // SAFETY: httpd passes a live pool.
-    unsafe { pool::place(pool, outer.merge(inner)) }.cast()
+    let nowhere = nowhere().cast::<c_void>().cast_mut();
+    if outer == nowhere || inner == nowhere {
+        return nowhere;
+    }
+    guard(Boundary::MergeScopes, nowhere, || {
+        // SAFETY: httpd passes what `create_scope` or this function made, and never NULL.
+        let outer = unsafe { &*outer.cast::<ScopeSettings>() };
+        // SAFETY: as above.
+        let inner = unsafe { &*inner.cast::<ScopeSettings>() };
+        // SAFETY: httpd passes a live pool.
+        unsafe { pool::place(pool, outer.merge(inner)) }.cast()
+    })
+}
+
+/// Where nothing is copied, whatever is written in a section within: what a fault of ours leaves of a
+/// scope. Nobody writes to it.
+fn nowhere() -> *const ScopeSettings {
+    static NOWHERE: Lazy<ScopeSettings> = Lazy::new(ScopeSettings::default);
+    ptr::from_ref(&*NOWHERE)
 }
 
 pub unsafe extern "C" fn create_server(
     pool: *mut ffi::apr_pool_t,
     _: *mut ffi::server_rec,
 ) -> *mut c_void {
-    // SAFETY: httpd passes a live pool.
-    unsafe { place_server(pool, ServerSettings::default()) }.cast()
+    guard(Boundary::CreateServer, ptr::null_mut(), || {
+        // SAFETY: httpd passes a live pool.
+        unsafe { place_server(pool, ServerSettings::default()) }.cast()
+    })
 }
 
 pub unsafe extern "C" fn merge_servers(
@@ -101,12 +119,15 @@ pub unsafe extern "C" fn merge_servers(
     main: *mut c_void,
     inner: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: httpd passes what `create_server` made.
-    let main = unsafe { &*main.cast::<Server>() };
-    // SAFETY: as above.
-    let inner = unsafe { &*inner.cast::<Server>() };
-    // SAFETY: httpd passes a live pool.
-    unsafe { place_server(pool, main.settings.merge(&inner.settings)) }.cast()
+    guard(Boundary::MergeServers, ptr::null_mut(), || {
+        // SAFETY: httpd passes what `create_server` made, or NULL where that failed.
+        let main = unsafe { main.cast::<Server>().as_ref() };
+        // SAFETY: as above.
+        let inner = unsafe { inner.cast::<Server>().as_ref() };
+        let (Some(main), Some(inner)) = (main, inner) else { return ptr::null_mut() };
+        // SAFETY: httpd passes a live pool.
+        unsafe { place_server(pool, main.settings.merge(&inner.settings)) }.cast()
+    })
 }
 
 unsafe fn place_server(pool: *mut ffi::apr_pool_t, settings: ServerSettings) -> *mut Server {
@@ -120,6 +141,9 @@ unsafe fn server_record(server: *const ffi::server_rec) -> *mut Server {
     // SAFETY: httpd's vector of that server.
     unsafe { ffi::ap_get_module_config(configs, ffi::this()) }.cast()
 }
+
+/// What a directive is answered that met a fault of ours.
+const FAULT: &str = "a fault of mod_copy was caught";
 
 /// Every directive comes here; which one it is stands in `cmd->info`.
 pub unsafe extern "C" fn directive(
@@ -141,13 +165,14 @@ pub unsafe extern "C" fn directive(
     if !misplaced.is_null() {
         return misplaced;
     }
-    let message = guard(Some("a fault of mod_copy was caught".to_owned()), || {
+    let message = guard(Boundary::Directive, Some(FAULT.to_owned()), || {
         // SAFETY: the scope is what `create_scope` made for the section around the directive.
-        let scope = unsafe { &mut *scope.cast::<ScopeSettings>() };
+        let scope = unsafe { scope.cast::<ScopeSettings>().as_mut() };
         // SAFETY: the server that the directive is for.
         let server = unsafe { server_record(parameters.server) };
         // SAFETY: `create_server` made it when the server's first directive of ours was met.
-        let server = unsafe { &mut *server };
+        let server = unsafe { server.as_mut() };
+        let (Some(scope), Some(server)) = (scope, server) else { return Some(FAULT.to_owned()) };
         // SAFETY: a text of httpd's that outlives this call.
         let arguments = unsafe { pool::bytes(arguments) };
         let mut draft = lock(&DRAFT);
@@ -190,9 +215,10 @@ pub unsafe extern "C" fn begin(
     _: *mut ffi::apr_pool_t,
     _: *mut ffi::apr_pool_t,
 ) -> c_int {
-    guard(ffi::HOOK_OK, || {
+    guard(Boundary::PreConfig, ffi::HOOK_OK, || {
         *lock(&DRAFT) = Draft::default();
         *lock(&CHECKED) = None;
+        GENERATION.store(ptr::null_mut(), Ordering::Release);
         ffi::HOOK_OK
     })
 }
@@ -204,7 +230,7 @@ pub unsafe extern "C" fn check(
     _: *mut ffi::apr_pool_t,
     _: *mut ffi::server_rec,
 ) -> c_int {
-    guard(ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
+    guard(Boundary::CheckConfig, ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
         let draft = std::mem::take(&mut *lock(&DRAFT));
         match draft.resolve() {
             Ok(policy) => {
@@ -232,7 +258,7 @@ pub unsafe extern "C" fn complete(
     _: *mut ffi::apr_pool_t,
     main: *mut ffi::server_rec,
 ) -> c_int {
-    guard(ffi::HOOK_OK, || {
+    guard(Boundary::PostConfig, ffi::HOOK_OK, || {
         log::install(main);
         proxy::find();
         // SAFETY: httpd's main server and its pool.
@@ -242,7 +268,7 @@ pub unsafe extern "C" fn complete(
         let state = unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE as c_int) };
         let policy = lock(&CHECKED).take();
         if let Some(policy) = policy.filter(|_| state != ffi::AP_SQ_MS_CREATE_PRE_CONFIG as c_int) {
-            match generation_of(policy) {
+            match generation_of(policy).inspect(|new| count_panics_in(new.segment.faults())) {
                 // SAFETY: httpd's pool of this configuration.
                 Ok(generation) => unsafe { put_into_force(pconf, generation) },
                 Err(error) => log::write(
@@ -262,16 +288,17 @@ pub unsafe extern "C" fn complete(
 unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_rec) {
     // SAFETY: the caller passes httpd's main server.
     let shared = unsafe { server_record(main) };
-    // SAFETY: `create_server` made it when the module was loaded.
-    let settings = unsafe { (*shared).settings };
+    // SAFETY: `create_server` made it when the module was loaded, unless that failed.
+    let settings = unsafe { shared.as_ref() }.map(|shared| shared.settings).unwrap_or_default();
     let mut next = main;
     // SAFETY: httpd's list of servers ends in NULL.
     while let Some(server) = unsafe { next.as_ref() } {
         // SAFETY: a server of httpd's.
         let mut record = unsafe { server_record(next) };
-        if record == shared && next != main {
+        if record.is_null() || (record == shared && next != main) {
             // A virtual host without directives of ours shares the main server's record, but may
             // have a ProxyTimeout of its own.
+            let settings = if record.is_null() { ServerSettings::default() } else { settings };
             // SAFETY: httpd's pool of this configuration.
             record = unsafe { place_server(pconf, settings) };
             // SAFETY: httpd's vector of that server.

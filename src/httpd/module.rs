@@ -3,7 +3,9 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
+use super::guard::{guard, watch_panics};
 use super::{child, config, ffi, status, tee, traffic};
+use crate::boundary::Boundary;
 use crate::config::{Context, DIRECTIVES, Directive};
 
 /// httpd's record of this module.
@@ -81,6 +83,11 @@ const fn command(directive: &'static Directive) -> ffi::command_rec {
 
 /// Asks httpd for the callbacks. Runs at each start and restart.
 unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
+    watch_panics();
+    guard(Boundary::RegisterHooks, (), hook);
+}
+
+fn hook() {
     const REALLY_FIRST: c_int = ffi::APR_HOOK_REALLY_FIRST;
     const MIDDLE: c_int = ffi::APR_HOOK_MIDDLE as c_int;
     const LAST: c_int = ffi::APR_HOOK_LAST as c_int;

@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 
 use super::ffi;
 use super::guard::guard;
+use crate::boundary::Boundary;
 
 /// Moves a value into a pool's memory; the pool drops it when it is cleared or destroyed.
 ///
@@ -13,7 +14,7 @@ use super::guard::guard;
 /// `pool` is a live pool of httpd's, used by this thread alone.
 pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
     unsafe extern "C" fn drop_value<T>(value: *mut c_void) -> ffi::apr_status_t {
-        guard((), || {
+        guard(Boundary::PoolCleanup, (), || {
             // SAFETY: the value written below; a pool runs a cleanup once, and before it frees memory.
             unsafe { value.cast::<T>().drop_in_place() };
         });

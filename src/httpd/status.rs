@@ -4,16 +4,18 @@ use std::ffi::c_int;
 
 use super::guard::guard;
 use super::{config, ffi, pool, request, sys};
+use crate::boundary::Boundary;
 use crate::status::{Format, render};
 
 /// `handler`: answers requests for the counters.
 pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
-    guard(ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
-        // SAFETY: httpd passes a live request to its hooks.
-        let request = unsafe { &*r };
-        if !request::is_handled_by(request, request::COPY_STATUS) {
-            return ffi::HOOK_DECLINED;
-        }
+    // SAFETY: httpd passes a live request to its hooks.
+    let request = unsafe { &*r };
+    // Before the guard: what it tells httpd is to meet no other request.
+    if !request::is_handled_by(request, request::COPY_STATUS) {
+        return ffi::HOOK_DECLINED;
+    }
+    guard(Boundary::Status, ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
         if request.method_number != ffi::M_GET as c_int {
             return ffi::HTTP_METHOD_NOT_ALLOWED as c_int;
         }

@@ -9,9 +9,10 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::ffi;
-use super::guard::guard;
+use super::guard::guard_request;
 use super::pool::success;
 use super::request::Passage;
+use crate::boundary::Boundary;
 use crate::journey::{Journey, Part};
 
 /// httpd's record of the filter; made anew for each configuration.
@@ -80,7 +81,7 @@ unsafe extern "C" fn tee(
     }
     // SAFETY: as above.
     unsafe { is_reading.write(false) };
-    guard((), || {
+    let work = || {
         // SAFETY: the context given to `install`; no hook runs while a filter reads.
         let passage = unsafe { &mut *context.cast::<Passage>() };
         let journey = &mut passage.journey;
@@ -93,7 +94,9 @@ unsafe extern "C" fn tee(
             Seen::Nothing => {}
             Seen::Failure => journey.content(Part::Broken),
         }
-    });
+    };
+    // SAFETY: the request that is being read.
+    unsafe { guard_request(Boundary::Tee, r, (), work) };
     status
 }
 

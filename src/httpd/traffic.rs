@@ -3,13 +3,14 @@
 use std::ffi::c_int;
 use std::ptr;
 
-use super::guard::guard;
+use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
 use super::{ffi, pool, tee};
+use crate::boundary::Boundary;
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
 pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
-    guard(ffi::HOOK_DECLINED, || {
+    let work = || {
         // SAFETY: httpd passes a live request to its hooks.
         let request = unsafe { &*r };
         if !request::is_root(request) || is_upgraded_twin(request) {
@@ -29,7 +30,9 @@ pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
             }
         }
         ffi::HOOK_DECLINED
-    })
+    };
+    // SAFETY: httpd passes a live request to its hooks.
+    unsafe { guard_request(Boundary::Arrive, r, ffi::HOOK_DECLINED, work) }
 }
 
 /// `translate_name`: the request's `<Location>` sections have been looked at.
@@ -51,7 +54,7 @@ pub unsafe extern "C" fn admitted(r: *mut ffi::request_rec) -> c_int {
 }
 
 unsafe fn reach(r: *mut ffi::request_rec, phase: Phase) -> c_int {
-    guard(ffi::HOOK_DECLINED, || {
+    let work = || {
         // SAFETY: the caller passes a live request.
         if request::is_root(unsafe { &*r }) {
             // SAFETY: as above.
@@ -61,12 +64,14 @@ unsafe fn reach(r: *mut ffi::request_rec, phase: Phase) -> c_int {
             }
         }
         ffi::HOOK_DECLINED
-    })
+    };
+    // SAFETY: the caller passes a live request.
+    unsafe { guard_request(Boundary::Reach, r, ffi::HOOK_DECLINED, work) }
 }
 
 /// `insert_filter`: the scope is known and access control has passed.
 pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
-    guard((), || {
+    let work = || {
         // SAFETY: httpd passes a live request to its hooks.
         let request = unsafe { &*r };
         if !request.main.is_null() {
@@ -87,12 +92,14 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
             // SAFETY: a live request, and its root's passage.
             unsafe { tee::install(r, passage) };
         }
-    });
+    };
+    // SAFETY: httpd passes a live request to its hooks.
+    unsafe { guard_request(Boundary::Decide, r, (), work) };
 }
 
 /// `log_transaction`: whatever is still open is settled now.
 pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
-    guard(ffi::HOOK_DECLINED, || {
+    let work = || {
         // SAFETY: httpd passes a live request to its hooks.
         let request = unsafe { &*r };
         // SAFETY: as above.
@@ -107,7 +114,9 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
             }
         }
         ffi::HOOK_DECLINED
-    })
+    };
+    // SAFETY: httpd passes a live request to its hooks.
+    unsafe { guard_request(Boundary::Conclude, r, ffi::HOOK_DECLINED, work) }
 }
 
 /// Whether access control refused the request, or what it was redirected to. An `ErrorDocument` may

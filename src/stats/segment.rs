@@ -79,6 +79,8 @@ pub struct Header {
     /// How many rows have been folded, and how many are being folded now: what readers check.
     folds: AtomicU64,
     folding: AtomicU64,
+    /// Panics that were caught.
+    faults: AtomicU64,
     names: [Name; TARGETS],
     /// How often each kind of trouble with each target was met, for thinning the log.
     pub(super) troubles: [[AtomicU64; TROUBLES]; TARGETS],
@@ -96,6 +98,7 @@ impl Header {
             started: AtomicU64::new(0),
             folds: AtomicU64::new(0),
             folding: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
             names: [const { Name::new() }; TARGETS],
             troubles: [const { [const { AtomicU64::new(0) }; TROUBLES] }; TARGETS],
             breakers: [const { Breaker::new() }; TARGETS],
@@ -145,6 +148,11 @@ impl Segment {
     /// When counting began, in Unix seconds.
     pub fn started(&self) -> u64 {
         self.header.started.load(Ordering::Relaxed)
+    }
+
+    /// How many panics were caught, in all children.
+    pub fn faults(&self) -> &'static AtomicU64 {
+        &self.header.faults
     }
 
     /// Finds the target's place, or gives it one; `None` where all are taken.

@@ -1,0 +1,214 @@
+//! A panic in any callback or thread of ours is caught, counted and logged, and the request is served.
+
+use crate::client::{request, request_with};
+use crate::conf::Builder;
+use crate::injection::Faults;
+use crate::mpm::{Mpm, on_each_mpm};
+use crate::server::Server;
+use crate::staging::{Mode, Staging};
+use crate::wait::wait_for;
+
+on_each_mpm!(
+    a_panic_in_a_callback_costs_one_copy_at_most,
+    a_panic_in_a_forwarder_costs_no_copy_but_the_one_in_its_hand,
+    a_panic_while_a_configuration_is_read_keeps_production_going,
+    a_panic_at_a_childs_end_costs_only_what_it_had_in_hand,
+);
+
+/// What becomes of the copy: `Either` where it depends on how its content came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copy {
+    None,
+    Delivered,
+    Internal,
+    Either,
+}
+
+/// Points that a request passes, and what becomes of a copy without and with content.
+const CALLBACKS: [(&str, Copy, Copy); 15] = [
+    ("Arrive-enter", Copy::None, Copy::None),
+    ("Arrive-leave", Copy::None, Copy::None),
+    ("Reach-enter", Copy::None, Copy::None),
+    ("Reach-leave", Copy::None, Copy::None),
+    ("MergeScopes-enter", Copy::None, Copy::None),
+    ("MergeScopes-leave", Copy::None, Copy::None),
+    ("Decide-enter", Copy::None, Copy::None),
+    ("Decide-leave", Copy::Delivered, Copy::None),
+    ("Tee-enter", Copy::Delivered, Copy::None),
+    ("Tee-leave", Copy::Delivered, Copy::Either),
+    ("HandOver-enter", Copy::Internal, Copy::Internal),
+    ("Conclude-enter", Copy::Delivered, Copy::Delivered),
+    ("Conclude-leave", Copy::Delivered, Copy::Delivered),
+    ("PoolCleanup-enter", Copy::Delivered, Copy::Delivered),
+    ("PoolCleanup-leave", Copy::Delivered, Copy::Delivered),
+];
+
+fn mirroring(mpm: Mpm, staging: &Staging) -> Builder {
+    Server::on(mpm)
+        .with_faults()
+        .vhost(format!("CopyTarget {} name=staging", staging.url("/")))
+        .vhost("<Location \"/a\">\nCopyBodyLimit 1000\n</Location>")
+        .file("htdocs/a", "production's answer")
+        .expect("CPY0091:")
+        .expect("on purpose")
+}
+
+fn a_panic_in_a_callback_costs_one_copy_at_most(mpm: Mpm) {
+    let staging = Staging::start();
+    let server = mirroring(mpm, &staging).start();
+    let faults = Faults::of(server.root());
+    let mut count = 0;
+    for (point, bare, with_content) in CALLBACKS {
+        let get = request("GET", "/a").into_bytes();
+        for (request, expected) in
+            [(get, bare), (request_with("POST", "/a", b"hello"), with_content)]
+        {
+            if point.starts_with("Tee") && request.starts_with(b"GET") {
+                continue;
+            }
+            let before = server.status();
+            faults.panic_at(point);
+            let response = server.client().exchange(&request);
+            assert_eq!(response.status, 200, "{point}\n{}", server.logs());
+            assert_eq!(response.text(), "production's answer", "{point}");
+            count += 1;
+            let after = server.status_when(point, |status| {
+                faults.has_panicked(point) && status.faults() == count && status.is_drained()
+            });
+            let [selected, delivered, internal] = ["selected", "delivered", "failed.internal"]
+                .map(|counter| after.sum(counter) - before.sum(counter));
+            let became = match (selected, delivered, internal) {
+                (0, 0, 0) => Copy::None,
+                (1, 1, 0) => Copy::Delivered,
+                (1, 0, 1) => Copy::Internal,
+                _ => panic!("{point}: {before}\n{after}"),
+            };
+            let is_expected = became == expected
+                || expected == Copy::Either && matches!(became, Copy::None | Copy::Delivered);
+            assert!(is_expected, "{point}: {became:?}, not {expected:?}\n{}", server.logs());
+        }
+    }
+    let before = server.status().sum("delivered.2xx");
+    assert_eq!(server.client().get("/a").status, 200);
+    server.status_when("all is as before", |status| status.sum("delivered.2xx") == before + 1);
+    assert_eq!(logged(&server), thinned(count), "{}", server.logs());
+    assert!(server.status_page("").text().contains(&format!("were caught: {count}\n")));
+    assert!(server.status_page("?auto").text().contains(&format!("CopyFaults: {count}\n")));
+}
+
+fn a_panic_in_a_forwarder_costs_no_copy_but_the_one_in_its_hand(mpm: Mpm) {
+    let staging = Staging::start();
+    let builder = mirroring(mpm, &staging);
+    let named = format!("CopyTarget http://localhost:{}/ name=named", staging.port());
+    let server = builder
+        .vhost(format!("<Location \"/named\">\n{named}\n</Location>"))
+        .expect("CPY0106:")
+        .expect("CPY0107:")
+        .start();
+    let faults = Faults::of(server.root());
+    // One connection, so that one child copies.
+    let mut client = server.client();
+    let mut selected = 0;
+    let mut panic = |point, path| {
+        faults.panic_at(point);
+        // The thread that is to panic may be one that rests until there is more to do.
+        wait_for(point, || {
+            client.get(path);
+            selected += 1;
+            server.settled(selected);
+            faults.has_panicked(point).then_some(())
+        });
+        server.status()
+    };
+    let status = panic("Forwarder-enter", "/a");
+    assert_eq!((status.sum("failed"), status.sum("dropped")), (0, 0), "{status}");
+    let status = panic("Exchange-enter", "/a");
+    assert_eq!(status.target("staging").count("failed.internal"), 1, "{status}");
+    let status = panic("Lookup-enter", "/named");
+    assert_eq!(status.target("named").count("failed.dns"), 1, "{status}");
+    let status = server.status_when("all three counted", |status| status.faults() == 3);
+    assert_eq!(status.sum("failed"), 2, "{status}");
+    client.get("/a");
+    server.settled(selected + 1);
+    assert!(server.status().target("staging").count("forwarders") > 0);
+}
+
+fn a_panic_while_a_configuration_is_read_keeps_production_going(mpm: Mpm) {
+    let staging = Staging::start();
+    let server = mirroring(mpm, &staging).start();
+    let faults = Faults::of(server.root());
+    let points = [
+        "RegisterHooks-enter",
+        "RegisterHooks-leave",
+        "CreateScope-enter",
+        "CreateServer-enter",
+        "MergeServers-enter",
+        "PreConfig-enter",
+        "PostConfig-enter",
+        "PostConfig-leave",
+        "ChildInit-enter",
+        "ChildInit-leave",
+        "PoolCleanup-enter",
+    ];
+    for (point, count) in points.into_iter().zip(1..) {
+        faults.panic_at(point);
+        server.graceful();
+        wait_for(point, || faults.has_panicked(point).then_some(()));
+        assert_eq!(server.client().get("/a").text(), "production's answer", "{point}");
+        server.graceful();
+        let status = server.status();
+        assert_eq!(status.faults(), count, "{point}\n{}", server.logs());
+        let delivered = status.sum("delivered.2xx");
+        server.client().get("/a");
+        server.status_when(point, |status| status.sum("delivered.2xx") == delivered + 1);
+    }
+    assert_eq!(logged(&server), thinned(points.len() as u64), "{}", server.logs());
+}
+
+fn a_panic_at_a_childs_end_costs_only_what_it_had_in_hand(mpm: Mpm) {
+    for (point, outcome) in
+        [("ChildCleanup-enter", "dropped.lost"), ("ChildCleanup-leave", "dropped.stopping")]
+    {
+        let staging = Staging::start();
+        staging.set(Mode::Stalled);
+        let mut builder = mirroring(mpm, &staging).global("CopyDrainTimeout 50ms");
+        if mpm == Mpm::Prefork {
+            builder = builder
+                .sizes("StartServers 1\nServerLimit 1\nMaxRequestWorkers 1\n")
+                .expect("AH00161:");
+        }
+        let server = builder.start();
+        server.client().get("/a");
+        server.status_when("a copy under way", |status| status.sum("in_flight") == 1);
+        Faults::of(server.root()).panic_at(point);
+        server.graceful();
+        let status = server.settled(1);
+        assert_eq!(status.sum(outcome), 1, "{point}\n{status}");
+        assert_eq!(status.faults(), 1, "{point}");
+    }
+}
+
+#[test]
+fn a_panic_in_a_directive_or_its_check_is_a_configuration_error() {
+    let staging = Staging::start();
+    for point in ["Directive-enter", "CheckConfig-enter"] {
+        let builder = mirroring(Mpm::Event, &staging);
+        Faults::of(builder.root()).panic_at(point);
+        let verdict = builder.configtest();
+        assert!(!verdict.passed, "{point}: {verdict:?}");
+        assert!(
+            verdict.stderr.contains("CPY0091: a fault of mod_copy was caught: src/"),
+            "{verdict:?}"
+        );
+        assert!(builder.configtest().passed, "{point}");
+    }
+}
+
+/// How many lines tell of so many panics: one of the 1st, 2nd, 4th, 8th …
+fn thinned(count: u64) -> usize {
+    usize::try_from(count.ilog2()).unwrap() + 1
+}
+
+fn logged(server: &Server) -> usize {
+    server.logged("CPY0091:")
+}
