@@ -1,3 +1,4 @@
 //! httpd's life: whatever ends, restarts, crashes or panics, production goes on and no copy lacks its outcome.
 
+mod interrupted;
 mod panics;
