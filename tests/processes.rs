@@ -87,3 +87,49 @@ pub fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
+
+/// What a process holds of the system's resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holdings {
+    /// What its descriptors stand for, numbers of pipes and sockets aside.
+    pub files: Vec<String>,
+    pub threads: usize,
+    /// Its shared memory: size and name of each mapping, addresses aside.
+    pub shared: Vec<String>,
+    /// Where mod_copy is mapped: the same as long as it is never unloaded.
+    pub module: Vec<String>,
+}
+
+/// What a process of a test's own httpd holds now.
+pub fn holdings(pid: u32) -> Holdings {
+    let entries = |folder: &str| {
+        let entries = fs::read_dir(format!("/proc/{pid}/{folder}")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    let mut files: Vec<String> = entries("fd")
+        .iter()
+        .filter_map(|file| fs::read_link(file).ok())
+        .map(|file| file.display().to_string().split(":[").next().unwrap().to_owned())
+        .collect();
+    files.sort();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let module = maps.lines().filter(|line| line.contains("libmod_copy"));
+    let mut shared: Vec<String> = maps.lines().filter_map(shared_mapping).collect();
+    shared.sort();
+    Holdings {
+        files,
+        threads: entries("task").len(),
+        shared,
+        module: module.map(str::to_owned).collect(),
+    }
+}
+
+/// Size and name of a mapping that is shared; `None` for others.
+fn shared_mapping(line: &str) -> Option<String> {
+    let mut fields = line.split_whitespace();
+    let (range, access) = (fields.next()?, fields.next()?);
+    let (from, to) = range.split_once('-')?;
+    let address = |text| u64::from_str_radix(text, 16).unwrap();
+    let name = fields.nth(3).unwrap_or_default();
+    access.ends_with('s').then(|| format!("{} bytes of {name}", address(to) - address(from)))
+}

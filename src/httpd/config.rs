@@ -268,7 +268,7 @@ pub unsafe extern "C" fn complete(
         let state = unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE as c_int) };
         let policy = lock(&CHECKED).take();
         if let Some(policy) = policy.filter(|_| state != ffi::AP_SQ_MS_CREATE_PRE_CONFIG as c_int) {
-            match generation_of(policy).inspect(|new| count_panics_in(new.segment.faults())) {
+            match generation_of(policy, main).inspect(|new| count_panics_in(new.segment.faults())) {
                 // SAFETY: httpd's pool of this configuration.
                 Ok(generation) => unsafe { put_into_force(pconf, generation) },
                 Err(error) => log::write(
@@ -313,7 +313,7 @@ unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_re
     }
 }
 
-fn generation_of(policy: Policy) -> std::io::Result<Generation> {
+fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Result<Generation> {
     let mut segment = segment::retained()?;
     let find = |segment: &Segment| -> Option<Vec<Slot>> {
         policy.targets().iter().map(|target| segment.slot(&target.name)).collect()
@@ -321,8 +321,14 @@ fn generation_of(policy: Policy) -> std::io::Result<Generation> {
     let slots = match find(&segment) {
         Some(slots) => slots,
         None => {
-            // Years of renamed targets have used up the places: counting begins anew.
-            segment = segment::fresh()?;
+            // The old children's counters end with them, unseen: an error would end the server instead.
+            let line = format!(
+                "CPY0013: counting begins anew: there are no counters left for the new targets, for the \
+                 {} there are belong to targets of earlier configurations too",
+                crate::stats::TARGETS
+            );
+            log::write(ffi::APLOG_WARNING, main, &line);
+            segment = segment::renewed(segment)?;
             find(&segment).unwrap_or_default()
         }
     };

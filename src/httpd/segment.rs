@@ -1,9 +1,11 @@
 //! The shared counters' memory: made once, found again after each restart.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{ffi, sys};
+use super::guard::count_panics_in;
+use super::{child, ffi, sys};
 use crate::stats::{CHILDREN, Header, Row, Segment, VERSION};
 
 /// What httpd keeps for us between configurations.
@@ -20,23 +22,15 @@ const BYTES: usize = HEADER + (CHILDREN + 1) * size_of::<Row>();
 
 /// The server's segment, made at the first call in its life. Only the parent calls this.
 pub fn retained() -> io::Result<Segment> {
-    // SAFETY: the key ends in NUL; what httpd kept is what was stored below.
+    // SAFETY: the key ends in NUL; what httpd kept is what `retain` stored.
     let retained = unsafe { ffi::ap_retained_data_get(KEY.as_ptr()) }.cast::<Retained>();
-    if retained.is_null() {
-        return fresh();
+    if !retained.is_null() {
+        // SAFETY: not NULL, and of this type ever since it was created.
+        let Retained { version, memory } = unsafe { retained.read() };
+        if version == VERSION && !memory.is_null() {
+            return Ok(view(memory));
+        }
     }
-    // SAFETY: not NULL, and of this type ever since it was created.
-    let Retained { version, memory } = unsafe { retained.read() };
-    if version != VERSION || memory.is_null() {
-        return fresh();
-    }
-    Ok(view(memory))
-}
-
-/// A new, empty segment in place of the former, which its children go on using.
-pub fn fresh() -> io::Result<Segment> {
-    let memory = sys::shared_memory(BYTES)?;
-    let segment = view(memory);
     let mut secret = [0_u64; 2];
     let bytes = size_of_val(&secret);
     // SAFETY: writes as many bytes as the array has.
@@ -44,6 +38,28 @@ pub fn fresh() -> io::Result<Segment> {
     if status != super::pool::success() {
         return Err(io::Error::other("no random bytes for the loop mark"));
     }
+    fresh(secret)
+}
+
+/// A new, empty segment with the loop mark of the former, whose children go on using that one. Only the
+/// parent calls this, and uses the former no more.
+pub fn renewed(former: Segment) -> io::Result<Segment> {
+    let segment = fresh(former.secret())?;
+    let faults = former.faults().load(Ordering::Relaxed);
+    segment.faults().store(faults, Ordering::Relaxed);
+    count_panics_in(segment.faults());
+    // Where the parent is its own child (`httpd -X`), forwarders still count there.
+    if child::mirror().is_none() {
+        // SAFETY: mapped by `fresh`; the last configuration's views of it went with its pool, and the
+        // counter of panics has changed over.
+        unsafe { sys::unmap(former.start().cast_mut().cast(), BYTES) };
+    }
+    Ok(segment)
+}
+
+fn fresh(secret: [u64; 2]) -> io::Result<Segment> {
+    let memory = sys::shared_memory(BYTES)?;
+    let segment = view(memory);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     segment.initialise(secret, now.as_secs());
 
@@ -59,7 +75,8 @@ pub fn fresh() -> io::Result<Segment> {
 }
 
 fn view(memory: *mut u8) -> Segment {
-    // SAFETY: the mapping is page-aligned, zeroed, of `BYTES`, and never unmapped; a header of zeroes is valid.
+    // SAFETY: the mapping is page-aligned, zeroed, of `BYTES`, and unmapped only where nobody looks at it
+    // any more; a header of zeroes is valid.
     let header = unsafe { &*memory.cast::<Header>() };
     // SAFETY: within the mapping; `HEADER` is a multiple of a row's alignment.
     let first = unsafe { memory.add(HEADER) }.cast::<Row>();

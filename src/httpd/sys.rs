@@ -4,7 +4,7 @@ use std::io;
 use std::ptr;
 use std::time::Duration;
 
-/// Maps zeroed memory that children share, and that nothing ever unmaps.
+/// Maps zeroed memory that children share.
 pub fn shared_memory(bytes: usize) -> io::Result<*mut u8> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // Most rows are never touched, and cost nothing until they are.
@@ -15,6 +15,16 @@ pub fn shared_memory(bytes: usize) -> io::Result<*mut u8> {
         return Err(io::Error::last_os_error());
     }
     Ok(memory.cast())
+}
+
+/// Unmaps memory in this process; children keep theirs.
+///
+/// # Safety
+///
+/// It is a whole mapping of [`shared_memory`], and this process does not use it again.
+pub unsafe fn unmap(memory: *mut u8, bytes: usize) {
+    // SAFETY: the caller vouches for the mapping.
+    unsafe { libc::munmap(memory.cast(), bytes) };
 }
 
 /// Runs `work` with every signal blocked, so that threads it starts never run httpd's handlers.

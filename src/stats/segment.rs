@@ -141,8 +141,18 @@ impl Segment {
 
     /// The value of this server's loop mark.
     pub fn loop_mark(&self) -> String {
-        let [high, low] = self.header.mark.each_ref().map(|word| word.load(Ordering::Relaxed));
+        let [high, low] = self.secret();
         format!("{high:016x}{low:016x}")
+    }
+
+    /// What the loop mark is made of.
+    pub fn secret(&self) -> [u64; 2] {
+        self.header.mark.each_ref().map(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// Where the memory begins.
+    pub fn start(&self) -> *const Header {
+        std::ptr::from_ref(self.header)
     }
 
     /// When counting began, in Unix seconds.

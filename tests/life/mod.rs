@@ -1,5 +1,9 @@
 //! httpd's life: whatever ends, restarts, crashes or panics, production goes on and no copy lacks its outcome.
 
+mod crashes;
 mod descendants;
+mod ends;
 mod interrupted;
 mod panics;
+mod restarts;
+mod siege;
