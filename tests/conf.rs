@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::injection::Faults;
 use crate::httpd::{faulty_module, free_port, httpd, module};
+use crate::injection::Faults;
 use crate::mpm::Mpm;
 use crate::server::{Server, Verdict, configtest};
 use crate::staging::Staging;

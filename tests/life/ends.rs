@@ -122,11 +122,11 @@ fn spare_children_that_end_leave_nothing_behind(mpm: Mpm) {
     let staging = Staging::start();
     let sizes = match mpm {
         Mpm::Event | Mpm::Worker => {
-            "StartServers 5\nServerLimit 5\nThreadLimit 4\nThreadsPerChild 4\nMaxRequestWorkers 20\n\
+            "StartServers 5\nServerLimit 8\nThreadLimit 4\nThreadsPerChild 4\nMaxRequestWorkers 32\n\
              MinSpareThreads 1\nMaxSpareThreads 9\n"
         }
         Mpm::Prefork => {
-            "StartServers 9\nServerLimit 9\nMaxRequestWorkers 9\nMinSpareServers 1\nMaxSpareServers 2\n"
+            "StartServers 9\nServerLimit 16\nMaxRequestWorkers 16\nMinSpareServers 1\nMaxSpareServers 2\n"
         }
     };
     let server = mirroring(mpm, &staging).sizes(sizes).start();
