@@ -45,6 +45,7 @@ from_elsewhere!(
     "../tests/conf.rs" conf,
     "../tests/faults/staging.rs" faulty,
     "../tests/httpd.rs" httpd,
+    "../tests/injection.rs" injection,
     "../tests/mpm.rs" mpm,
     "../tests/processes.rs" processes,
     "../tests/server.rs" server,
