@@ -1,0 +1,349 @@
+//! What the parts of the core cost, without httpd: the request path, the hand-over, an exchange, the counters' page.
+//!
+//! Staging is a thread that answers at once. Copies are handed over in small numbers, and the forwarders are waited
+//! for between them, so that the queue is never full.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a measurement that meets the unexpected has to stop"
+)]
+
+use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Instant;
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box_drop};
+use mod_copy::breaker::Pass;
+use mod_copy::clock;
+use mod_copy::config::{
+    Draft, ListId, Origin, Place, ScopeSettings, ServerPolicy, ServerSettings, find,
+};
+use mod_copy::journey::{Journey, Part, Scope};
+use mod_copy::memory::Budget;
+use mod_copy::message::{Additions, Forwarded, Head, Message, Received};
+use mod_copy::mirror::Mirror;
+use mod_copy::queue::{Held, Job, bounded};
+use mod_copy::stats::{Cell, Header, Row, Segment};
+use mod_copy::status::{Format, render};
+use mod_copy::target::{PathMode, Target, Url};
+
+/// Copies between two waits for the forwarders: fewer than a queue holds.
+const TOGETHER: u32 = 100;
+
+fn main() {
+    divan::main();
+}
+
+/// A mirror of one target that answers, the settings of a request's scope, and those of one outside.
+struct World {
+    segment: Segment,
+    mirror: &'static Mirror,
+    server: &'static ServerPolicy,
+    scope: ScopeSettings,
+    list: ListId,
+}
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(World::new)
+}
+
+impl World {
+    fn new() -> World {
+        let (mut draft, mut scope, mut server) =
+            (Draft::default(), ScopeSettings::default(), ServerSettings::default());
+        for (directive, arguments) in
+            [("CopyTarget", format!("{} max=1", staging())), ("CopyMemory", "1G".into())]
+        {
+            let mut place = Place {
+                draft: &mut draft,
+                scope: &mut scope,
+                server: &mut server,
+                in_section: false,
+                origin: Origin::default(),
+            };
+            assert!(find(directive).unwrap().apply(&mut place, &arguments).is_ok());
+        }
+        let policy = Arc::new(draft.resolve().unwrap());
+        let segment = segment(1);
+        let name = |target: &Arc<Target>| segment.slot(&target.name).unwrap();
+        let slots: Vec<_> = policy.targets().iter().map(name).collect();
+        let ledger = segment.join(std::process::id(), |_| true).unwrap();
+        let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".into()).unwrap();
+        World {
+            segment,
+            mirror: Box::leak(Box::new(mirror)),
+            server: Box::leak(Box::new(server.resolve(None))),
+            list: scope.list().unwrap(),
+            scope,
+        }
+    }
+
+    fn begin(&self, content: Option<Option<u64>>) -> Journey {
+        Journey::begin(self.mirror, self.server, content)
+    }
+
+    fn decide(&self, journey: &mut Journey, settings: ScopeSettings, method: &[u8]) -> bool {
+        let scope = Scope { settings, proxy_preserve_host: false, client: CLIENT, copyable: true };
+        let received = received(method, journey.wants_content());
+        journey.decide(&scope, received)
+    }
+
+    /// Waits until every copy has its outcome.
+    fn come_to_rest(&self) {
+        while self.segment.totals().iter().any(|totals| totals.pending() > 0) {
+            thread::yield_now();
+        }
+    }
+}
+
+const CLIENT: Forwarded<'static> = Forwarded { client: b"192.0.2.7", proto: "https" };
+const CONTENT: &[u8] = &[b'x'; 1024];
+/// What an ordinary client sends.
+const FIELDS: [(&[u8], &[u8]); 8] = [
+    (b"Host", b"www.example.com"),
+    (b"User-Agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    (b"Accept", b"application/json, text/plain, */*"),
+    (b"Accept-Language", b"en-US,en;q=0.5"),
+    (b"Referer", b"https://www.example.com/orders/new"),
+    (b"Cookie", b"session=0123456789abcdef0123456789abcdef; theme=dark"),
+    (b"Content-Type", b"application/json"),
+    (b"Content-Length", b"1024"),
+];
+
+type Fields = std::array::IntoIter<(&'static [u8], &'static [u8]), 8>;
+
+fn received(method: &[u8], has_content: bool) -> Received<'_, Fields> {
+    Received {
+        method,
+        target: b"/orders?id=42",
+        fields: FIELDS.into_iter(),
+        host: Some(b"www.example.com"),
+        connection: b"",
+        has_content,
+    }
+}
+
+fn head() -> Head {
+    static BUDGET: OnceLock<Budget> = OnceLock::new();
+    let additions = Additions { mark: "5ec2e7", forwarded: Some(CLIENT), preserve_host: false };
+    let budget = BUDGET.get_or_init(|| Budget::new(1 << 30).prepared());
+    Head::serialise(received(b"GET", false), &additions, budget).unwrap()
+}
+
+fn message() -> Message {
+    head().with_content(None)
+}
+
+fn segment(children: usize) -> Segment {
+    let rows: Vec<Row> = (0..children).map(|_| Row::new()).collect();
+    let (header, base) = (Box::leak(Box::new(Header::new())), Box::leak(Box::new(Row::new())));
+    let segment = Segment::new(header, base, Vec::leak(rows));
+    segment.initialise([1, 2], 0);
+    segment
+}
+
+/// What the breaker of a target that is well lets copies through under.
+fn pass() -> Pass {
+    let segment = segment(1);
+    let ledger = Box::leak(Box::new(segment.join(1, |_| true).unwrap()));
+    ledger.account(segment.slot("staging").unwrap()).breaker().admit(clock::now).unwrap()
+}
+
+/// The URL of a server that answers each request of ours at once.
+fn staging() -> String {
+    const END: &[u8] = b"\r\n\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let (mut buffer, mut filled) = ([0; 4096], 0);
+                while let Ok(read @ 1..) = stream.read(&mut buffer[filled..]) {
+                    filled += read;
+                    let bytes = &buffer[..filled];
+                    let head = bytes.windows(END.len()).position(|bytes| bytes == END);
+                    let content = if bytes.starts_with(b"POST") { CONTENT.len() } else { 0 };
+                    if head.is_some_and(|head| filled >= head + END.len() + content) {
+                        filled = 0;
+                        stream
+                            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                            .unwrap();
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+/// Each sample is of [`TOGETHER`] requests, with the forwarders at rest before it.
+fn after_rest(bencher: Bencher<'_, '_>, work: impl Fn(&World) + Sync) {
+    let world = world();
+    bencher.counter(ItemsCount::new(TOGETHER)).with_inputs(|| world.come_to_rest()).bench_values(
+        |()| {
+            for _ in 0..TOGETHER {
+                work(world);
+            }
+        },
+    );
+    world.come_to_rest();
+}
+
+/// The request path: figures are of 100 requests.
+mod request_path {
+    use super::*;
+
+    #[divan::bench]
+    fn out_of_scope(bencher: Bencher<'_, '_>) {
+        after_rest(bencher, |world| {
+            let mut journey = world.begin(None);
+            black_box(world.decide(&mut journey, ScopeSettings::default(), b"GET"));
+            journey.conclude();
+        });
+    }
+
+    #[divan::bench(sample_size = 1)]
+    fn selected_get(bencher: Bencher<'_, '_>) {
+        after_rest(bencher, |world| {
+            let mut journey = world.begin(None);
+            black_box(world.decide(&mut journey, world.scope, b"GET"));
+            journey.conclude();
+        });
+    }
+
+    #[divan::bench(sample_size = 1)]
+    fn selected_post_of_1_kib(bencher: Bencher<'_, '_>) {
+        after_rest(bencher, |world| {
+            let mut journey = world.begin(Some(Some(CONTENT.len() as u64)));
+            black_box(world.decide(&mut journey, world.scope, b"POST"));
+            journey.content(Part::Bytes(CONTENT));
+            journey.content(Part::End);
+            journey.conclude();
+        });
+    }
+
+    #[divan::bench(sample_size = 1)]
+    fn offer(bencher: Bencher<'_, '_>) {
+        let world = world();
+        bencher
+            .with_inputs(|| {
+                world.come_to_rest();
+                (0..TOGETHER).map(|_| message()).collect::<Vec<_>>()
+            })
+            .bench_values(|messages| {
+                for message in messages {
+                    world.mirror.offer(message, world.list, world.server);
+                }
+            });
+        world.come_to_rest();
+    }
+}
+
+mod message_of_8_fields {
+    use super::*;
+
+    #[divan::bench]
+    fn serialise(bencher: Bencher<'_, '_>) {
+        bencher.bench(head);
+    }
+
+    #[divan::bench]
+    fn write_head(bencher: Bencher<'_, '_>) {
+        let (message, url) = (message(), Url::parse("http://staging.example.com/").unwrap());
+        let mut out = Vec::with_capacity(4096);
+        bencher.bench_local(|| {
+            out.clear();
+            message.write_head(black_box(&url), PathMode::Append, &mut out);
+            black_box(&out);
+        });
+    }
+}
+
+mod exchange {
+    use super::*;
+
+    /// One copy, from the hand-over to its outcome: a thread woken, a request, an answer.
+    #[divan::bench(sample_size = 1)]
+    fn over_loopback_one(bencher: Bencher<'_, '_>) {
+        let world = world();
+        bencher.with_inputs(message).bench_local_values(|message| {
+            world.mirror.offer(message, world.list, world.server);
+            world.come_to_rest();
+        });
+    }
+
+    /// A hundred that come at once.
+    #[divan::bench(sample_size = 1)]
+    fn over_loopback_100(bencher: Bencher<'_, '_>) {
+        let world = world();
+        let messages = || (0..TOGETHER).map(|_| message()).collect::<Vec<_>>();
+        bencher.with_inputs(messages).bench_local_values(|messages| {
+            for message in messages {
+                world.mirror.offer(message, world.list, world.server);
+            }
+            world.come_to_rest();
+        });
+    }
+}
+
+mod contention {
+    use super::*;
+
+    /// Producers offer; whoever finds the queue full drains it.
+    #[divan::bench(threads = [1, 2, 4])]
+    fn queue(bencher: Bencher<'_, '_>) {
+        let world = world();
+        let url = Url::parse("http://staging.example.com/").unwrap();
+        let limits = world.server.limits(&Target::at(url));
+        let pass = pass();
+        let (offers, jobs) = bounded(1024);
+        bencher
+            .with_inputs(|| {
+                let message = Held::Alone(message());
+                Job { message, limits, offered: Instant::now(), pass }
+            })
+            .bench_values(|job| {
+                if offers.offer(job).is_err() {
+                    jobs.try_iter().for_each(black_box_drop);
+                }
+            });
+    }
+
+    #[divan::bench(threads = [1, 2, 4])]
+    fn budget(bencher: Bencher<'_, '_>) {
+        static BUDGET: OnceLock<Budget> = OnceLock::new();
+        let budget = BUDGET.get_or_init(|| Budget::new(1 << 30).prepared());
+        bencher.bench(|| {
+            let mut buffer = budget.buffer();
+            assert!(buffer.make_room(CONTENT.len(), 0));
+            buffer
+        });
+    }
+}
+
+mod status {
+    use super::*;
+
+    /// Of so many children.
+    #[divan::bench(args = [1, 16, 256])]
+    fn page(bencher: Bencher<'_, '_>, children: u32) {
+        let segment = segment(children as usize);
+        segment.slot("http://staging.example.com/").unwrap();
+        for child in 1..=children {
+            let ledger = segment.join(child, |_| true).unwrap();
+            Box::leak(Box::new(ledger))
+                .account(segment.slot("http://staging.example.com/").unwrap())
+                .select();
+        }
+        assert_eq!(segment.totals()[0].count(Cell::Selected), u64::from(children));
+        bencher.bench(|| render(&segment, Format::Json));
+    }
+}
