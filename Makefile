@@ -27,7 +27,8 @@ export APXS
 endif
 DEBIAN_TEST_PACKAGES := apache2-utils libapache2-mod-security2 openssl wrk
 REDHAT_TEST_PACKAGES := httpd-tools mod_security openssl wrk
-BENCH_PACKAGES := valgrind strace
+DEBIAN_BENCH_PACKAGES := valgrind strace nginx-light
+REDHAT_BENCH_PACKAGES := valgrind strace nginx
 
 apxs = $$(command -v "$${APXS:-apxs}" || command -v "$${APXS:-apxs2}" || { echo "mod_copy: no $${APXS:-apxs}: run \`make deps\`, or name an apxs with APXS=" >&2; exit 1; })
 
@@ -83,7 +84,7 @@ test-deps: deps
 	@$(call install-packages,$(DEBIAN_TEST_PACKAGES),$(REDHAT_TEST_PACKAGES))
 
 bench-deps: test-deps
-	@$(call install-packages,$(BENCH_PACKAGES),$(BENCH_PACKAGES))
+	@$(call install-packages,$(DEBIAN_BENCH_PACKAGES),$(REDHAT_BENCH_PACKAGES))
 
 lint-deps: deps
 	@for component in rustfmt clippy; do
@@ -120,8 +121,12 @@ soak: test-deps build ## Account for every request under load, faults and restar
 	MINUTES='$(MINUTES)' SEED='$(SEED)' MPM='$(MPM)' MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench soak --target-dir '$(TARGET_DIR)/bench'
 
 # A target directory of its own: without the feature `httpd`, a release build too writes a libmod_copy.so.
-bench: bench-deps build ## Measure what a copy costs, as ratios of interleaved runs
-	MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench system --target-dir '$(TARGET_DIR)/bench'
+bench: bench-deps build ## Measure what a copy costs, as ratios of interleaved runs (BENCH_QUICK, BENCH_ONLY, UPDATE_DOCS)
+	case ",$${BENCH_ONLY:-micro}," in
+		*,micro,*) $(CARGO) bench --no-default-features --locked --bench micro --target-dir '$(TARGET_DIR)/bench' -- $${BENCH_QUICK:+--max-time 0.2} ;;
+	esac
+	[ "$${BENCH_ONLY:-}" = micro ] || \
+	PATH="$$PATH:/usr/sbin" MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench system --target-dir '$(TARGET_DIR)/bench'
 
 isolation: bench-deps build ## Measure what staging's faults do to production; writes docs/isolation.md
 	MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench isolation --target-dir '$(TARGET_DIR)/bench'

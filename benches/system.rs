@@ -2,16 +2,24 @@
 //!
 //! `make bench` runs it, and it fails where a required figure is missed. Production has one core of its own; the
 //! load, its origin and staging share another. `BENCH_QUICK=1` makes the runs short, and the figures rough;
-//! `BENCH_ONLY=instructions,memory` measures these parts alone.
+//! `BENCH_ONLY=instructions,memory` measures these parts alone; `UPDATE_DOCS=1` writes the table into
+//! `docs/performance.md`.
 //!
 //! ```text
-//! exchange.rs      CPU and throughput per request, with and without the module
+//! exchange.rs      throughput, CPU and latency, with and without the module
+//! faults.rs        the same while staging is not well
+//! peer.rs          nginx with its `mirror`, on the same work
+//! concurrency.rs   1,000 exchanges at the same time
+//! scale.rs         more targets, more child processes
 //! instructions.rs  what the request path executes, counted by valgrind
-//! memory.rs        what queued copies take
+//! recorded.rs      the counts that are kept in the repository
+//! memory.rs        what queued copies take, and what 10,000 per second do
 //! syscalls.rs      what a forwarder asks of the kernel for each copy, seen by strace
+//! pair.rs          runs with copies between runs without
 //! production.rs    the httpd under measurement      cores.rs  who runs where, and for how long
 //! load.rs          its clients                      sink.rs   origin and staging
-//! framing.rs       messages on the wire             table.rs  the figures and what is required of them
+//! framing.rs       messages on the wire             ready.rs  which connections have something
+//! table.rs         the figures and what is required of them   docs.rs   where they are kept
 //! ```
 //!
 //! httpd's configuration, start and status are the tests' own.
@@ -25,10 +33,16 @@
     reason = "a measurement that meets the unexpected has to stop, and say where"
 )]
 
+#[path = "system/concurrency.rs"]
+mod concurrency;
 #[path = "system/cores.rs"]
 mod cores;
+#[path = "system/docs.rs"]
+mod docs;
 #[path = "system/exchange.rs"]
 mod exchange;
+#[path = "system/faults.rs"]
+mod faults;
 #[path = "system/framing.rs"]
 mod framing;
 #[path = "system/instructions.rs"]
@@ -37,8 +51,18 @@ mod instructions;
 mod load;
 #[path = "system/memory.rs"]
 mod memory;
+#[path = "system/pair.rs"]
+mod pair;
+#[path = "system/peer.rs"]
+mod peer;
 #[path = "system/production.rs"]
 mod production;
+#[path = "system/ready.rs"]
+mod ready;
+#[path = "system/recorded.rs"]
+mod recorded;
+#[path = "system/scale.rs"]
+mod scale;
 #[path = "system/sink.rs"]
 mod sink;
 #[path = "system/syscalls.rs"]
@@ -74,19 +98,43 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use table::Table;
 
 /// How much is measured.
 pub struct Plan {
     /// Pairs of runs, each on an httpd started anew.
     pub pairs: usize,
+    /// The same where less is asked.
+    pub rounds: usize,
     /// Times that instructions are counted.
     pub repeats: usize,
     /// How long one run of load takes.
     pub run: Duration,
-    /// How long to wait in all for others to leave the cores alone.
+    /// How long to wait, in each part, for others to leave the cores alone.
     pub patience: Duration,
 }
+
+impl Plan {
+    const FULL: Plan = Plan {
+        pairs: 5,
+        rounds: 3,
+        repeats: 2,
+        run: Duration::from_millis(800),
+        patience: Duration::from_secs(20),
+    };
+    const QUICK: Plan = Plan {
+        pairs: 2,
+        rounds: 1,
+        repeats: 1,
+        run: Duration::from_millis(300),
+        patience: Duration::from_secs(2),
+    };
+}
+
+/// Measures, and adds its figures.
+type Part = fn(&Plan, &mut Table);
 
 fn main() -> ExitCode {
     if let Err(missing) = prepare() {
@@ -94,27 +142,49 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let quick = env::var_os("BENCH_QUICK").is_some();
-    let [run, patience] =
-        [[2000, 60_000], [500, 5000]][usize::from(quick)].map(Duration::from_millis);
-    let [pairs, repeats] = [[7, 2], [5, 1]][usize::from(quick)];
-    let plan = Plan { pairs, repeats, run, patience };
+    let plan = if quick { Plan::QUICK } else { Plan::FULL };
     let begun = Instant::now();
+    let machine = match peer::version() {
+        Some(nginx) => format!("{}; {nginx}", cores::machine()),
+        None => cores::machine(),
+    };
     let mut table = Table::default();
-    if asked("exchange") {
-        exchange::measure(&plan, &mut table);
+    let parts: [(&str, Part); 6] = [
+        ("exchange", exchange::measure),
+        ("faults", faults::measure),
+        ("concurrency", concurrency::measure),
+        ("memory", memory::measure),
+        ("peer", peer::measure),
+        ("scale", scale::measure),
+    ];
+    for (name, measure) in parts {
+        if asked(name) {
+            measure(&plan, &mut table);
+            eprintln!("{name}: done after {:.0} s", begun.elapsed().as_secs_f64());
+        }
     }
+    let (mut notes, mut grown) = (Vec::new(), false);
     if asked("instructions") {
-        instructions::measure(&plan, &mut table);
+        let counts = instructions::measure(&plan, &mut table);
+        let (compared, met) = recorded::compare(&counts, &machine);
+        notes.push(compared);
+        grown = !met;
     }
-    if asked("memory") {
-        memory::measure(&mut table);
-    }
-    println!("\n{}\n{table}", cores::machine());
     if asked("syscalls") {
-        println!("{}", syscalls::look());
+        notes.push(syscalls::look());
     }
-    println!("{} pairs of runs, {:.0} s in all", plan.pairs, begun.elapsed().as_secs_f64());
-    if table.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("\n{machine}\n\n{table}\n{}", notes.join("\n"));
+    let disturbance = table.disturbance();
+    println!(
+        "{} pairs of runs, {:.0} s in all; others took {disturbance:.0} % of both cores at most",
+        plan.pairs,
+        begun.elapsed().as_secs_f64()
+    );
+    let kept = docs::keep(&machine, &table, &notes, quick);
+    kept.into_iter().for_each(|said| println!("{said}"));
+    let missed = table.missed();
+    missed.iter().for_each(|figure| println!("missed: {figure}"));
+    if missed.is_empty() && !grown { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Whether `BENCH_ONLY`, if set, names this part.
@@ -133,17 +203,26 @@ fn prepare() -> Result<(), String> {
     if !Path::new("/proc/thread-self/schedstat").exists() {
         return Err("/proc/PID/schedstat is missing: CPU time is measured on Linux only".into());
     }
-    for (program, package) in [("taskset", "util-linux"), ("valgrind", "valgrind")] {
-        if !has(program) {
+    let needed = [
+        ("taskset", "util-linux", "--version"),
+        ("valgrind", "valgrind", "--version"),
+        ("nginx", "nginx", "-v"),
+    ];
+    for (program, package, version) in needed {
+        if !has(program, version) {
             return Err(format!("{program} is missing: install the package {package}"));
         }
     }
+    // 1,500 connections are more than many a limit; httpd and nginx inherit it.
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).map_err(|error| error.to_string())?;
     cores::stay_off_productions()
 }
 
 /// Whether a program is installed.
-fn has(program: &str) -> bool {
+fn has(program: &str, version: &str) -> bool {
     let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg(version).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

@@ -122,14 +122,16 @@ pub fn wait_for_quiet(patience: &mut Duration) {
     }
 }
 
-/// The machine, in one line.
+/// The machine and the versions, in one line.
 pub fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let model = model.trim_start_matches([' ', '\t', ':']);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
     let version = Command::new(&crate::httpd::httpd().program).arg("-v").output().unwrap().stdout;
     let version = String::from_utf8_lossy(&version).into_owned();
     let version = version.lines().next().unwrap_or_default().trim_start_matches("Server version: ");
-    format!("{version}, event, on core {PRODUCTION} of: {model}, Linux {}", kernel.trim())
+    let kernel = kernel.trim();
+    format!("{version}, event; {model}, Linux {kernel}, {cores} cores")
 }

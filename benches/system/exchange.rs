@@ -1,224 +1,149 @@
-//! CPU and throughput per request: without the module, with it, and with it but no target in scope.
+//! What mirroring costs while staging is well: throughput, CPU, latency, for each kind of request.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::cores::{self, Used, used_here};
-use crate::load::{self, Done, Pace};
-use crate::production::{self, CONNECTIONS, Module, Request};
+use crate::cores;
+use crate::load::Pace;
+use crate::pair::{self, Figure, Pair, Subject, cpu, p50, p99, p999, pair, rate};
+use crate::production::{self, Module, Request};
 use crate::server::Server;
 use crate::sink::Backends;
 use crate::status::Status;
 use crate::table::{Required, Table};
-use crate::{Plan, wait};
+use crate::{Plan, table};
 
-/// What the names of forwarders' threads begin with.
-pub const FORWARDERS: &str = "copy-";
-
-/// One run of load on one httpd.
-struct Run {
-    done: Done,
-    /// Production's CPU time per request, in microseconds.
-    cpu: f64,
-    /// What of it the forwarders took.
-    forwarders: f64,
-    /// The share of its core that production took while the load went on.
-    busy: f64,
-    /// The share of both cores that others took meanwhile.
-    others: f64,
-    copies: Copies,
+/// All pairs of one kind of request.
+struct Kind {
+    request: Request,
+    /// At half of what production does at most.
+    rate: Option<f64>,
+    saturated: Vec<Pair>,
+    half: Vec<Pair>,
 }
 
-/// What became of a run's copies.
-#[derive(Clone, Copy, Default)]
-struct Copies {
-    selected: u64,
-    delivered: u64,
-}
-
-impl Copies {
-    fn of(status: &Status) -> Copies {
-        Copies { selected: status.sum("selected"), delivered: status.sum("delivered") }
-    }
-
-    fn delivered_share(&self) -> f64 {
-        100.0 * self.delivered as f64 / self.selected.max(1) as f64
-    }
-}
-
-/// What one httpd gave: the runs of a pair's half.
-struct Half {
-    saturated: Run,
-    post: Run,
-    get: Run,
-}
-
-/// Measures pairs of runs, in alternating order, each on httpds started anew.
+/// Measures on httpds that are started anew for each round.
 pub fn measure(plan: &Plan, table: &mut Table) {
     let backends = Backends::start();
-    let rate = half_of_saturation(&backends, plan);
+    let new = |request| Kind { request, rate: None, saturated: Vec::new(), half: Vec::new() };
+    let mut kinds = Request::ALL.map(new);
+    let mut elsewhere = new(Request::POST);
     let mut patience = plan.patience;
-    let mut halves: [Vec<Half>; 3] = Default::default();
-    for pair in 0..plan.pairs {
-        eprintln!("pair {} of {} …", pair + 1, plan.pairs);
-        let servers = [Module::Off, Module::Elsewhere, Module::On]
-            .map(|module| (module, production::start(module, &backends)));
-        cores::wait_for_quiet(&mut patience);
-        let mut order = [0, 1, 2];
-        if pair % 2 == 1 {
-            order.reverse();
+    for round in 0..plan.pairs {
+        eprintln!("exchange, {} of {} …", round + 1, plan.pairs);
+        let [off, other, on] = [Module::Off, Module::Elsewhere, Module::On]
+            .map(|module| production::start(module, &backends));
+        for kind in &mut kinds {
+            cores::wait_for_quiet(&mut patience);
+            kind.measure([&off, &on], 1, plan.run, &backends);
         }
-        let mut runs = Runs { backends: &backends, rate, time: plan.run, servers: &servers };
-        for (which, half) in order.into_iter().zip(runs.halves(order)) {
-            halves[which].push(half);
-        }
+        elsewhere.measure([&off, &other], 0, plan.run, &backends);
+        let status = on.status_when("an outcome for every copy", Status::is_drained);
+        status.assert_promise_3();
     }
-    report(table, rate, &halves);
+    for kind in &kinds {
+        kind.report_saturated(table);
+        kind.report_half(table);
+    }
+    report_elsewhere(table, &elsewhere);
+    let added = |kind: &Kind| table::median_of(kind.half.iter().map(|pair| pair.added(cpu)));
+    let posts = [2, 3, 4].map(|at: usize| added(&kinds[at]));
+    report_size(table, posts);
 }
 
-/// The fixed rate of the CPU figures, below saturation with the module too.
-fn half_of_saturation(backends: &Backends, plan: &Plan) -> f64 {
-    let server = production::start(Module::Off, backends);
-    let pace = Pace::Saturate(plan.run);
-    let bytes = Request::Post.bytes();
-    let rate = load::run(server.port(), &bytes, pace, CONNECTIONS, backends).rate();
-    (rate / 2.0 / 500.0).round() * 500.0
-}
-
-/// The runs of a pair: each kind on every httpd in turn, so that what is compared lies close together.
-struct Runs<'a> {
-    backends: &'a Backends,
-    rate: f64,
-    time: Duration,
-    servers: &'a [(Module, Server); 3],
-}
-
-impl Runs<'_> {
-    fn halves(&mut self, order: [usize; 3]) -> [Half; 3] {
-        let saturated = order.map(|at| self.run(at, Request::Post, Pace::Saturate(self.time)));
-        let post = order.map(|at| self.run(at, Request::Post, Pace::Rate(self.rate, self.time)));
-        let get = order.map(|at| self.run(at, Request::Get, Pace::Rate(self.rate, self.time)));
-        let mut runs = saturated.into_iter().zip(post).zip(get);
-        std::array::from_fn(|_| {
-            let ((saturated, post), get) = runs.next().unwrap();
-            Half { saturated, post, get }
-        })
+impl Kind {
+    fn measure(&mut self, [off, on]: [&Server; 2], copies: u64, time: Duration, with: &Backends) {
+        let off = Subject::httpd(off, self.request, 0);
+        let on = Subject::httpd(on, self.request, copies);
+        let saturated = pair(&off, &on, with, Pace::Saturate(time));
+        let rate = *self.rate.get_or_insert_with(|| round(saturated.off(rate) / 2.0));
+        self.saturated.push(saturated);
+        self.half.push(pair(&off, &on, with, Pace::Rate(rate, time)));
     }
 
-    fn run(&self, at: usize, request: Request, pace: Pace) -> Run {
-        let (module, server) = &self.servers[at];
-        let (port, bytes) = (server.port(), request.bytes());
-        let copies_before = self.copies(*module, server);
-        let arrived = self.backends.copies();
-        let (used, here, busy) = (Used::by_family(server.pid()), used_here(), cores::busy());
-        let begun = Instant::now();
-        let done = load::run(port, &bytes, pace, CONNECTIONS, self.backends);
-        let took = begun.elapsed().as_secs_f64();
-        let while_loaded = Used::by_family(server.pid()).since(&used).as_secs_f64();
-        let ours = (used_here() - here).as_secs_f64();
-        let others = (cores::busy() - busy).as_secs_f64() - while_loaded - ours;
-        if *module == Module::On {
-            // What is left in the queues is part of the cost. Where copies are lost, it is over soon.
-            wait::poll(Duration::from_millis(100), || {
-                (self.backends.copies() >= arrived + done.requests).then_some(())
-            });
-            thread::sleep(Duration::from_millis(1));
-        }
-        let after = Used::by_family(server.pid());
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / done.requests as f64;
-        let copies = self.copies(*module, server);
-        Run {
-            done,
-            cpu: each(after.since(&used)),
-            forwarders: each(after.since_by(&used, FORWARDERS)),
-            busy: 100.0 * while_loaded / took,
-            others: (100.0 * others / (2.0 * took)).max(0.0),
-            copies: Copies {
-                selected: copies.selected - copies_before.selected,
-                delivered: copies.delivered - copies_before.delivered,
-            },
-        }
+    fn report_saturated(&self, table: &mut Table) {
+        let small = self.request == Request::POST;
+        let cpu_ratio = match self.request {
+            Request::Post(1) => Required::AtMost(1.30),
+            Request::Post(_) => Required::AtMost(1.35),
+            _ => Required::Nothing,
+        };
+        let throughput = if small { Required::AtLeast(0.78) } else { Required::Nothing };
+        let delivered = match self.request {
+            Request::Post(_) => Required::Always(100.0),
+            _ => Required::Nothing,
+        };
+        let pairs = &self.saturated;
+        table.title(format!("{}, as fast as it goes", self.request));
+        both(table, ["requests/s, off", "requests/s, mirrored"], pairs, rate);
+        table.row("throughput ratio", all(pairs, |pair| pair.ratio(rate)), throughput);
+        let names = ["CPU of 1,000 requests, off, ms", "CPU of 1,000 requests, mirrored, ms"];
+        both(table, names, pairs, cpu);
+        table.row("CPU ratio", all(pairs, |pair| pair.ratio(cpu)), cpu_ratio);
+        let forwarders = all(pairs, |pair| pair.on.forwarders);
+        table.row("of it in the forwarders, ms", forwarders, Required::Nothing);
+        table.row("copies delivered, %", all(pairs, |pair| pair.on.delivered), delivered);
+        let noise = all(pairs, |pair| pair.noise(rate));
+        table.row("noise: throughput ratio, off", noise, Required::Nothing);
+        table.row("noise: CPU ratio, off", all(pairs, |pair| pair.noise(cpu)), Required::Nothing);
+        let busy = all(pairs, |pair| pair.off(|run| run.busy));
+        table.row("production's core busy, off, %", busy, Required::Nothing);
+        table.others(all(pairs, |pair| pair.on.others.max(pair.off(|run| run.others))));
     }
 
-    fn copies(&self, module: Module, server: &Server) -> Copies {
-        if module == Module::Off {
-            return Copies::default();
-        }
-        let status = server.status_when("an outcome for every copy", Status::is_drained);
-        Copies::of(&status)
+    fn report_half(&self, table: &mut Table) {
+        let pairs = &self.half;
+        let rate = self.rate.unwrap_or_default();
+        table.title(format!("{}, at half of that: {rate:.0}/s, open loop", self.request));
+        both(table, ["p50, off, µs", "p50, mirrored, µs"], pairs, p50);
+        both(table, ["p99, off, µs", "p99, mirrored, µs"], pairs, p99);
+        let p99_ratio = all(pairs, |pair| pair.ratio(p99));
+        table.row("p99 ratio", p99_ratio, Required::AtMost(1.10));
+        both(table, ["p99.9, off, µs", "p99.9, mirrored, µs"], pairs, p999);
+        table.row("noise: p99 ratio, off", all(pairs, |pair| pair.noise(p99)), Required::Nothing);
+        let large = matches!(self.request, Request::Post(kib) if kib > 1);
+        // A tenth of a core for 10,000 copies per second.
+        let most = if large { Required::Nothing } else { Required::AtMost(10.0) };
+        table.row("CPU added by a copy, µs", all(pairs, |pair| pair.added(cpu)), most);
+        let noise = all(pairs, |pair| (pair.off[1].cpu - pair.off[0].cpu).abs());
+        table.row("noise: CPU, off, µs", noise, Required::Nothing);
+        let delivered = all(pairs, |pair| pair.on.delivered);
+        table.row("copies delivered, %", delivered, Required::Always(100.0));
+        table.others(all(pairs, |pair| pair.on.others.max(pair.off(|run| run.others))));
     }
 }
 
-fn report(table: &mut Table, rate: f64, [off, elsewhere, on]: &[Vec<Half>; 3]) {
-    let one = |halves: &[Half], figure: &dyn Fn(&Half) -> f64| -> Vec<f64> {
-        halves.iter().map(figure).collect()
-    };
-    let two = |halves: &[Half], figure: &dyn Fn(&Half, &Half) -> f64| -> Vec<f64> {
-        halves.iter().zip(off).map(|(with, without)| figure(with, without)).collect()
-    };
+fn report_elsewhere(table: &mut Table, kind: &Kind) {
+    table.title(format!("{}, the module loaded, no target in scope", kind.request));
+    let noise = all(&kind.half, |pair| (pair.off[1].cpu - pair.off[0].cpu).abs());
+    let added = all(&kind.half, |pair| pair.added(cpu));
+    table.row("CPU added, µs", added, Required::Noise(noise.clone()));
+    table.row("noise: CPU, off, µs", noise, Required::Nothing);
+    let throughput = all(&kind.saturated, |pair| pair.ratio(rate));
+    table.row("throughput ratio", throughput, Required::Nothing);
+}
 
-    table.title(format!("1 KiB POST to an origin, {rate:.0} requests/s"));
-    table.row(
-        "CPU per request, module off, µs",
-        one(off, &|half| half.post.cpu),
-        Required::Nothing,
-    );
-    table.row("CPU per request, mirrored, µs", one(on, &|half| half.post.cpu), Required::Nothing);
-    let added = |with: &Half, without: &Half| with.post.cpu - without.post.cpu;
-    table.row("CPU added per copy, µs", two(on, &added), Required::AtMost(10.0));
-    let forwarders = one(on, &|half| half.post.forwarders);
-    table.row("of it in the forwarders, µs", forwarders, Required::Nothing);
-    let path = |with: &Half, without: &Half| added(with, without) - with.post.forwarders;
-    table.row("of it on httpd's threads, µs", two(on, &path), Required::Nothing);
-    let ratio = |with: &Half, without: &Half| with.post.cpu / without.post.cpu;
-    table.row("CPU ratio", two(on, &ratio), Required::Nothing);
-    let delivered = |half: &Half| half.post.copies.delivered_share();
-    table.row("copies delivered of requests, %", one(on, &delivered), Required::Always(100.0));
-    let noise: Vec<f64> =
-        off.windows(2).map(|two| (two[0].post.cpu - two[1].post.cpu).abs()).collect();
-    let elsewhere_added = two(elsewhere, &added);
-    table.row("CPU added, no target in scope, µs", elsewhere_added, Required::Noise(noise.clone()));
-    table.row("noise: off against off, µs", noise, Required::Nothing);
+/// What a copy costs by the size of its content: what it costs without any, and each 64 KiB of it.
+fn report_size(table: &mut Table, [small, medium, large]: [f64; 3]) {
+    table.title("CPU added by a copy, by its size, µs".into());
+    table.row("whatever its size", vec![small], Required::Nothing);
+    table.row("for 64 KiB, up to 64 KiB", vec![medium - small], Required::Nothing);
+    table.row("for 64 KiB, up to 1 MiB", vec![(large - medium) / 15.0], Required::Nothing);
+}
 
-    table.title("1 KiB POST to an origin, at saturation".into());
-    table.row(
-        "requests/s, module off",
-        one(off, &|half| half.saturated.done.rate()),
-        Required::Nothing,
-    );
-    table.row(
-        "requests/s, mirrored",
-        one(on, &|half| half.saturated.done.rate()),
-        Required::Nothing,
-    );
-    let ratio =
-        |with: &Half, without: &Half| with.saturated.done.rate() / without.saturated.done.rate();
-    table.row("throughput ratio", two(on, &ratio), Required::Nothing);
-    table.row("throughput ratio, no target in scope", two(elsewhere, &ratio), Required::Nothing);
-    let added = |with: &Half, without: &Half| with.saturated.cpu - without.saturated.cpu;
-    table.row("CPU added per request, µs", two(on, &added), Required::Nothing);
-    let lost = |half: &Half| 100.0 - half.saturated.copies.delivered_share();
-    table.row("copies lost, %", one(on, &lost), Required::Nothing);
-    table.row(
-        "production's core busy, off, %",
-        one(off, &|half| half.saturated.busy),
-        Required::Nothing,
-    );
-    table.row(
-        "production's core busy, on, %",
-        one(on, &|half| half.saturated.busy),
-        Required::Nothing,
-    );
+/// A figure without and with copies.
+pub fn both(table: &mut Table, names: [&'static str; 2], pairs: &[Pair], figure: Figure) {
+    let [off, on] = names;
+    table.row(off, all(pairs, |pair| pair.off(figure)), Required::Nothing);
+    table.row(on, all(pairs, |pair| figure(&pair.on)), Required::Nothing);
+}
 
-    let others = |half: &Half| half.saturated.others;
-    let both = one(off, &others).into_iter().chain(one(on, &others)).collect();
-    table.row("both cores taken by others, %", both, Required::Nothing);
+/// A figure of each pair.
+pub fn all(pairs: &[Pair], figure: impl Fn(&pair::Pair) -> f64) -> Vec<f64> {
+    pairs.iter().map(figure).collect()
+}
 
-    table.title(format!("GET of a static file of 1 KiB, {rate:.0} requests/s"));
-    table.row("CPU per request, module off, µs", one(off, &|half| half.get.cpu), Required::Nothing);
-    let added = |with: &Half, without: &Half| with.get.cpu - without.get.cpu;
-    table.row("CPU added per copy, µs", two(on, &added), Required::AtMost(10.0));
-    let delivered = |half: &Half| half.get.copies.delivered_share();
-    table.row("copies delivered of requests, %", one(on, &delivered), Required::Always(100.0));
-    table.row("CPU added, no target in scope, µs", two(elsewhere, &added), Required::Nothing);
+/// Two significant digits.
+fn round(rate: f64) -> f64 {
+    let unit = 10_f64.powf(rate.log10().floor() - 1.0);
+    (rate / unit).round() * unit
 }

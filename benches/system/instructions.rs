@@ -1,6 +1,9 @@
 //! What the request path executes: user instructions of httpd's own threads, counted by valgrind's callgrind.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,14 +12,15 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::Plan;
 use crate::httpd::httpd;
 use crate::load::{self, Pace};
 use crate::mpm::Mpm;
 use crate::production::{self, Module, Request};
+use crate::recorded::Counts;
 use crate::sink::Backends;
-use crate::table::{Required, Table};
+use crate::table::{Required, Table, median_of};
 use crate::wait::poll;
-use crate::{Plan, client};
 
 /// Requests before, and between, what is compared.
 const WARM: u64 = 200;
@@ -33,13 +37,12 @@ struct Counted {
 /// Under worker, as under event, httpd has threads anyway. A prefork child has none of its own, and
 /// gets forwarders: from then on the C library's `read`, `poll` and `writev`, and its mutexes, execute
 /// some 400 instructions more per request, which are counted here too.
-pub fn measure(plan: &Plan, table: &mut Table) {
-    for mpm in [Mpm::Worker, Mpm::Prefork] {
-        measure_on(mpm, plan, table);
-    }
+pub fn measure(plan: &Plan, table: &mut Table) -> Counts {
+    let models = [("worker", Mpm::Worker), ("prefork", Mpm::Prefork)];
+    models.map(|(name, mpm)| (name, measure_on(mpm, plan, table))).into()
 }
 
-fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) {
+fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str, f64> {
     let backends = Backends::start();
     let modules = [Module::Off, Module::Elsewhere, Module::On];
     let mut counts: [Vec<Counted>; 3] = Default::default();
@@ -65,6 +68,21 @@ fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) {
         [off, on, elsewhere],
         |counted| counted.get,
     );
+    let kinds: [(_, _, Of); 4] = [
+        ("post", on, |counted| counted.post),
+        ("get", on, |counted| counted.get),
+        ("post_out_of_scope", elsewhere, |counted| counted.post),
+        ("get_out_of_scope", elsewhere, |counted| counted.get),
+    ];
+    kinds.map(|(kind, counts, of)| (kind, median_of(added(counts, off, of)))).into()
+}
+
+/// The count of one kind of request.
+type Of = fn(&Counted) -> f64;
+
+/// What each run has more than each without the module.
+fn added(counts: &[Counted], off: &[Counted], of: Of) -> Vec<f64> {
+    counts.iter().flat_map(|with| off.iter().map(move |off| of(with) - of(off))).collect()
 }
 
 /// The rows of one request: without the module, what it adds, and what it adds where nothing is mirrored.
@@ -72,21 +90,18 @@ fn measured(
     table: &mut Table,
     names: [&'static str; 3],
     [off, on, elsewhere]: [&Vec<Counted>; 3],
-    of: fn(&Counted) -> f64,
+    of: Of,
 ) {
-    let added = |counts: &[Counted]| {
-        counts.iter().flat_map(|with| off.iter().map(move |off| of(with) - of(off))).collect()
-    };
     let [name_off, name_on, name_elsewhere] = names;
     table.row(name_off, off.iter().map(of).collect(), Required::Nothing);
-    table.row(name_on, added(on), Required::AtMost(5000.0));
-    table.row(name_elsewhere, added(elsewhere), Required::Nothing);
+    table.row(name_on, added(on, off, of), Required::AtMost(4000.0));
+    table.row(name_elsewhere, added(elsewhere, off, of), Required::Nothing);
 }
 
 /// Three runs side by side: their differences are what only the further requests cost.
 fn count(mpm: Mpm, module: Module, backends: &Backends) -> Counted {
     let [base, post, get] = thread::scope(|scope| {
-        [None, Some(Request::Post), Some(Request::Get)]
+        [None, Some(Request::POST), Some(Request::Static)]
             .map(|further| scope.spawn(move || run(mpm, module, backends, further)))
             .map(|running| running.join().unwrap())
     });
@@ -96,7 +111,7 @@ fn count(mpm: Mpm, module: Module, backends: &Backends) -> Counted {
 
 /// The instructions of one httpd's serving threads: start, warming up, further requests, end.
 fn run(mpm: Mpm, module: Module, backends: &Backends, further: Option<Request>) -> u64 {
-    let builder = production::configure(mpm, module, backends, &backends.staging());
+    let builder = production::configure(mpm, module, backends, &[backends.staging()]);
     builder.write();
     // httpd is another user when valgrind writes at its end.
     let out = builder.root().join("callgrind");
@@ -116,13 +131,17 @@ fn run(mpm: Mpm, module: Module, backends: &Backends, further: Option<Request>) 
         .stderr(console)
         .spawn()
         .unwrap();
-    let ready = poll(Duration::from_secs(60), || client::accepts(builder.port()).then_some(()));
+    let ready = poll(Duration::from_secs(60), || {
+        let ended = server.try_wait().unwrap().is_some();
+        let ready = !ended && serves(builder.port());
+        (ended || ready).then_some(ready)
+    });
     assert!(
-        ready.is_some(),
+        ready == Some(true),
         "httpd under valgrind did not start, see valgrind's words:\n{}",
         said(&builder)
     );
-    for request in [Request::Post, Request::Get] {
+    for request in [Request::POST, Request::Static] {
         load::run(builder.port(), &request.bytes(), Pace::Count(WARM), 1, backends);
     }
     if let Some(request) = further {
@@ -130,6 +149,13 @@ fn run(mpm: Mpm, module: Module, backends: &Backends, further: Option<Request>) 
     }
     stop(&mut server);
     served(&out).unwrap_or_else(|| panic!("no count by valgrind\n{}", said(&builder)))
+}
+
+/// Whether it answers: it listens long before that.
+fn serves(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let asked = stream.write_all(b"GET / HTTP/1.0\r\n\r\n");
+    asked.is_ok() && stream.read(&mut [0]).is_ok_and(|read| read > 0)
 }
 
 fn stop(server: &mut Child) {

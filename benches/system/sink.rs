@@ -3,18 +3,38 @@
 //! While a load runs, its thread serves them too, and never sleeps: production that sends to a peer which sleeps pays
 //! for waking it up, on a virtual machine several microseconds, as it would not with peers on other machines.
 
-use std::net::{TcpListener, TcpStream};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::framing::{Connection, Found};
+use crate::ready::Ready;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
+const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// Both servers; they end when dropped.
+/// How staging does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staging {
+    /// It answers at once.
+    Well,
+    /// It answers after this time.
+    Slow(Duration),
+    /// It reads, and never answers.
+    Stalled,
+    /// Nobody listens.
+    Dead,
+    /// Its backlog is full, so that the kernel ignores who wants to connect.
+    SwallowsSyn,
+}
+
+/// The servers; they end when dropped.
 pub struct Backends {
-    ports: [u16; 2],
+    ports: [u16; 3],
     sinks: Arc<Mutex<Sinks>>,
 }
 
@@ -22,30 +42,37 @@ pub struct Backends {
 pub struct Sinks {
     origin: Sink,
     staging: Sink,
-    round: u64,
+    /// A staging whose answers have no content.
+    terse: Sink,
+    /// How often staging was passed over, there being something else to do.
+    passed_over: u32,
+    /// When staging is to become slow, and how.
+    step: Option<(Instant, Duration)>,
 }
 
 impl Backends {
     /// An origin and a staging that answer at once.
     pub fn start() -> Backends {
-        Backends::with_staging(true)
+        Backends::with(Staging::Well)
     }
 
-    /// The same, but staging reads and never answers.
-    pub fn with_stalled_staging() -> Backends {
-        Backends::with_staging(false)
-    }
-
-    fn with_staging(answers: bool) -> Backends {
-        let sinks = Sinks { origin: Sink::new(true), staging: Sink::new(answers), round: 0 };
-        let ports =
-            [&sinks.origin, &sinks.staging].map(|sink| sink.listener.local_addr().unwrap().port());
+    /// An origin that answers at once, and such a staging.
+    pub fn with(staging: Staging) -> Backends {
+        let sinks = Sinks {
+            origin: Sink::new(Staging::Well, ANSWER),
+            staging: Sink::new(staging, ANSWER),
+            terse: Sink::new(Staging::Well, EMPTY),
+            passed_over: 0,
+            step: None,
+        };
+        let ports = [&sinks.origin, &sinks.staging, &sinks.terse].map(|sink| sink.address.port());
         let sinks = Arc::new(Mutex::new(sinks));
         let kept = Arc::downgrade(&sinks);
         // Between loads, at leisure.
         thread::spawn(move || {
             while let Some(sinks) = kept.upgrade() {
                 sinks.lock().unwrap().serve();
+                drop(sinks);
                 thread::sleep(Duration::from_micros(500));
             }
         });
@@ -60,9 +87,26 @@ impl Backends {
         format!("http://127.0.0.1:{}/", self.ports[1])
     }
 
-    /// How many copies staging has read.
+    /// A staging that answers at once, without content.
+    pub fn terse_staging(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.ports[2])
+    }
+
+    /// How many copies both stagings have read.
     pub fn copies(&self) -> u64 {
-        self.sinks.lock().unwrap().staging.requests
+        self.hold().copies()
+    }
+
+    /// Lets staging answer after `by` from some moment on, and looks from then on for so many requests in its hand.
+    pub fn slow_down(&self, at: Instant, by: Duration, held: usize) {
+        let mut sinks = self.hold();
+        (sinks.staging.looked_for, sinks.staging.found) = (held, None);
+        sinks.step = Some((at, by));
+    }
+
+    /// When staging first had as many requests in its hand as were looked for.
+    pub fn found(&self) -> Option<Instant> {
+        self.hold().staging.found
     }
 
     /// Takes over the serving.
@@ -72,56 +116,148 @@ impl Backends {
 }
 
 impl Sinks {
-    /// Answers what has arrived; whether anything had.
+    /// How many copies both stagings have read.
+    pub fn copies(&self) -> u64 {
+        self.staging.requests + self.terse.requests
+    }
+
+    /// Answers what has arrived. What production waits for comes first: staging has a machine of its own, were
+    /// there more of them.
     pub fn serve(&mut self) -> bool {
-        self.round += 1;
-        let all = self.round.is_multiple_of(16);
-        let origin = self.origin.serve(all);
-        self.staging.serve(all) || origin
+        const MOST: u32 = 8;
+        if let Some((_, by)) = self.step.take_if(|(at, _)| *at <= Instant::now()) {
+            self.staging.does = Staging::Slow(by);
+        }
+        if self.origin.serve() && self.passed_over < MOST {
+            self.passed_over += 1;
+            return true;
+        }
+        self.passed_over = 0;
+        let staging = self.staging.serve();
+        self.terse.serve() || staging
     }
 }
 
 struct Sink {
-    listener: TcpListener,
-    connections: Vec<Peer>,
-    answers: bool,
+    address: SocketAddr,
+    does: Staging,
+    listener: Option<TcpListener>,
+    /// Keeps the port, and the backlog full.
+    _door: (Socket, Vec<TcpStream>),
+    answer: Arc<[u8]>,
+    ready: Ready,
+    connections: BTreeMap<usize, Connection>,
+    accepted: usize,
+    /// Looks since the last one for new connections.
+    looks: u32,
+    /// Requests to be answered later.
+    held: VecDeque<(Instant, usize)>,
     requests: u64,
-}
-
-struct Peer {
-    connection: Connection,
-    /// Looks in vain since the last request: a connection that is not in use is looked at less often.
-    idle: u32,
+    looked_for: usize,
+    found: Option<Instant>,
 }
 
 impl Sink {
-    fn new(answers: bool) -> Sink {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        Sink { listener, connections: Vec::new(), answers, requests: 0 }
+    fn new(does: Staging, answer: &[u8]) -> Sink {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let (mut crowd, mut listener) = (Vec::new(), None);
+        match does {
+            Staging::Dead => {}
+            Staging::SwallowsSyn => {
+                const BRIEFLY: Duration = Duration::from_millis(50);
+                socket.listen(0).unwrap();
+                crowd.extend(std::iter::from_fn(|| {
+                    TcpStream::connect_timeout(&address, BRIEFLY).ok()
+                }));
+            }
+            _ => {
+                socket.listen(4096).unwrap();
+                socket.set_nonblocking(true).unwrap();
+                listener = Some(socket.try_clone().unwrap().into());
+            }
+        }
+        Sink {
+            address,
+            does,
+            listener,
+            _door: (socket, crowd),
+            answer: answer.into(),
+            ready: Ready::new(),
+            connections: BTreeMap::new(),
+            accepted: 0,
+            looks: 0,
+            held: VecDeque::new(),
+            requests: 0,
+            looked_for: usize::MAX,
+            found: None,
+        }
     }
 
-    fn serve(&mut self, all: bool) -> bool {
-        if all {
-            let new = |stream: TcpStream| Peer { connection: Connection::new(stream), idle: 0 };
-            self.connections.extend(self.listener.incoming().map_while(Result::ok).map(new));
+    /// Serves those that have something; whether any had.
+    fn serve(&mut self) -> bool {
+        const EACH: u32 = 16;
+        self.looks += 1;
+        if self.looks.is_multiple_of(EACH) || self.connections.is_empty() {
+            self.welcome();
         }
-        let before = self.requests;
-        self.connections.retain_mut(|peer| {
-            if peer.idle > 200 && !all {
-                return true;
-            }
-            peer.idle += 1;
-            match peer.connection.look() {
-                Found::Nothing => true,
-                Found::End => false,
-                Found::Message => {
-                    peer.idle = 0;
-                    self.requests += 1;
-                    !self.answers || peer.connection.send(ANSWER)
+        let mut served = false;
+        for (number, gone) in self.ready.look() {
+            served = true;
+            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            let mut open = connection.go_on();
+            while open {
+                match connection.look() {
+                    Found::Nothing => break,
+                    Found::End => open = false,
+                    Found::Message => {
+                        self.requests += 1;
+                        match self.does {
+                            Staging::Well => open = connection.send(&self.answer),
+                            Staging::Slow(by) => self.held.push_back((Instant::now() + by, number)),
+                            _ => {}
+                        }
+                        if !gone {
+                            break;
+                        }
+                    }
                 }
             }
-        });
-        self.requests > before
+            if gone || !open {
+                self.connections.remove(&number);
+            }
+        }
+        self.answer_held();
+        served
+    }
+
+    fn welcome(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        while let Ok((stream, _)) = listener.accept() {
+            let connection = Connection::new(stream);
+            self.accepted += 1;
+            self.ready.watch(&connection, self.accepted);
+            self.connections.insert(self.accepted, connection);
+        }
+    }
+
+    fn answer_held(&mut self) {
+        if self.held.len() >= self.looked_for && self.found.is_none() {
+            self.found = Some(Instant::now());
+        }
+        if self.held.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some((due, number)) = self.held.front().copied()
+            && due <= now
+        {
+            self.held.pop_front();
+            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            if !connection.send(&self.answer) {
+                self.connections.remove(&number);
+            }
+        }
     }
 }

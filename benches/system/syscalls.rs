@@ -8,21 +8,30 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::exchange::FORWARDERS;
 use crate::load::{self, Pace};
+use crate::pair::FORWARDERS;
 use crate::production::{self, CONNECTIONS, Module, Request};
 use crate::sink::Backends;
 use crate::wait::poll;
 use crate::{has, processes};
 
-/// Copies per second; strace slows all down.
-const RATE: f64 = 1000.0;
+/// Copies per second, less where they are large; strace slows all down.
+fn rate(request: Request) -> f64 {
+    match request {
+        Request::Post(1024) => 100.0,
+        _ => 1000.0,
+    }
+}
 
-/// One line: each system call of the forwarders, per copy.
+/// A line for each size: the system calls of the forwarders, per copy.
 pub fn look() -> String {
-    if !has("strace") {
+    if !has("strace", "--version") {
         return "system calls per copy: strace is not installed".into();
     }
+    [Request::POST, Request::Post(64), Request::Post(1024)].map(look_at).join("\n")
+}
+
+fn look_at(request: Request) -> String {
     let backends = Backends::start();
     let server = production::start(Module::On, &backends);
     let child = processes::children(server.pid())[0];
@@ -42,8 +51,8 @@ pub fn look() -> String {
         return "system calls per copy: strace may not trace here".into();
     }
     let before = backends.copies();
-    let pace = Pace::Rate(RATE, Duration::from_secs(1));
-    load::run(server.port(), &Request::Post.bytes(), pace, CONNECTIONS, &backends);
+    let pace = Pace::Rate(rate(request), Duration::from_secs(1));
+    load::run(server.port(), &request.bytes(), pace, CONNECTIONS, &backends);
     thread::sleep(Duration::from_millis(50));
     let copies = backends.copies() - before;
     let threads = forwarders(child);
@@ -65,7 +74,7 @@ pub fn look() -> String {
     let calls: Vec<String> = calls.iter().filter_map(each).collect();
     let count = threads.len();
     format!(
-        "system calls per copy, {copies} copies in a second, {count} forwarders: {}",
+        "system calls per copy, {request}, {copies} copies in a second, {count} forwarders: {}",
         calls.join(", ")
     )
 }
