@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     let quick = env::var_os("ISOLATION_QUICK").is_some();
     let only = env::var("ISOLATION_ONLY").ok();
     let [run, patience] =
-        [[800, 60_000], [300, 1000]][usize::from(quick)].map(Duration::from_millis);
+        [[500, 60_000], [300, 1000]][usize::from(quick)].map(Duration::from_millis);
     let mut plan = Plan { pairs: if quick { 1 } else { 3 }, run, patience };
     let begun = Instant::now();
     let asked =

@@ -25,9 +25,9 @@ pub struct Done {
     pub p99: Duration,
 }
 
-/// A POST of 1 KiB.
+/// A POST of 4 KiB.
 pub fn post(path: &str) -> Vec<u8> {
-    request_with("POST", path, &[b'x'; 1024])
+    request_with("POST", path, &[b'x'; 4096])
 }
 
 /// Loads production for this time; every answer has to be 200.
