@@ -1,6 +1,7 @@
 //! A target: where copies go, and within which limits.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use http::Uri;
@@ -121,8 +122,13 @@ impl Url {
                 _ => return Err("a port from 1 to 65535"),
             },
         };
+        let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let in_brackets = literal.is_some_and(|literal| literal.parse::<Ipv6Addr>().is_ok());
+        if host.contains(['[', ']']) && !in_brackets {
+            return Err("an IPv6 address between [ and ]");
+        }
         Ok(Url {
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: literal.unwrap_or(host).to_owned(),
             port,
             authority: authority.as_str().to_owned(),
             path: uri.path().to_owned(),
@@ -196,6 +202,9 @@ mod tests {
             ("http://staging:/", "a port from 1 to 65535"),
             ("http://staging:+80/", "a port from 1 to 65535"),
             ("http://staging/\u{e9}", "a URL in ASCII, other characters as %XX"),
+            ("http://[staging]/", "an IPv6 address between [ and ]"),
+            ("http://staging[]/", "an IPv6 address between [ and ]"),
+            ("http://[fe80::1%25eth0]/", "an IPv6 address between [ and ]"),
             ("http://sta ging/", "a URL of the form http://host[:port][/path]"),
         ] {
             assert_eq!(Url::parse(text), Err(expected), "{text}");
