@@ -38,40 +38,34 @@ impl fmt::Display for Fault {
 }
 
 /// Splits a directive's arguments as httpd does: by blanks, with `"…"` and `'…'` around words that
-/// hold some, and `\` before a quote inside them.
+/// hold some, `\` before a quote inside them, and `\\` for a `\`.
 pub fn words(arguments: &str) -> Vec<String> {
     let mut words = Vec::new();
-    let mut rest = arguments.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let (word, after) = match first {
-            '"' | '\'' => quoted(rest.get(1..).unwrap_or_default(), first),
-            _ => {
-                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-                let (word, after) = rest.split_at(end);
-                (word.to_owned(), after)
+    let mut rest = arguments.chars().peekable();
+    loop {
+        while rest.next_if(is_blank).is_some() {}
+        let quote = rest.next_if(|first| matches!(first, '"' | '\''));
+        if quote.is_none() && rest.peek().is_none() {
+            return words;
+        }
+        let mut word = String::new();
+        while let Some(character) = rest.next_if(|next| quote.is_some() || !is_blank(next)) {
+            match character {
+                _ if Some(character) == quote => break,
+                '\\' => {
+                    let meant = rest.next_if(|next| *next == '\\' || Some(*next) == quote);
+                    word.push(meant.unwrap_or('\\'));
+                }
+                _ => word.push(character),
             }
-        };
+        }
         words.push(word);
-        rest = after.trim_start();
     }
-    words
 }
 
-fn quoted(text: &str, quote: char) -> (String, &str) {
-    let mut word = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        if character == quote {
-            return (word, text.get(at + character.len_utf8()..).unwrap_or_default());
-        }
-        if character == '\\' && characters.clone().next().is_some_and(|(_, next)| next == quote) {
-            characters.next();
-            word.push(quote);
-        } else {
-            word.push(character);
-        }
-    }
-    (word, "")
+/// What separates words: C's blanks, not Unicode's.
+fn is_blank(character: &char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
 /// The only word of a directive that takes one.
@@ -171,6 +165,9 @@ mod tests {
             (r#"'one word' "two \" words""#, vec!["one word", "two \" words"]),
             (r#""unclosed end"#, vec!["unclosed end"]),
             (r#""" x"#, vec!["", "x"]),
+            (r#""a"b"#, vec!["a", "b"]),
+            (r#""a\\" b\\\c '\"'"#, vec![r"a\", r"b\\c", r#"\""#]),
+            ("a\u{a0}b\u{85}c\x0bd", vec!["a\u{a0}b\u{85}c", "d"]),
         ] {
             assert_eq!(words(arguments), expected, "{arguments}");
         }
