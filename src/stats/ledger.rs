@@ -100,7 +100,8 @@ impl Account {
 
     /// Counts the outcome of a copy that was never handed over.
     pub fn drop_unsent(&self, loss: Loss) {
-        self.cells.add(Cell::of_loss(loss), 1);
+        // Whoever sees the outcome sees the copy: `select` came before.
+        self.cells.cell(Cell::of_loss(loss)).fetch_add(1, Ordering::Release);
     }
 
     /// Counts a request that was not copied.
