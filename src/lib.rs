@@ -58,6 +58,7 @@ pub mod outcome;
 pub mod queue;
 pub mod stats;
 pub mod status;
+mod sync;
 pub mod target;
 
 #[cfg(all(feature = "httpd", not(test)))]

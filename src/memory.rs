@@ -5,10 +5,11 @@
 //! 128 KiB more while the head of an answer arrives that is as long as one may be).
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 use once_cell::sync::OnceCell;
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// The room that a small buffer has: enough for most heads and most forms.
 const SMALL: usize = 2048;

@@ -1,8 +1,7 @@
 //! What is counted for each target, and one child's counters of one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crate::outcome::{Failure, Loss, NotCopied, Outcome, StatusClass};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const LATENCY_BUCKETS: usize = 32;
 pub(super) const CELLS: usize = 64;

@@ -1,12 +1,12 @@
 //! Where one child counts: its row, and the gate through which outcomes reach it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cells::{Cell, Cells, latency_bucket};
 use super::segment::{Row, Segment, Slot};
 use crate::breaker::Breaker;
 use crate::outcome::{Failure, Loss, NotCopied, Outcome};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 pub(super) const TROUBLES: usize = 16;
 /// How many pauses, of a millisecond, forwarders have to end what they write when the ledger is closed.

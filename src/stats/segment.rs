@@ -1,12 +1,12 @@
 //! The shared memory: a row of counters for each child, the targets they belong to, the sum of all.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
 use super::cells::{CELLS, Cells};
 use super::ledger::{Ledger, TROUBLES};
 use super::totals::Totals;
 use crate::breaker::Breaker;
 use crate::outcome::Loss;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::thread;
 
 /// The most targets a server can have counters for.
 pub const TARGETS: usize = 128;
@@ -245,7 +245,7 @@ impl Segment {
             {
                 break;
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
         totals
     }
