@@ -34,6 +34,18 @@ pub fn httpd() -> &'static Httpd {
 }
 
 impl Httpd {
+    /// httpd itself; with `MOD_COPY_UNDER`, that program, which is told to run httpd.
+    pub fn command(&self) -> Command {
+        match env::var_os("MOD_COPY_UNDER") {
+            None => Command::new(&self.program),
+            Some(checker) => {
+                let mut command = Command::new(checker);
+                command.arg(&self.program);
+                command
+            }
+        }
+    }
+
     /// The line that loads `mod_NAME`; nothing where it is compiled in.
     pub fn load(&self, name: &str) -> String {
         if self.compiled_in.contains(&format!("mod_{name}.c")) {

@@ -60,7 +60,8 @@ impl Server {
         environment: Vec<(String, PathBuf)>,
     ) -> Server {
         let console = File::create(root.path().join("console.log")).unwrap();
-        let child = Command::new(&httpd().program)
+        let child = httpd()
+            .command()
             .arg("-DFOREGROUND")
             .args(arguments(root.path()))
             .envs(environment)
