@@ -5,7 +5,11 @@ mod draft;
 mod policy;
 mod reference;
 mod settings;
+#[cfg(not(fuzzing))]
 mod values;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod values;
 
 pub use directives::{Context, DIRECTIVES, Directive, TARGET_KEYS, find};
 pub use draft::{Draft, Misfit, Origin, Place};

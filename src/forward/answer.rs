@@ -98,6 +98,12 @@ impl Answer {
         self.persistent
     }
 
+    /// The room taken by what is not yet whole.
+    #[cfg(fuzzing)]
+    pub(super) fn room(&self) -> usize {
+        self.partial.capacity()
+    }
+
     /// What is being read, for the error log.
     pub(super) fn part(&self) -> &'static str {
         match self.stage {

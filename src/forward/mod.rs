@@ -28,6 +28,9 @@ mod courier;
 mod exchange;
 mod fault;
 mod forwarder;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hand;
 mod head;
 mod line;

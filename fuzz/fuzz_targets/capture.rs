@@ -1,0 +1,77 @@
+//! Content in any parts and order: whole or given up, for the right reason, within its limit and the budget.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use mod_copy::capture::Capture;
+use mod_copy::memory::Budget;
+use mod_copy::outcome::{GivenUp, Loss, NotCopied};
+
+#[derive(Arbitrary, Debug)]
+enum Part {
+    Bytes(u16, u8),
+    Skipped(u64),
+    LimitTo(u16),
+    Broken,
+    End,
+}
+
+const ALLOWED: usize = 48 * 1024;
+
+fuzz_target!(|play: (u16, Option<u16>, Vec<Part>)| {
+    static BUDGET: Budget = Budget::new(ALLOWED);
+    let (limit, declared, parts) = play;
+    let declared = declared.map(u64::from);
+    let mut limit = usize::from(limit);
+    let mut capture = Capture::new(limit, &BUDGET);
+    let mut passed = Vec::new();
+    let (mut ended, mut given_up) = (false, None);
+    for part in parts {
+        assert_eq!(capture.wants_bytes(), given_up.is_none());
+        match part {
+            Part::Bytes(length, byte) => {
+                let bytes = vec![byte; length.into()];
+                capture.take(&bytes);
+                if !ended && given_up.is_none() {
+                    passed.extend(bytes);
+                }
+            }
+            // Only what is not wanted is skipped.
+            Part::Skipped(length) if given_up.is_some() => capture.skip(length),
+            Part::Skipped(_) => {}
+            Part::LimitTo(lower) => {
+                limit = limit.min(lower.into());
+                capture.limit_to(limit);
+            }
+            Part::Broken => {
+                capture.break_off();
+                if !ended && given_up.is_none() {
+                    given_up = Some(GivenUp::NotCopied(NotCopied::Incomplete));
+                }
+            }
+            Part::End => {
+                capture.end();
+                ended = true;
+            }
+        }
+        if given_up.is_none() && passed.len() > limit {
+            given_up = Some(GivenUp::NotCopied(NotCopied::TooLarge));
+        }
+        if given_up.is_none() && !capture.wants_bytes() {
+            assert!(passed.len() > ALLOWED / 2, "the budget bears {} bytes", passed.len());
+            given_up = Some(GivenUp::Dropped(Loss::Memory));
+        }
+        assert!(BUDGET.used() <= ALLOWED && (given_up.is_none() || BUDGET.used() == 0));
+        assert_eq!(capture.is_settled(), ended || given_up.is_some());
+    }
+    let whole = ended && declared.is_none_or(|declared| declared == passed.len() as u64);
+    match (capture.finish(declared), given_up) {
+        (Ok(content), None) => assert!(whole && content[..] == passed),
+        (Err(reason), Some(expected)) => assert_eq!(reason, expected),
+        (Err(reason), None) => {
+            assert!(!whole && reason == GivenUp::NotCopied(NotCopied::Incomplete))
+        }
+        (Ok(_), Some(reason)) => panic!("whole in spite of {reason:?}"),
+    }
+    assert_eq!(BUDGET.used(), 0);
+});
