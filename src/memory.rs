@@ -275,6 +275,28 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_take_and_give_back_never_pass_the_limit_together() {
+        static BUDGET: Budget = Budget::new(SMALL * 3);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..10 {
+                        let mut buffer = BUDGET.buffer();
+                        if buffer.make_room(SMALL, 0) {
+                            buffer.extend(&[round; SMALL]);
+                            assert!(
+                                buffer.iter().all(|byte| *byte == round),
+                                "it is nobody else's"
+                            );
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(BUDGET.used(), 0);
+    }
+
+    #[test]
     fn only_so_many_spares_are_kept() {
         static BUDGET: Budget = Budget::new(SMALL * 8 * 2);
         let buffers: Vec<Buffer> = (0..5)

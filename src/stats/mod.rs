@@ -121,6 +121,23 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_outcome_written_while_the_ledger_closes_is_counted_once() {
+        let segment = segment(1);
+        let ledger = ledger(segment, 7);
+        let account = ledger.account(segment.slot("a").unwrap());
+        (0..20).for_each(|_| account.select());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..8).for_each(|_| account.settle(DELIVERED, Traffic::default())));
+            }
+            ledger.close(Duration::from_secs(60), std::thread::yield_now);
+        });
+        let totals = segment.totals().remove(0);
+        assert_eq!(totals.sum(&Cell::OUTCOMES), 20, "{totals:?}");
+        assert!(totals.count(Cell::DroppedStopping) >= 4, "{totals:?}");
+    }
+
+    #[test]
     fn what_a_dead_child_had_in_hand_is_lost_and_the_rest_is_kept() {
         let segment = segment(1);
         let slot = segment.slot("a").unwrap();
