@@ -22,8 +22,9 @@
 //! short while the probe waits in a queue, and is that of the exchange once it is sent. So a child that
 //! ends with the probe in hand does not keep the breaker from closing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Milliseconds on a clock that never goes back.
 pub type Millis = u64;

@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "no model needs all of it")]
 
+#[path = "../../src/breaker.rs"]
+pub mod breaker;
 #[path = "../../src/memory.rs"]
 pub mod memory;
 #[path = "../../src/outcome.rs"]

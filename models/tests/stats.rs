@@ -28,7 +28,7 @@ fn child(segment: Segment, pid: u32) -> (&'static Ledger, Account) {
     let account = ledger.account(slot);
     account.select();
     account.taken();
-    account.settle(DELIVERED, Traffic { sent: 1, received: 1, latency: Duration::ZERO });
+    account.settle(DELIVERED, Traffic::default());
     assert_eq!((ledger.pending(), totals(segment).pending()), (0, 0));
     (ledger, account)
 }
