@@ -15,6 +15,9 @@ MODULE := $(TARGET_DIR)/release/libmod_copy.so
 FAULTY_MODULE := $(TARGET_DIR)/faults/libmod_copy.so
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+NIGHTLY ?= nightly
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 DEBIAN_PACKAGES := gcc libc6-dev libclang-dev curl ca-certificates
 REDHAT_PACKAGES := gcc clang-devel curl
@@ -29,6 +32,10 @@ DEBIAN_TEST_PACKAGES := apache2-utils libapache2-mod-security2 openssl wrk
 REDHAT_TEST_PACKAGES := httpd-tools mod_security openssl wrk
 DEBIAN_BENCH_PACKAGES := valgrind strace nginx-light
 REDHAT_BENCH_PACKAGES := valgrind strace nginx
+DEBIAN_FUZZ_PACKAGES := g++
+REDHAT_FUZZ_PACKAGES := gcc-c++
+DEBIAN_ASAN_PACKAGES := libasan8
+REDHAT_ASAN_PACKAGES := libasan
 
 apxs = $$(command -v "$${APXS:-apxs}" || command -v "$${APXS:-apxs2}" || { echo "mod_copy: no $${APXS:-apxs}: run \`make deps\`, or name an apxs with APXS=" >&2; exit 1; })
 
@@ -65,7 +72,7 @@ else
 fi
 endef
 
-.PHONY: help deps rust test-deps lint-deps bench-deps build faults run test lint bench soak isolation install uninstall
+.PHONY: help deps rust nightly test-deps lint-deps bench-deps build faults run test lint bench soak isolation install uninstall fuzz sanitize miri loom tsan asan memcheck
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -109,6 +116,8 @@ test: test-deps build faults ## Run the unit tests, then the tests on a real htt
 
 lint: lint-deps ## Check format, lints, documentation, licences and sources
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	rustfmt --check --edition 2024 models/src/sync.rs models/tests/*.rs
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --lib --features fault-injection -- -D warnings
@@ -130,6 +139,52 @@ bench: bench-deps build ## Measure what a copy costs, as ratios of interleaved r
 
 isolation: bench-deps build ## Measure what staging's faults do to production; writes docs/isolation.md
 	MOD_COPY_SO='$(MODULE)' $(CARGO) bench --no-default-features --locked --bench isolation --target-dir '$(TARGET_DIR)/bench'
+
+nightly: rust
+	@rustc +$(NIGHTLY) --version >/dev/null 2>&1 || rustup toolchain install $(NIGHTLY) --profile minimal
+	@rustup component add --toolchain $(NIGHTLY) miri rust-src
+
+# Without a sanitizer: the targets have no unsafe code of their own, and run ten times as often so.
+fuzz: nightly ## Fuzz what reads bytes from outside, each target for so many seconds (SECONDS=60)
+	@$(call install-packages,$(DEBIAN_FUZZ_PACKAGES),$(REDHAT_FUZZ_PACKAGES))
+	$(CARGO) fuzz --version 2>/dev/null | grep -qF ' $(CARGO_FUZZ_VERSION)' || $(CARGO) install --locked --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	$(CARGO) +$(NIGHTLY) fuzz build --sanitizer none --target-dir '$(TARGET_DIR)/fuzz'
+	for file in fuzz/fuzz_targets/*.rs; do
+		target=$$(basename "$$file" .rs)
+		found='$(TARGET_DIR)/fuzz/found'/$$target
+		mkdir -p "$$found" fuzz/artifacts/$$target
+		echo "mod_copy: fuzzing $$target"
+		"$(TARGET_DIR)/fuzz/$(HOST)/release/$$target" -max_total_time='$(or $(SECONDS),60)' \
+			-timeout=10 -verbosity=0 -print_final_stats=1 -artifact_prefix=fuzz/artifacts/$$target/ \
+			"$$found" fuzz/corpus/$$target 2>&1 | grep -vE '^(INFO|stat::(new|slow|peak))'
+	done
+
+sanitize: loom miri tsan asan memcheck ## Run the core and httpd under everything that watches memory and threads
+
+loom: rust ## Run what is shared between threads and processes in every order of their steps
+	$(CARGO) test --locked --manifest-path models/Cargo.toml --target-dir '$(TARGET_DIR)/models'
+
+# The core's tests that open no socket, which Miri does not have, and take no minutes in it. What they leak
+# is what they make static.
+MIRI_TESTS := breaker:: capture:: config::settings config::values memory:: message:: outcome:: stats:: target:: forward::head forward::names
+MIRI_SKIP := a_target_keeps_its_place_by_its_name there_is_at_most_one_probe
+miri: nightly ## Run the core's tests in Miri, those with threads in many orders
+	MIRIFLAGS='-Zmiri-ignore-leaks' $(CARGO) +$(NIGHTLY) miri test --locked --no-default-features --lib --target-dir '$(TARGET_DIR)/miri' -- $(MIRI_TESTS) $(addprefix --skip ,$(MIRI_SKIP))
+	MIRIFLAGS='-Zmiri-ignore-leaks -Zmiri-many-seeds=0..8' $(CARGO) +$(NIGHTLY) miri test --locked --no-default-features --lib --target-dir '$(TARGET_DIR)/miri' -- is_counted_once never_pass_the_limit_together
+
+# The standard library is built with it too, for its synchronisation has to be seen.
+tsan: nightly ## Run the core's tests under ThreadSanitizer
+	RUSTFLAGS=-Zsanitizer=thread $(CARGO) +$(NIGHTLY) test --locked -Zbuild-std --target $(HOST) --no-default-features --lib --target-dir '$(TARGET_DIR)/tsan'
+
+asan: test-deps nightly ## Run a session of httpd under AddressSanitizer and LeakSanitizer, under each MPM
+	@$(call install-packages,$(DEBIAN_ASAN_PACKAGES),$(REDHAT_ASAN_PACKAGES))
+	RUSTFLAGS=-Zsanitizer=address $(CARGO) +$(NIGHTLY) build --locked --target $(HOST) --target-dir '$(TARGET_DIR)/asan'
+	MOD_COPY_UNDER='$(CURDIR)/tests/under/asan' MOD_COPY_SO='$(TARGET_DIR)/asan/$(HOST)/debug/libmod_copy.so' $(CARGO) test --no-default-features --locked --test integration session::
+
+# Under prefork valgrind and httpd's accept mutex do not agree; `asan` runs it.
+memcheck: test-deps build ## Run a session of httpd under valgrind's memcheck, under the MPMs with threads
+	@$(call install-packages,valgrind,valgrind)
+	MOD_COPY_UNDER='$(CURDIR)/tests/under/memcheck' MOD_COPY_SO='$(MODULE)' $(CARGO) test --no-default-features --locked --test integration -- session:: --skip prefork --test-threads=1
 
 $(MODULE):
 	$(MAKE) build

@@ -284,10 +284,7 @@ mod tests {
                         let mut buffer = BUDGET.buffer();
                         if buffer.make_room(SMALL, 0) {
                             buffer.extend(&[round; SMALL]);
-                            assert!(
-                                buffer.iter().all(|byte| *byte == round),
-                                "it is nobody else's"
-                            );
+                            assert_eq!(buffer[..], [round; SMALL], "it is nobody else's");
                         }
                     }
                 });
