@@ -109,16 +109,15 @@ static BUDGET: Budget = Budget::new(1 << 30);
 fuzz_target!(|play: Play| {
     let steps = play.writes.len() + play.reads.iter().map(read_steps).sum::<usize>() + 64;
     let message = message(&play);
-    let mut head = Vec::new();
-    message.write_head(&Url::parse("http://s/").unwrap(), PathMode::Append, &mut head);
+    let url = Url::parse("http://s/").unwrap();
     let method: &[u8] = if play.to_head { b"HEAD" } else { b"POST" };
     let (waiting, written, pieces) = Default::default();
     let mut transport =
         Scripted { buffers: buffers(), play, waiting, written, pieces, reset: false };
     let mut traffic = Traffic::default();
-    let end = exchange(&mut transport, &message, &head, steps, &mut traffic);
+    let end = exchange(&mut transport, &message, &url, steps, &mut traffic);
 
-    let request = [head.as_slice(), message.content()].concat();
+    let request = message.parts(&url, PathMode::Append).concat();
     assert!(request.starts_with(&transport.written), "in order, each byte once");
     assert!(traffic.sent as usize <= transport.written.len());
     if !transport.reset {

@@ -132,11 +132,11 @@ impl Exchange {
         }
     }
 
-    /// Goes on writing `head` and the message's content.
+    /// Goes on writing the message's parts.
     pub(super) fn write(
         &mut self,
         transport: &mut impl Transport,
-        parts: [&[u8]; 2],
+        parts: &[&[u8]],
         until: &Until<'_>,
         traffic: &mut Traffic,
     ) -> Step {
@@ -180,7 +180,7 @@ impl Exchange {
     fn transmit(
         &mut self,
         transport: &mut impl Transport,
-        parts: [&[u8]; 2],
+        parts: &[&[u8]],
         until: &Until<'_>,
         traffic: &mut Traffic,
     ) -> Result<bool, Fault> {
@@ -262,7 +262,7 @@ impl Exchange {
 const WRITING: &str = "write the request";
 
 /// Moves what follows the first `taken` bytes of the parts to the output; how many bytes.
-fn fill(mut output: &mut [u8], parts: [&[u8]; 2], taken: usize) -> usize {
+fn fill(mut output: &mut [u8], parts: &[&[u8]], taken: usize) -> usize {
     let (mut skipped, mut filled): (usize, usize) = (taken, 0);
     for part in parts {
         let rest = part.get(skipped..).unwrap_or_default();

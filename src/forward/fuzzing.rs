@@ -9,6 +9,7 @@ use ureq::unversioned::transport::{Buffers, Transport};
 use crate::message::Message;
 use crate::outcome::{Failure, StatusClass};
 use crate::stats::Traffic;
+use crate::target::{PathMode, Url};
 
 use super::exchange::{self, Awaits, Until, Wait};
 use super::pace::{Deadline, OnSlow};
@@ -75,7 +76,7 @@ pub enum End {
 pub fn exchange(
     transport: &mut impl Transport,
     message: &Message,
-    head: &[u8],
+    url: &Url,
     steps: usize,
     traffic: &mut Traffic,
 ) -> End {
@@ -86,7 +87,9 @@ pub fn exchange(
     let mut exchange = exchange::Exchange::of(message);
     for _ in 0..steps {
         let step = match exchange.awaits() {
-            Awaits::Room => exchange.write(transport, [head, message.content()], until, traffic),
+            Awaits::Room => {
+                exchange.write(transport, &message.parts(url, PathMode::Append), until, traffic)
+            }
             Awaits::Answer => exchange.read(transport, until, traffic),
         };
         match step {

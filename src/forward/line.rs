@@ -22,9 +22,6 @@ use super::names::Names;
 use super::pace::{Deadline, OnSlow};
 use super::tcp::Base;
 
-/// The most room for a head that is kept between exchanges.
-const HEAD_ROOM: usize = 64 * 1024;
-
 /// One connection of a target's, made by ureq's chain of connectors.
 #[derive(Debug)]
 pub(super) struct Line<C: Connector> {
@@ -42,8 +39,6 @@ pub(super) struct Line<C: Connector> {
     exchange: Option<Exchange>,
     /// Whether it goes over a connection that was used before.
     reused: bool,
-    /// The head of the request that is being sent.
-    head: Vec<u8>,
 }
 
 impl<C: Connector> Line<C> {
@@ -69,7 +64,6 @@ impl<C: Connector> Line<C> {
             socket: None,
             exchange: None,
             reused: false,
-            head: Vec::new(),
         }
     }
 
@@ -107,7 +101,8 @@ impl<C: Connector> Line<C> {
         let until = &Until { wait, deadline: errand.deadline, on_slow: &self.on_slow };
         match exchange.awaits() {
             Awaits::Room => {
-                exchange.write(connection, [&self.head, errand.message.content()], until, traffic)
+                let parts = errand.message.parts(&self.target.url, self.target.path);
+                exchange.write(connection, &parts, until, traffic)
             }
             Awaits::Answer => exchange.read(connection, until, traffic),
         }
@@ -177,9 +172,6 @@ impl<C: Connector> Courier for Line<C> {
     }
 
     fn send(&mut self, errand: &Errand<'_>, wait: Wait, traffic: &mut Traffic) -> Progress {
-        self.head.clear();
-        self.head.shrink_to(HEAD_ROOM);
-        errand.message.write_head(&self.target.url, self.target.path, &mut self.head);
         self.begin(errand, wait, traffic)
     }
 

@@ -59,10 +59,7 @@ pub(super) fn job(message: Message, limits: Limits) -> Job {
 
 /// The bytes that staging is to receive.
 pub(super) fn bytes(message: &Message, target: &Target) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    message.write_head(&target.url, target.path, &mut bytes);
-    bytes.extend_from_slice(message.content());
-    bytes
+    message.parts(&target.url, target.path).concat()
 }
 
 pub(super) fn target(authority: impl ToString, pool: Pool) -> Arc<Target> {

@@ -12,7 +12,7 @@ use crate::memory::{Budget, Buffer};
 use crate::outcome::GivenUp;
 
 use crate::target::{PathMode, Url};
-use request_target::write_target;
+use request_target::map_target;
 
 /// The field that marks our own copies; its value is a secret of this server, so clients cannot forge it.
 pub const LOOP_MARK: &str = "X-Mod-Copy";
@@ -84,12 +84,13 @@ impl Head {
 
     /// Lends its buffer for content of this length to follow, if it has room for so much.
     pub fn lend(&mut self, content: u64) -> Option<Buffer> {
-        (content <= self.bytes.room() as u64).then(|| self.bytes.take())
+        // Else its last line is still to be written.
+        let fits = self.has_length && content <= self.bytes.room() as u64;
+        fits.then(|| self.bytes.take())
     }
 
     /// Completes the copy with the request's content, if it had any.
     pub fn with_content(mut self, content: Option<Content>) -> Message {
-        let has_content = content.is_some();
         let apart = match content {
             Some(Content { bytes, start }) if start > 0 => {
                 self.bytes = bytes;
@@ -97,7 +98,11 @@ impl Head {
             }
             content => content.map(|content| content.bytes),
         };
-        Message { head: self, has_content, apart }
+        if let Some(content) = apart.as_ref().filter(|_| !self.has_length) {
+            self.bytes.extend(format!("Content-Length: {}\r\n", content.len()).as_bytes());
+            self.end = self.bytes.len();
+        }
+        Message { head: self, apart }
     }
 }
 
@@ -105,43 +110,34 @@ impl Head {
 #[derive(Debug)]
 pub struct Message {
     head: Head,
-    has_content: bool,
     /// The content, where it does not follow the head.
     apart: Option<Buffer>,
 }
 
+/// How many parts a message has: see [`Message::parts`].
+pub const PARTS: usize = 11;
+
 impl Message {
-    /// Writes the head as `url` is to see it: request line, fields, and the empty line.
-    pub fn write_head(&self, url: &Url, mode: PathMode, out: &mut Vec<u8>) {
+    /// The message as `url` is to see it, in parts that lie here and there: request line, fields, the empty
+    /// line, and, as the last part, the content.
+    ///
+    /// Nothing is joined: what a target changes, it changes without a copy of the rest.
+    pub fn parts<'a>(&'a self, url: &'a Url, mode: PathMode) -> [&'a [u8]; PARTS] {
         let head = &self.head;
-        out.extend_from_slice(head.slice(0..head.method));
-        out.push(b' ');
-        write_target(head.slice(head.target.clone()), url.path().as_bytes(), mode, out);
-        out.extend_from_slice(b" HTTP/1.1\r\n");
+        let [path, rest] = map_target(head.slice(head.target.clone()), url.path().as_bytes(), mode);
         let fields = head.target.end..head.end;
-        match &head.host {
-            Some(host) if head.preserve_host => {
-                debug_assert!(fields.start <= host.start && host.end <= fields.end);
-                out.extend_from_slice(head.slice(fields));
-            }
+        let authority = url.authority().as_bytes();
+        let [first, second, third, fourth]: [&[u8]; 4] = match &head.host {
+            Some(_) if head.preserve_host => [head.slice(fields), b"", b"", b""],
             Some(host) => {
-                out.extend_from_slice(head.slice(fields.start..host.start));
-                out.extend_from_slice(url.authority().as_bytes());
-                out.extend_from_slice(head.slice(host.end..fields.end));
+                let (before, after) = (fields.start..host.start, host.end..fields.end);
+                [head.slice(before), authority, head.slice(after), b""]
             }
-            None => {
-                out.extend_from_slice(b"Host: ");
-                out.extend_from_slice(url.authority().as_bytes());
-                out.extend_from_slice(b"\r\n");
-                out.extend_from_slice(head.slice(fields));
-            }
-        }
-        if self.has_content && !head.has_length {
-            out.extend_from_slice(
-                format!("Content-Length: {}\r\n", self.content().len()).as_bytes(),
-            );
-        }
-        out.extend_from_slice(b"\r\n");
+            None => [b"Host: ", authority, b"\r\n", head.slice(fields)],
+        };
+        let (method, content) = (self.method(), self.content());
+        let (line, end) = (b" HTTP/1.1\r\n", b"\r\n");
+        [method, b" ", path, rest, line, first, second, third, fourth, end, content]
     }
 
     /// The method, as received.
@@ -243,10 +239,9 @@ mod tests {
         }
 
         fn sent(&self, message: &Message) -> String {
-            let mut out = Vec::new();
-            message.write_head(&Url::parse(self.url).unwrap(), self.mode, &mut out);
-            out.extend_from_slice(message.content());
-            String::from_utf8(out).unwrap().replace("\r\n", "\n")
+            let url = Url::parse(self.url).unwrap();
+            let sent = message.parts(&url, self.mode).concat();
+            String::from_utf8(sent).unwrap().replace("\r\n", "\n")
         }
     }
 
@@ -301,7 +296,9 @@ mod tests {
     #[test]
     fn small_content_shares_the_heads_buffer() {
         static OWN: Budget = Budget::new(1 << 20);
-        let case = Case { fields: "Host: a", content: Some("hello"), ..GET };
+        let chunked = Case { fields: "Host: a", content: Some("hello"), ..GET };
+        assert!(chunked.head(&OWN).unwrap().lend(5).is_none(), "its length is not known");
+        let case = Case { fields: "Host: a\nContent-Length: 5", ..chunked };
         let mut head = case.head(&OWN).unwrap();
         assert!(head.lend(1 << 20).is_none(), "there is no room for so much");
         let mut bytes = head.lend(5).unwrap();

@@ -2,20 +2,16 @@
 
 use crate::target::PathMode;
 
-/// Joins the received request target and the target URL's path.
-pub(super) fn write_target(received: &[u8], path: &[u8], mode: PathMode, out: &mut Vec<u8>) {
+/// The received request target with the target URL's path: what it begins with, and what follows.
+pub(super) fn map_target<'a>(received: &'a [u8], path: &'a [u8], mode: PathMode) -> [&'a [u8]; 2] {
     if received == b"*" {
-        return out.extend_from_slice(received);
+        return [received, b""];
     }
     match mode {
-        PathMode::Append => {
-            out.extend_from_slice(path.strip_suffix(b"/").unwrap_or(path));
-            out.extend_from_slice(received);
-        }
+        PathMode::Append => [path.strip_suffix(b"/").unwrap_or(path), received],
         PathMode::Replace => {
-            out.extend_from_slice(path);
             let query = received.iter().position(|&byte| byte == b'?');
-            out.extend_from_slice(query.and_then(|at| received.get(at..)).unwrap_or_default());
+            [path, query.and_then(|at| received.get(at..)).unwrap_or_default()]
         }
     }
 }

@@ -140,11 +140,14 @@ pub(super) fn serialise<'a>(
         writer.field(name, value)?;
     }
     writer.what_was_not_received()?;
-    writer.cover_overhead()?;
+    writer.room_for_the_rest()?;
     let Writer { bytes, host, has_length, .. } = writer;
     let (method, end, preserve_host) = (method.len(), bytes.len(), additions.preserve_host);
     Ok(Head { bytes, method, target, host, end, preserve_host, has_length })
 }
+
+/// Room for the line that [`Head::with_content`] may add.
+const LENGTH_LINE: usize = "Content-Length: 18446744073709551615\r\n".len();
 
 /// Writes the lines of the fields.
 struct Writer<'a> {
@@ -218,7 +221,9 @@ impl Writer<'_> {
                 host,
                 b"\r\nX-Forwarded-Proto: ",
                 proto,
-                b"\r\nX-Mod-Copy: ",
+                b"\r\n",
+                LOOP_MARK.as_bytes(),
+                b": ",
                 mark,
                 b"\r\n",
             ]);
@@ -236,8 +241,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Counts what the copy takes beside its bytes.
-    fn cover_overhead(&mut self) -> Result<(), GivenUp> {
+    /// Makes sure that nothing later needs more room, and counts what the copy takes beside its bytes.
+    fn room_for_the_rest(&mut self) -> Result<(), GivenUp> {
+        if self.has_content && !self.has_length {
+            self.make_room(LENGTH_LINE)?;
+        }
         let all = self.bytes.capacity() + OVERHEAD;
         if self.bytes.cover(all) { Ok(()) } else { Err(GivenUp::Dropped(Loss::Memory)) }
     }

@@ -109,9 +109,7 @@ fn large_content_arrives_whole() {
     let message = message("PUT", Some(&content));
     let (sender, received) = mpsc::channel();
     let url = target("staging", Pool::default());
-    let mut head = Vec::new();
-    message.write_head(&url.url, PathMode::Append, &mut head);
-    let length = head.len() + content.len();
+    let length = message.parts(&url.url, PathMode::Append).concat().len();
     let staging = Staging::start(move |_, stream| {
         let mut bytes = vec![0; length];
         stream.read_exact(&mut bytes).unwrap();
