@@ -18,12 +18,18 @@ enum Part {
 
 const ALLOWED: usize = 48 * 1024;
 
-fuzz_target!(|play: (u16, Option<u16>, Vec<Part>)| {
+fuzz_target!(|play: (u16, Option<u16>, Option<u8>, Vec<Part>)| {
     static BUDGET: Budget = Budget::new(ALLOWED);
-    let (limit, declared, parts) = play;
+    let (limit, declared, head, parts) = play;
     let declared = declared.map(u64::from);
     let mut limit = usize::from(limit);
     let mut capture = Capture::new(limit, &BUDGET);
+    if let Some(length) = head {
+        let mut head = BUDGET.buffer();
+        assert!(head.make_room(length.into(), 2048));
+        head.extend(&vec![b'h'; length.into()]);
+        capture.keep_behind(head);
+    }
     let mut passed = Vec::new();
     let (mut ended, mut given_up) = (false, None);
     for part in parts {

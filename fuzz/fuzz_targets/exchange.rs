@@ -6,6 +6,7 @@ use std::io;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
+use mod_copy::capture::Capture;
 use mod_copy::forward::fuzzing::ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use mod_copy::forward::fuzzing::ureq::{Error, Timeout};
 use mod_copy::forward::fuzzing::{Answer, End, buffers, exchange};
@@ -170,11 +171,10 @@ fn message(play: &Play) -> Message {
     let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
     let head = Head::serialise(received, &additions, &BUDGET).unwrap();
     let content = (play.content > 0).then(|| {
-        let mut buffer = BUDGET.buffer();
-        assert!(buffer.make_room(play.content.into(), 0));
-        let bytes: Vec<u8> = (0..play.content).map(|at| (at / 7) as u8).collect();
-        buffer.extend(&bytes);
-        buffer
+        let mut capture = Capture::new(1 << 20, &BUDGET);
+        capture.take(&(0..play.content).map(|at| (at / 7) as u8).collect::<Vec<u8>>());
+        capture.end();
+        capture.finish(None).unwrap()
     });
     head.with_content(content)
 }

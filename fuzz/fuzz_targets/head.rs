@@ -3,6 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
+use mod_copy::capture::Capture;
 use mod_copy::memory::Budget;
 use mod_copy::message::{Additions, Forwarded, Head, LOOP_MARK, Received};
 use mod_copy::outcome::{GivenUp, Loss, NotCopied};
@@ -19,6 +20,8 @@ struct Request {
     replace: bool,
     /// As it comes, with bytes that httpd would refuse: then only a panic is a fault.
     raw: bool,
+    /// The content shares the head's buffer, where there is room.
+    behind: bool,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -85,7 +88,7 @@ fn play(request: &Request) {
     let forwarded = request.forwarded.then_some(Forwarded { client: b"192.0.2.7", proto: "https" });
     let additions = Additions { mark: MARK, forwarded, preserve_host: request.preserve_host };
     tight(received.method.len(), &received, &additions);
-    let head = match Head::serialise(received.clone(), &additions, &AMPLE) {
+    let mut head = match Head::serialise(received.clone(), &additions, &AMPLE) {
         Ok(head) => head,
         Err(reason) => {
             let marked = named(LOOP_MARK).any(|(_, value)| has(value, MARK));
@@ -100,12 +103,16 @@ fn play(request: &Request) {
         }
     };
     let content = request.content.map(|length| {
-        let mut buffer = AMPLE.buffer();
-        assert!(buffer.make_room(length.into(), 0));
-        buffer.extend(&vec![b'x'; length.into()]);
-        buffer
+        let mut capture = Capture::new(1 << 20, &AMPLE);
+        let lent = request.behind.then(|| head.lend(length.into())).flatten();
+        lent.into_iter().for_each(|bytes| capture.keep_behind(bytes));
+        capture.take(&vec![b'x'; length.into()]);
+        capture.end();
+        capture.finish(Some(length.into())).expect("ample memory")
     });
     let message = head.with_content(content);
+    assert_eq!(message.content(), vec![b'x'; request.content.unwrap_or(0).into()]);
+    assert_eq!(message.method(), method);
     let (url, mode) = (
         Url::parse("http://staging:8080/api").unwrap(),
         if request.replace { PathMode::Replace } else { PathMode::Append },
