@@ -176,10 +176,11 @@ miri: nightly ## Run the core's tests in Miri, those with threads in many orders
 tsan: nightly ## Run the core's tests under ThreadSanitizer
 	RUSTFLAGS=-Zsanitizer=thread $(CARGO) +$(NIGHTLY) test --locked -Zbuild-std --target $(HOST) --no-default-features --lib --target-dir '$(TARGET_DIR)/tsan'
 
-asan: test-deps nightly ## Run a session of httpd under AddressSanitizer and LeakSanitizer, under each MPM
+ASAN_TESTS := session:: copying:: accounting:: targets:: once:: answers:: tls:: stopping::
+asan: test-deps nightly ## Run tests on a real httpd under AddressSanitizer and LeakSanitizer, under each MPM
 	@$(call install-packages,$(DEBIAN_ASAN_PACKAGES),$(REDHAT_ASAN_PACKAGES))
 	RUSTFLAGS=-Zsanitizer=address $(CARGO) +$(NIGHTLY) build --locked --target $(HOST) --target-dir '$(TARGET_DIR)/asan'
-	MOD_COPY_UNDER='$(CURDIR)/tests/under/asan' MOD_COPY_SO='$(TARGET_DIR)/asan/$(HOST)/debug/libmod_copy.so' $(CARGO) test --no-default-features --locked --test integration session::
+	MOD_COPY_UNDER='$(CURDIR)/tests/under/asan' MOD_COPY_SO='$(TARGET_DIR)/asan/$(HOST)/debug/libmod_copy.so' $(CARGO) test --no-default-features --locked --test integration -- $(ASAN_TESTS)
 
 # Under prefork valgrind and httpd's accept mutex do not agree; `asan` runs it.
 memcheck: test-deps build ## Run a session of httpd under valgrind's memcheck, under the MPMs with threads
