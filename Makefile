@@ -142,7 +142,6 @@ isolation: bench-deps build ## Measure what staging's faults do to production; w
 
 nightly: rust
 	@rustc +$(NIGHTLY) --version >/dev/null 2>&1 || rustup toolchain install $(NIGHTLY) --profile minimal
-	@rustup component add --toolchain $(NIGHTLY) miri rust-src
 
 # Without a sanitizer: the targets have no unsafe code of their own, and run ten times as often so.
 fuzz: nightly ## Fuzz what reads bytes from outside, each target for so many seconds (SECONDS=60)
@@ -169,11 +168,13 @@ loom: rust ## Run what is shared between threads and processes in every order of
 MIRI_TESTS := breaker:: capture:: config::settings config::values memory:: message:: outcome:: stats:: target:: forward::head forward::names
 MIRI_SKIP := a_target_keeps_its_place_by_its_name there_is_at_most_one_probe
 miri: nightly ## Run the core's tests in Miri, those with threads in many orders
+	@rustup component add --toolchain $(NIGHTLY) miri rust-src
 	MIRIFLAGS='-Zmiri-ignore-leaks' $(CARGO) +$(NIGHTLY) miri test --locked --no-default-features --lib --target-dir '$(TARGET_DIR)/miri' -- $(MIRI_TESTS) $(addprefix --skip ,$(MIRI_SKIP))
 	MIRIFLAGS='-Zmiri-ignore-leaks -Zmiri-many-seeds=0..8' $(CARGO) +$(NIGHTLY) miri test --locked --no-default-features --lib --target-dir '$(TARGET_DIR)/miri' -- is_counted_once never_pass_the_limit_together
 
 # The standard library is built with it too, for its synchronisation has to be seen.
 tsan: nightly ## Run the core's tests under ThreadSanitizer
+	@rustup component add --toolchain $(NIGHTLY) rust-src
 	RUSTFLAGS=-Zsanitizer=thread $(CARGO) +$(NIGHTLY) test --locked -Zbuild-std --target $(HOST) --no-default-features --lib --target-dir '$(TARGET_DIR)/tsan'
 
 ASAN_TESTS := session:: copying:: accounting:: targets:: once:: answers:: tls:: stopping::

@@ -39,7 +39,8 @@
 //! # Rooms and walls
 //!
 //! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
-//! ([`message`], [`target`], [`outcome`], [`breaker`], [`stats`], [`memory`], [`queue`]) knows nobody. [`config`] is what
+//! ([`message`], [`target`], [`outcome`], [`breaker`], [`stats`], [`memory`], [`queue`]) knows none of these.
+//! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
 //! to. The core never names an httpd type, and logs through `log`; `httpd` is the only room with `unsafe`.
 //! Without the feature `httpd` all but that room is built, and its tests run without httpd.

@@ -1,7 +1,7 @@
 //! Every byte that copies hold in a child, counted against `CopyMemory`.
 //!
 //! Not counted is what serves them: the small buffers that are kept for the next ones (at most an
-//! eighth of `CopyMemory`, and half a megabyte), and each connection's own (some 32 KiB, and up to
+//! eighth of `CopyMemory`, and half a megabyte), the places in the queues, and each connection's own (some 32 KiB, and up to
 //! 128 KiB more while the head of an answer arrives that is as long as one may be).
 
 use std::ops::Deref;

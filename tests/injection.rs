@@ -34,6 +34,11 @@ impl Faults {
         !self.0.join(format!("{point}.panic")).exists()
     }
 
+    /// Has the module not panic after all.
+    pub fn calm(&self, point: &str) {
+        fs::remove_file(self.0.join(format!("{point}.panic"))).unwrap();
+    }
+
     /// Has the module wait at this point from now on.
     pub fn shut(&self, point: &str) -> Gate {
         let path = self.0.join(format!("{point}.gate"));

@@ -77,6 +77,8 @@ impl Forwarder {
         self.give_back();
         let fault = Fault::new(Failure::Internal, "forward copies: a panic");
         report::ended(&self.pool, Some(&fault), None);
+        // Should it panic again at once, it does not take a core.
+        thread::sleep(NAP);
     }
 
     /// Takes turns with the others until no copy will ever come, or it is no longer needed.

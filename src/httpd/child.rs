@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::guard::guard;
@@ -20,6 +20,14 @@ const _: () = {
 /// This child's mirror; NULL in the parent, and where nothing is mirrored.
 static MIRROR: AtomicPtr<Mirror> = AtomicPtr::new(ptr::null_mut());
 
+/// Whether this child's pool is being destroyed.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Whether this child ends, and what its requests hold goes with it: see [`forgo`].
+pub fn is_ending() -> bool {
+    ENDING.load(Ordering::Relaxed)
+}
+
 /// This child's mirror, if it has one.
 pub fn mirror() -> Option<&'static Mirror> {
     // SAFETY: NULL, or leaked by `begin`.
@@ -30,6 +38,7 @@ pub fn mirror() -> Option<&'static Mirror> {
 pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::server_rec) {
     guard(Boundary::ChildInit, (), || {
         MIRROR.store(ptr::null_mut(), Ordering::Release);
+        ENDING.store(false, Ordering::Relaxed);
         let Some(generation) = config::generation() else {
             return;
         };
@@ -48,6 +57,8 @@ pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::ser
                         Some(ffi::apr_pool_cleanup_null),
                     );
                 }
+                // SAFETY: httpd's pool of this child.
+                unsafe { ffi::apr_pool_pre_cleanup_register(pchild, ptr::null(), Some(forgo)) };
             }
             Err(error) => {
                 let line = format!("CPY0012: this child copies nothing: {error}");
@@ -59,16 +70,26 @@ pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::ser
 
 fn start(generation: &config::Generation) -> std::io::Result<&'static Mirror> {
     let segment = generation.segment;
-    let ledger = segment.join(std::process::id(), sys::is_alive).ok_or_else(|| {
-        let most = crate::stats::CHILDREN;
-        std::io::Error::other(format!("counters for {most} children are all taken"))
-    })?;
+    // Also for the row: a child that ended while it moves the counters of a dead one would leave them half moved.
     let mirror = sys::with_signals_blocked(|| {
+        let ledger = segment.join(std::process::id(), sys::is_alive).ok_or_else(|| {
+            let most = crate::stats::CHILDREN;
+            std::io::Error::other(format!("counters for {most} children are all taken"))
+        })?;
         let policy = Arc::clone(&generation.policy);
         Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())
     })?;
     // Forwarders use it until the process ends.
     Ok(Box::leak(Box::new(mirror)))
+}
+
+/// Before anything in the child's pool goes, its requests included: from now on they free nothing.
+///
+/// Prefork ends a child within its signal handler, which may have interrupted the allocator, or a buffer
+/// that grows; and httpd ends requests before it calls [`drain`].
+unsafe extern "C" fn forgo(_: *mut c_void) -> ffi::apr_status_t {
+    ENDING.store(true, Ordering::Relaxed);
+    pool::success()
 }
 
 /// The end of the child's pool: httpd's workers have ended, or, under prefork, are this very thread.

@@ -329,7 +329,7 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
             );
             log::write(ffi::APLOG_WARNING, main, &line);
             segment = segment::renewed(segment)?;
-            find(&segment).unwrap_or_default()
+            find(&segment).ok_or_else(|| std::io::Error::other("more targets than counters"))?
         }
     };
     for (target, slot) in policy.targets().iter().zip(&slots) {

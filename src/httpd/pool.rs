@@ -3,17 +3,21 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 
-use super::ffi;
 use super::guard::guard;
+use super::{child, ffi};
 use crate::boundary::Boundary;
 
-/// Moves a value into a pool's memory; the pool drops it when it is cleared or destroyed.
+/// Moves a value into a pool's memory; the pool drops it when it is cleared or destroyed, unless that is
+/// the end of the child.
 ///
 /// # Safety
 ///
 /// `pool` is a live pool of httpd's, used by this thread alone.
 pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
     unsafe extern "C" fn drop_value<T>(value: *mut c_void) -> ffi::apr_status_t {
+        if child::is_ending() {
+            return success();
+        }
         guard(Boundary::PoolCleanup, (), || {
             // SAFETY: the value written below; a pool runs a cleanup once, and before it frees memory.
             unsafe { value.cast::<T>().drop_in_place() };

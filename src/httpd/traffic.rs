@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
-use super::{ffi, pool, tee};
+use super::{child, ffi, pool, tee};
 use crate::boundary::Boundary;
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
@@ -99,6 +99,10 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
 
 /// `log_transaction`: whatever is still open is settled now.
 pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
+    // In a signal handler, perhaps: nothing of the request is used any more.
+    if child::is_ending() {
+        return ffi::HOOK_DECLINED;
+    }
     let work = || {
         // SAFETY: httpd passes a live request to its hooks.
         let request = unsafe { &*r };

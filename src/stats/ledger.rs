@@ -49,7 +49,7 @@ impl Ledger {
     /// Ends counting: copies without an outcome become dropped as [`Loss::Stopping`]; returns how many.
     ///
     /// Takes no lock, and waits at most `patience` for forwarders that are just writing an outcome, so
-    /// that it may run in a signal handler. `pause` is called while waiting.
+    /// that it may run in a signal handler. One that is kept from running for longer counts its copy again. `pause` is called while waiting.
     pub fn close(&self, patience: Duration, pause: impl Fn()) -> u64 {
         self.closed.store(true, Ordering::SeqCst);
         let started = Instant::now();

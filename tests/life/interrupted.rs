@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::client::{Client, request};
+use crate::client::{Client, request, request_with};
 use crate::conf::Builder;
 use crate::injection::{Faults, Gate};
 use crate::mpm::{Mpm, on_each_mpm};
@@ -70,6 +70,31 @@ fn a_child_that_ends_inside_a_hand_over_gives_the_copy_its_outcome() {
     assert_eq!((status.sum("delivered"), status.sum("dropped.stopping")), (1, 1), "{status}");
     server.client().get("/after");
     assert_eq!(server.settled(3).sum("delivered"), 2, "production and its mirror go on");
+}
+
+/// What it held goes with the process: to free it might take a lock that the interrupted request holds.
+#[test]
+fn a_child_that_ends_while_content_passes_frees_nothing_of_the_request() {
+    let staging = Staging::start();
+    let server = mirroring(Mpm::Prefork, &staging)
+        .global("CopyDrainTimeout 500ms")
+        .sizes("StartServers 1\nServerLimit 16\nMaxRequestWorkers 8\nMinSpareServers 1\nMaxSpareServers 16\n")
+        .start();
+    let children = processes::children(server.pid());
+    let faults = Faults::of(server.root());
+    let gate = faults.shut("Tee-enter");
+    let mut client = server.client();
+    client.send(request_with("POST", "/interrupted", b"content"));
+    let waiting = gate.wait();
+    let points = ["PoolCleanup-enter", "Conclude-enter"];
+    points.iter().for_each(|point| faults.panic_at(point));
+    children.iter().for_each(|child| processes::signal(*child, Signal::TERM));
+    wait_for("the end of the children", || {
+        (!children.iter().any(|child| processes::exists(*child))).then_some(())
+    });
+    assert_eq!(points.map(|point| faults.has_panicked(point)), [false; 2]);
+    points.iter().for_each(|point| faults.calm(point));
+    drop((gate, waiting));
 }
 
 fn a_hand_over_during_a_graceful_restart_is_completed(mpm: Mpm) {
