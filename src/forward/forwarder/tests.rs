@@ -1,0 +1,185 @@
+//! One forwarder thread: what it takes, sends, drops and outlives.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread::ThreadId;
+
+use super::super::Forwarders;
+use super::super::courier::{Courier, Errand, Hire, Progress};
+use super::super::exchange::Wait;
+use super::super::pace::Deadline;
+use super::super::testing::{
+    Counters, Hired, LIMITS, LONG, budget, job, message, message_of, target,
+};
+use super::*;
+use crate::breaker::Rules;
+use crate::message::Message;
+use crate::outcome::StatusClass;
+use crate::stats::{Cell, Traffic};
+use crate::target::Pool as Size;
+
+#[test]
+fn a_panic_fails_its_copy_alone() {
+    let counters = Counters::new();
+    let hired = Arc::new(AtomicUsize::new(0));
+    let couriers = Arc::clone(&hired);
+    let hire = Hired::each(move |_| {
+        couriers.fetch_add(1, Ordering::SeqCst);
+        |message: &Message| match message.method() {
+            b"PURGE" => panic!("on purpose"),
+            _ => Ok(StatusClass::Successful),
+        }
+    });
+    let size = Size { max: 1, ..Size::default() };
+    let forwarders =
+        Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+    for method in ["GET", "PURGE", "GET", "GET"] {
+        counters.account.select();
+        forwarders.offer(job(message(method, None), LIMITS)).unwrap();
+    }
+    let totals = counters.until(|totals| totals.pending() == 0);
+    assert_eq!(totals.count(Cell::Delivered2xx), 3);
+    assert_eq!(totals.count(Cell::FailedInternal), 1);
+    assert_eq!(totals.count(Cell::Forwarders), 1);
+    assert_eq!(hired.load(Ordering::SeqCst), 2, "and takes its courier along");
+}
+
+#[test]
+fn nothing_more_is_sent_once_the_accounts_are_closed() {
+    let counters = Counters::new();
+    let (go_on, gate) = mpsc::channel::<()>();
+    let (gate, sent) = (Arc::new(Mutex::new(gate)), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&sent);
+    let hire = Hired::each(move |_| {
+        let (gate, count) = (Arc::clone(&gate), Arc::clone(&count));
+        move |_: &Message| {
+            count.fetch_add(1, Ordering::SeqCst);
+            gate.lock().unwrap().recv().unwrap();
+            Ok(StatusClass::Successful)
+        }
+    });
+    let size = Size { max: 1, ..Size::default() };
+    let forwarders =
+        Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+    for _ in 0..5 {
+        counters.account.select();
+        forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+    }
+    counters.until(|_| sent.load(Ordering::SeqCst) == 1);
+    assert_eq!(counters.ledger.close(LONG, thread::yield_now), 5);
+    (0..5).for_each(|_| go_on.send(()).unwrap());
+    counters.until(|_| forwarders.offers.is_empty());
+    assert_eq!(sent.load(Ordering::SeqCst), 1);
+    let totals = counters.totals();
+    assert_eq!((totals.count(Cell::DroppedStopping), totals.pending()), (5, 0));
+}
+
+#[test]
+fn memory_is_given_back_before_the_outcome_shows() {
+    let counters = Counters::new();
+    let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+    let target = target("staging", Size::default());
+    let forwarders = Forwarders::with_couriers(target, counters.account, hire).unwrap();
+    let budget = budget();
+    for _ in 0..200 {
+        counters.account.select();
+        let message = message_of("POST", Some(&[b'x'; 1024]), budget);
+        forwarders.offer(job(message, LIMITS)).unwrap();
+        counters.until(|totals| totals.pending() == 0);
+        assert_eq!(budget.used(), 0);
+    }
+}
+
+/// A courier that notes which thread it works for, and panics when asked whether it is ready.
+struct Brittle {
+    breaks: Arc<AtomicBool>,
+    workers: mpsc::Sender<ThreadId>,
+}
+
+impl Courier for Brittle {
+    fn is_ready(&mut self) -> bool {
+        assert!(!self.breaks.swap(false, Ordering::SeqCst), "on purpose");
+        true
+    }
+
+    fn has_connection(&self) -> bool {
+        true
+    }
+
+    fn send(&mut self, _: &Errand<'_>, _: Wait, _: &mut Traffic) -> Progress {
+        self.workers.send(thread::current().id()).unwrap();
+        Progress::Ended(Ok(StatusClass::Successful))
+    }
+
+    fn go_on(&mut self, errand: &Errand<'_>, wait: Wait, traffic: &mut Traffic) -> Progress {
+        self.send(errand, wait, traffic)
+    }
+
+    fn late(&self, deadline: &Deadline) -> Fault {
+        Fault::late("break", deadline)
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+#[test]
+fn a_thread_outlives_a_panic_outside_of_its_copies() {
+    let counters = Counters::new();
+    let (breaks, (workers, worked)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
+    let breaking = Arc::clone(&breaks);
+    let hire: Hire = Box::new(move |_| {
+        Box::new(Brittle { breaks: Arc::clone(&breaking), workers: workers.clone() })
+    });
+    let size = Size { max: 1, ..Size::default() };
+    let forwarders =
+        Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+    for round in 1..=3 {
+        for breaks_now in [false, true, false] {
+            breaks.store(breaks_now, Ordering::SeqCst);
+            counters.account.select();
+            forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+            counters.until(|totals| totals.pending() == 0);
+        }
+        let totals = counters.totals();
+        let counts = [Cell::Delivered2xx, Cell::FailedInternal, Cell::Forwarders];
+        assert_eq!(counts.map(|cell| totals.count(cell)), [2 * round, round, 1]);
+    }
+    let workers: Vec<ThreadId> = worked.try_iter().collect();
+    assert!(workers.len() == 6 && workers.iter().all(|id| *id == workers[0]), "{workers:?}");
+}
+
+#[test]
+fn copies_that_wait_when_the_breaker_opens_are_dropped_by_who_takes_them() {
+    const WAITING: usize = 50;
+    let counters = Counters::new();
+    let breaker = counters.account.breaker();
+    breaker.configure(Rules { failures: 1, retry: Duration::from_secs(3600) }, 0);
+    let (gate, passed) = mpsc::channel::<()>();
+    let passed = Arc::new(Mutex::new(passed));
+    let hire = Hired::each(move |_| {
+        let passed = Arc::clone(&passed);
+        move |_: &Message| {
+            passed.lock().unwrap().recv().unwrap();
+            Err(Fault::new(Failure::Timeout, "on purpose"))
+        }
+    });
+    let size = Size { max: 1, ..Size::default() };
+    let forwarders =
+        Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+    let budget = budget();
+    for _ in 0..=WAITING {
+        counters.account.select();
+        let message = message_of("POST", Some(&[b'x'; 1024]), budget);
+        forwarders.offer(job(message, LIMITS)).unwrap();
+    }
+    let full = counters.until(|totals| totals.in_flight() == 1);
+    assert_eq!(full.queued(), WAITING as u64);
+    gate.send(()).unwrap();
+    let totals = counters.until(|totals| totals.pending() == 0);
+    let counts = [Cell::Taken, Cell::FailedTimeout, Cell::DroppedBreaker];
+    assert_eq!(counts.map(|cell| totals.count(cell)), [1, 1, WAITING as u64]);
+    assert_eq!((totals.queued(), totals.in_flight(), budget.used()), (0, 0, 0));
+}

@@ -1,0 +1,194 @@
+//! The ways of requests, in whatever order httpd calls.
+
+use super::*;
+use crate::breaker::{Rules, Sign};
+use crate::clock;
+use crate::config::{Draft, Origin, Place, ServerSettings, find};
+use crate::stats::{Cell, Segment, tests::segment};
+use std::sync::Arc;
+
+/// A mirror of one target, where nobody listens, and the settings of its scope.
+struct World {
+    segment: Segment,
+    mirror: &'static Mirror,
+    server: &'static ServerPolicy,
+    settings: ScopeSettings,
+}
+
+impl World {
+    fn configured(lines: &[(&str, &str)]) -> World {
+        let (mut draft, mut settings, mut server) =
+            (Draft::default(), ScopeSettings::default(), ServerSettings::default());
+        for (directive, arguments) in lines {
+            let mut place = Place {
+                draft: &mut draft,
+                scope: &mut settings,
+                server: &mut server,
+                in_section: false,
+                origin: Origin::default(),
+            };
+            find(directive).unwrap().apply(&mut place, arguments).unwrap();
+        }
+        let policy = Arc::new(draft.resolve().unwrap());
+        let segment = segment(1);
+        let slots: Vec<_> =
+            policy.targets().iter().map(|t| segment.slot(&t.name).unwrap()).collect();
+        let ledger = segment.join(7, |_| true).unwrap();
+        let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();
+        World {
+            segment,
+            mirror: Box::leak(Box::new(mirror)),
+            server: Box::leak(Box::new(server.resolve(None))),
+            settings,
+        }
+    }
+
+    fn begin(&self, content: Option<Option<u64>>) -> Journey {
+        Journey::begin(self.mirror, self.server, content)
+    }
+
+    fn decide(&self, journey: &mut Journey) -> bool {
+        let scope = Scope {
+            settings: self.settings,
+            proxy_preserve_host: false,
+            client: Forwarded { client: b"192.0.2.7", proto: "http" },
+            copyable: true,
+        };
+        let fields = [(&b"Host"[..], &b"www.example.com"[..])];
+        let received = Received {
+            method: b"POST",
+            target: b"/",
+            fields: fields.into_iter(),
+            host: Some(b"www.example.com"),
+            connection: b"",
+            has_content: journey.wants_content(),
+        };
+        journey.decide(&scope, received)
+    }
+
+    fn count(&self, cell: Cell) -> u64 {
+        self.segment.totals()[0].count(cell)
+    }
+}
+
+const TARGET: (&str, &str) = ("CopyTarget", "http://127.0.0.1:1/");
+
+#[test]
+fn a_request_without_content_is_handed_over_when_it_is_decided() {
+    let world = World::configured(&[TARGET]);
+    let mut journey = world.begin(None);
+    assert!(world.decide(&mut journey));
+    assert_eq!(world.count(Cell::Selected), 1);
+    assert!(!journey.is_open());
+    journey.conclude();
+    assert!(!world.decide(&mut journey), "nothing is decided twice");
+    assert_eq!(world.count(Cell::Selected), 1);
+}
+
+#[test]
+fn content_is_handed_over_at_its_end_however_often_that_is_told() {
+    let world = World::configured(&[TARGET]);
+    let mut journey = world.begin(Some(Some(5)));
+    world.decide(&mut journey);
+    journey.content(Part::Bytes(b"hello"));
+    assert_eq!(world.count(Cell::Selected), 0);
+    journey.content(Part::End);
+    journey.content(Part::End);
+    journey.conclude();
+    assert_eq!(world.count(Cell::Selected), 1);
+}
+
+#[test]
+fn content_that_was_read_before_the_decision_is_handed_over_with_it() {
+    let world = World::configured(&[TARGET]);
+    let mut journey = world.begin(Some(None));
+    journey.content(Part::Bytes(b"hello"));
+    journey.content(Part::End);
+    assert_eq!(world.count(Cell::Selected), 0);
+    world.decide(&mut journey);
+    assert_eq!(world.count(Cell::Selected), 1);
+}
+
+#[test]
+fn a_request_that_ends_before_its_content_is_incomplete() {
+    let world = World::configured(&[TARGET]);
+    let mut journey = world.begin(Some(Some(8)));
+    world.decide(&mut journey);
+    journey.content(Part::Bytes(b"hello"));
+    journey.conclude();
+    journey.conclude();
+    assert_eq!(world.count(Cell::NotCopiedIncomplete), 1);
+    assert_eq!(world.count(Cell::Selected), 0);
+}
+
+#[test]
+fn content_above_the_limit_of_its_scope_is_too_large() {
+    let world = World::configured(&[TARGET, ("CopyBodyLimit", "4")]);
+    let mut journey = world.begin(Some(Some(5)));
+    world.decide(&mut journey);
+    journey.content(Part::Bytes(b"hello"));
+    assert!(!journey.wants_bytes());
+    journey.content(Part::End);
+    assert_eq!(world.count(Cell::NotCopiedTooLarge), 1);
+}
+
+#[test]
+fn content_beyond_copy_memory_is_dropped_and_its_memory_returned() {
+    let world = World::configured(&[TARGET, ("CopyMemory", "64K")]);
+    let mut journey = world.begin(Some(None));
+    world.decide(&mut journey);
+    journey.content(Part::Bytes(&[0; 100_000]));
+    journey.content(Part::End);
+    assert_eq!(world.count(Cell::DroppedMemory), 1);
+    assert_eq!(world.count(Cell::Selected), 1);
+    drop(journey);
+    assert_eq!(world.mirror.budget().used(), 0);
+}
+
+#[test]
+fn where_all_breakers_are_open_no_head_is_made_and_no_content_kept() {
+    let world = World::configured(&[TARGET]);
+    let slot = world.segment.slot("http://127.0.0.1:1/").unwrap();
+    let breaker = world.segment.breaker(slot);
+    breaker.configure(Rules { failures: 1, ..Rules::default() }, clock::now());
+    breaker.report(breaker.admit(clock::now).unwrap(), Sign::Gone, clock::now).unwrap();
+    let mut journey = world.begin(Some(Some(5)));
+    journey.content(Part::Bytes(b"hel"));
+    assert!(!world.decide(&mut journey));
+    assert_eq!((journey.is_open(), journey.wants_content()), (false, false));
+    assert_eq!((world.count(Cell::Selected), world.count(Cell::DroppedBreaker)), (1, 1));
+    assert_eq!(world.mirror.budget().used(), 0);
+}
+
+#[test]
+fn what_access_control_refused_is_counted_as_such() {
+    let world = World::configured(&[TARGET]);
+    let mut journey = world.begin(None);
+    journey.refuse(NotCopied::Refused, &world.settings);
+    journey.conclude();
+    assert_eq!(world.count(Cell::NotCopiedRefused), 1);
+    assert_eq!(world.count(Cell::Selected), 0);
+}
+
+#[test]
+fn what_is_switched_off_is_counted_as_such() {
+    let world = World::configured(&[TARGET, ("MirrorRequest", "Off")]);
+    let mut journey = world.begin(None);
+    assert!(!world.decide(&mut journey));
+    assert_eq!(world.count(Cell::NotCopiedOff), 1);
+}
+
+#[test]
+fn draining_gives_every_copy_its_outcome() {
+    let world = World::configured(&[TARGET, ("CopyDrainTimeout", "1s")]);
+    for _ in 0..10 {
+        world.decide(&mut world.begin(None));
+    }
+    let pause = || std::thread::yield_now();
+    world.mirror.drain(pause);
+    let totals = world.segment.totals().remove(0);
+    assert_eq!(totals.sum(&Cell::OUTCOMES), 10);
+    world.decide(&mut world.begin(None));
+    assert_eq!(world.count(Cell::DroppedStopping), totals.count(Cell::DroppedStopping) + 1);
+    assert_eq!(world.mirror.budget().used(), 0);
+}

@@ -1,0 +1,238 @@
+//! Copies as staging is to see them.
+
+use super::*;
+use crate::outcome::{Loss, NotCopied};
+
+const MARK: &str = "5ec2e7";
+static BUDGET: Budget = Budget::new(1 << 30);
+
+type Fields<'a> = Vec<(&'a [u8], &'a [u8])>;
+
+fn fields<'a>(lines: &'a str) -> Fields<'a> {
+    let split = |line: &'a str| line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
+    lines.lines().map(split).map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+}
+
+fn value_of<'a>(fields: &Fields<'a>, name: &[u8]) -> Option<&'a [u8]> {
+    let named = fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+    named.map(|(_, value)| *value)
+}
+
+struct Case<'a> {
+    method: &'a str,
+    target: &'a str,
+    fields: &'a str,
+    content: Option<&'a str>,
+    url: &'a str,
+    mode: PathMode,
+    preserve_host: bool,
+    forwarded: bool,
+}
+
+const GET: Case<'static> = Case {
+    method: "GET",
+    target: "/",
+    fields: "Host: www.example.com",
+    content: None,
+    url: "http://staging:8080/",
+    mode: PathMode::Append,
+    preserve_host: false,
+    forwarded: false,
+};
+
+impl Case<'_> {
+    fn staged(&self) -> Result<String, GivenUp> {
+        let head = self.head(&BUDGET)?;
+        let content = self.content.map(|text| BUDGET.filled(text.as_bytes()));
+        let content = content.map(|bytes| Content { bytes, start: 0 });
+        Ok(self.sent(&head.with_content(content)))
+    }
+
+    fn head(&self, budget: &'static Budget) -> Result<Head, GivenUp> {
+        let fields = fields(self.fields);
+        Head::serialise(
+            Received {
+                method: self.method.as_bytes(),
+                target: self.target.as_bytes(),
+                fields: fields.iter().copied(),
+                host: value_of(&fields, b"Host"),
+                connection: value_of(&fields, b"Connection").unwrap_or_default(),
+                has_content: self.content.is_some(),
+            },
+            &Additions {
+                mark: MARK,
+                forwarded: self
+                    .forwarded
+                    .then_some(Forwarded { client: b"192.0.2.7", proto: "https" }),
+                preserve_host: self.preserve_host,
+            },
+            budget,
+        )
+    }
+
+    fn sent(&self, message: &Message) -> String {
+        let url = Url::parse(self.url).unwrap();
+        let sent = message.parts(&url, self.mode).concat();
+        String::from_utf8(sent).unwrap().replace("\r\n", "\n")
+    }
+}
+
+#[test]
+fn spelling_order_and_values_are_kept() {
+    let case = Case {
+        method: "PURGE",
+        target: "/a/../b?c=d?e",
+        fields: "uSER-aGENT: x\nhost: www.example.com\nAccept: */*\nX-Empty:\nX-Last: 1",
+        ..GET
+    };
+    assert_eq!(
+        case.staged().unwrap(),
+        "PURGE /a/../b?c=d?e HTTP/1.1\nuSER-aGENT: x\nhost: staging:8080\nAccept: */*\n\
+         X-Empty: \nX-Last: 1\nX-Mod-Copy: 5ec2e7\n\n"
+    );
+}
+
+#[test]
+fn fields_of_the_connection_stay_behind() {
+    let case = Case {
+        fields: "Host: a\nConnection: close, X-Hop\nX-Hop: 1\nKeep-Alive: 5\nTE: trailers\n\
+                 Trailer: X\nExpect: 100-continue\nProxy-Connection: x\nUpgrade: h2c\n\
+                 HTTP2-Settings: AA\nTransfer-Encoding: chunked\nX-End: 1",
+        content: Some("hello"),
+        ..GET
+    };
+    assert_eq!(
+        case.staged().unwrap(),
+        "GET / HTTP/1.1\nHost: staging:8080\nX-End: 1\nX-Mod-Copy: 5ec2e7\n\
+         Content-Length: 5\n\nhello"
+    );
+}
+
+#[test]
+fn a_forwarded_field_that_ends_here_begins_anew() {
+    let case = Case {
+        fields: "Host: a\nX-Forwarded-For: 6.6.6.6\nConnection: X-Forwarded-For, X-Mod-Copy",
+        forwarded: true,
+        ..GET
+    };
+    assert!(case.staged().unwrap().contains("\nX-Forwarded-For: 192.0.2.7\n"));
+}
+
+#[test]
+fn a_long_head_is_whole() {
+    let fields: String = (0..500).map(|at| format!("X-Field-{at}: {at}\n")).collect();
+    let staged = Case { fields: &fields, ..GET }.staged().unwrap();
+    assert!(staged.contains(&fields), "{staged}");
+}
+
+#[test]
+fn small_content_shares_the_heads_buffer() {
+    static OWN: Budget = Budget::new(1 << 20);
+    let chunked = Case { fields: "Host: a", content: Some("hello"), ..GET };
+    assert!(chunked.head(&OWN).unwrap().lend(5).is_none(), "its length is not known");
+    let case = Case { fields: "Host: a\nContent-Length: 5", ..chunked };
+    let mut head = case.head(&OWN).unwrap();
+    assert!(head.lend(1 << 20).is_none(), "there is no room for so much");
+    let mut bytes = head.lend(5).unwrap();
+    let (start, used) = (bytes.len(), OWN.used());
+    bytes.extend(b"hello");
+    let message = head.with_content(Some(Content { bytes, start }));
+    assert_eq!(message.content(), b"hello");
+    assert_eq!(case.sent(&message), case.staged().unwrap());
+    assert_eq!(OWN.used(), used);
+    drop(message);
+    assert_eq!(OWN.used(), 0);
+}
+
+#[test]
+fn a_received_content_length_stays_in_its_place() {
+    let fields = "Content-Length: 5\nHost: a";
+    let with = Case { fields, content: Some("hello"), ..GET };
+    let expected = "GET / HTTP/1.1\nContent-Length: 5\nHost: staging:8080\n\
+                    X-Mod-Copy: 5ec2e7\n\nhello";
+    assert_eq!(with.staged().unwrap(), expected);
+    let zero = Case { fields: "Content-Length: 0\nHost: a", ..GET };
+    assert!(zero.staged().unwrap().contains("Content-Length: 0\n"));
+}
+
+#[test]
+fn the_host_is_the_targets_unless_preserved() {
+    let preserved = Case { preserve_host: true, ..GET };
+    assert!(preserved.staged().unwrap().contains("\nHost: www.example.com\n"));
+    let without = Case { fields: "Accept: */*", preserve_host: true, ..GET };
+    assert!(without.staged().unwrap().starts_with("GET / HTTP/1.1\nHost: staging:8080\n"));
+}
+
+#[test]
+fn forwarded_fields_are_appended_to_what_was_received() {
+    let added = Case { forwarded: true, ..GET };
+    assert!(added.staged().unwrap().ends_with(
+        "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Host: www.example.com\n\
+         X-Forwarded-Proto: https\nX-Mod-Copy: 5ec2e7\n\n"
+    ));
+    let joined = Case {
+        forwarded: true,
+        fields: "X-Forwarded-For: 10.0.0.1\nHost: h\nx-forwarded-host: front",
+        ..GET
+    };
+    assert_eq!(
+        joined.staged().unwrap(),
+        "GET / HTTP/1.1\nX-Forwarded-For: 10.0.0.1, 192.0.2.7\nHost: staging:8080\n\
+         x-forwarded-host: front, h\nX-Forwarded-Proto: https\nX-Mod-Copy: 5ec2e7\n\n"
+    );
+}
+
+#[test]
+fn request_targets_are_mapped() {
+    use PathMode::{Append, Replace};
+    for (target, url, mode, staged) in [
+        ("/x?y", "http://s/", Append, "/x?y"),
+        ("/x?y", "http://s/api/v1", Append, "/api/v1/x?y"),
+        ("//x", "http://s/api/", Append, "/api//x"),
+        ("/x?y?z", "http://s/api", Replace, "/api?y?z"),
+        ("/x", "http://s/api", Replace, "/api"),
+        ("*", "http://s/api", Append, "*"),
+        ("http://www.example.com/x", "http://s/", Append, "/x"),
+        ("http://www.example.com", "http://s/", Append, "/"),
+        ("http://www.example.com?x", "http://s/api", Append, "/api/?x"),
+    ] {
+        let case = Case { target, url, mode, ..GET };
+        let line = case.staged().unwrap();
+        assert_eq!(line.split(' ').nth(1).unwrap(), staged, "{target} at {url}");
+    }
+}
+
+#[test]
+fn what_cannot_be_copied_is_refused() {
+    let refused = |case: Case<'_>| match case.staged() {
+        Err(GivenUp::NotCopied(reason)) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(Case { method: "CONNECT", ..GET }), NotCopied::NotCopyable);
+    assert_eq!(refused(Case { method: "TRACE", ..GET }), NotCopied::NotCopyable);
+    assert_eq!(refused(Case { fields: "Upgrade: websocket", ..GET }), NotCopied::NotCopyable);
+    assert_eq!(refused(Case { fields: "x-mod-copy: 1, 5ec2e7", ..GET }), NotCopied::Loop);
+}
+
+#[test]
+fn a_forged_loop_mark_is_a_field_like_any_other() {
+    let forged = Case { fields: "Host: a\nX-Mod-Copy: 0000", ..GET };
+    assert!(forged.staged().unwrap().contains("X-Mod-Copy: 0000, 5ec2e7\n"));
+}
+
+#[test]
+fn a_head_beyond_the_budget_is_dropped() {
+    static SMALL: Budget = Budget::new(280);
+    let received = Received {
+        method: b"GET",
+        target: b"/",
+        fields: fields("Host: a").into_iter(),
+        host: Some(b"a"),
+        connection: b"",
+        has_content: false,
+    };
+    let additions = Additions { mark: MARK, forwarded: None, preserve_host: false };
+    let dropped = Head::serialise(received, &additions, &SMALL).unwrap_err();
+    assert_eq!(dropped, GivenUp::Dropped(Loss::Memory));
+    assert_eq!(SMALL.used(), 0);
+}
