@@ -146,6 +146,10 @@ pub(super) fn serialise<'a>(
     Ok(Head { bytes, method, target, host, end, preserve_host, has_length })
 }
 
+/// The end of a line, and the beginning of that of [`LOOP_MARK`].
+const MARK_BEGINS: &str = "\r\nX-Mod-Copy: ";
+const _: () = assert!(MARK_BEGINS.len() == LOOP_MARK.len() + 4);
+
 /// Room for the line that [`Head::with_content`] may add.
 const LENGTH_LINE: usize = "Content-Length: 18446744073709551615\r\n".len();
 
@@ -221,9 +225,7 @@ impl Writer<'_> {
                 host,
                 b"\r\nX-Forwarded-Proto: ",
                 proto,
-                b"\r\n",
-                LOOP_MARK.as_bytes(),
-                b": ",
+                MARK_BEGINS.as_bytes(),
                 mark,
                 b"\r\n",
             ]);
