@@ -259,7 +259,7 @@ mod message_of_8_fields {
     fn parts(bencher: Bencher<'_, '_>) {
         let (message, url) = (message(), Url::parse("http://staging.example.com/").unwrap());
         bencher.bench_local(|| {
-            black_box(message.parts(black_box(&url), PathMode::Append));
+            black_box(message.head_parts(black_box(&url), PathMode::Append));
         });
     }
 }

@@ -118,7 +118,7 @@ fuzz_target!(|play: Play| {
     let mut traffic = Traffic::default();
     let end = exchange(&mut transport, &message, &url, steps, &mut traffic);
 
-    let request = message.parts(&url, PathMode::Append).concat();
+    let request = message.parts(&url, PathMode::Append).collect::<Vec<_>>().concat();
     assert!(request.starts_with(&transport.written), "in order, each byte once");
     assert!(traffic.sent as usize <= transport.written.len());
     if !transport.reset {

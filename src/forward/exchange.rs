@@ -133,10 +133,10 @@ impl Exchange {
     }
 
     /// Goes on writing the message's parts.
-    pub(super) fn write(
+    pub(super) fn write<'a, P: Iterator<Item = &'a [u8]>>(
         &mut self,
         transport: &mut impl Transport,
-        parts: &[&[u8]],
+        parts: impl Fn() -> P,
         until: &Until<'_>,
         traffic: &mut Traffic,
     ) -> Step {
@@ -177,17 +177,17 @@ impl Exchange {
     }
 
     /// Writes as many bytes at once as the transport takes; whether all are gone.
-    fn transmit(
+    fn transmit<'a, P: Iterator<Item = &'a [u8]>>(
         &mut self,
         transport: &mut impl Transport,
-        parts: &[&[u8]],
+        parts: impl Fn() -> P,
         until: &Until<'_>,
         traffic: &mut Traffic,
     ) -> Result<bool, Fault> {
         loop {
             let amount = match self.sent < self.taken {
                 true => 0,
-                false => fill(transport.buffers().output(), parts, self.taken),
+                false => fill(transport.buffers().output(), parts(), self.taken),
             };
             self.taken = self.taken.saturating_add(amount);
             let rest = self.taken.saturating_sub(self.sent);
@@ -262,7 +262,7 @@ impl Exchange {
 const WRITING: &str = "write the request";
 
 /// Moves what follows the first `taken` bytes of the parts to the output; how many bytes.
-fn fill(mut output: &mut [u8], parts: &[&[u8]], taken: usize) -> usize {
+fn fill<'a>(mut output: &mut [u8], parts: impl Iterator<Item = &'a [u8]>, taken: usize) -> usize {
     let (mut skipped, mut filled): (usize, usize) = (taken, 0);
     for part in parts {
         let rest = part.get(skipped..).unwrap_or_default();

@@ -88,7 +88,7 @@ pub fn exchange(
     for _ in 0..steps {
         let step = match exchange.awaits() {
             Awaits::Room => {
-                exchange.write(transport, &message.parts(url, PathMode::Append), until, traffic)
+                exchange.write(transport, || message.parts(url, PathMode::Append), until, traffic)
             }
             Awaits::Answer => exchange.read(transport, until, traffic),
         };

@@ -101,8 +101,8 @@ impl<C: Connector> Line<C> {
         let until = &Until { wait, deadline: errand.deadline, on_slow: &self.on_slow };
         match exchange.awaits() {
             Awaits::Room => {
-                let parts = errand.message.parts(&self.target.url, self.target.path);
-                exchange.write(connection, &parts, until, traffic)
+                let parts = || errand.message.parts(&self.target.url, self.target.path);
+                exchange.write(connection, parts, until, traffic)
             }
             Awaits::Answer => exchange.read(connection, until, traffic),
         }

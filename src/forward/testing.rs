@@ -59,7 +59,7 @@ pub(super) fn job(message: Message, limits: Limits) -> Job {
 
 /// The bytes that staging is to receive.
 pub(super) fn bytes(message: &Message, target: &Target) -> Vec<u8> {
-    message.parts(&target.url, target.path).concat()
+    message.parts(&target.url, target.path).collect::<Vec<_>>().concat()
 }
 
 pub(super) fn target(authority: impl ToString, pool: Pool) -> Arc<Target> {

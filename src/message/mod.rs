@@ -114,15 +114,19 @@ pub struct Message {
     apart: Option<Buffer>,
 }
 
-/// How many parts a message has: see [`Message::parts`].
-pub const PARTS: usize = 11;
+/// How many parts a message's head has: see [`Message::head_parts`].
+pub const HEAD_PARTS: usize = 10;
 
 impl Message {
-    /// The message as `url` is to see it, in parts that lie here and there: request line, fields, the empty
-    /// line, and, as the last part, the content.
+    /// The message as `url` is to see it, in parts that lie here and there: its head's, then its content's.
     ///
     /// Nothing is joined: what a target changes, it changes without a copy of the rest.
-    pub fn parts<'a>(&'a self, url: &'a Url, mode: PathMode) -> [&'a [u8]; PARTS] {
+    pub fn parts<'a>(&'a self, url: &'a Url, mode: PathMode) -> impl Iterator<Item = &'a [u8]> {
+        self.head_parts(url, mode).into_iter().chain(self.content_pieces())
+    }
+
+    /// The parts of the head: request line, fields, and the empty line.
+    pub fn head_parts<'a>(&'a self, url: &'a Url, mode: PathMode) -> [&'a [u8]; HEAD_PARTS] {
         let head = &self.head;
         let [path, rest] = map_target(head.slice(head.target.clone()), url.path().as_bytes(), mode);
         let fields = head.target.end..head.end;
@@ -135,9 +139,8 @@ impl Message {
             }
             None => [b"Host: ", authority, b"\r\n", head.slice(fields)],
         };
-        let (method, content) = (self.method(), self.content());
-        let (line, end) = (b" HTTP/1.1\r\n", b"\r\n");
-        [method, b" ", path, rest, line, first, second, third, fourth, end, content]
+        let (method, line, end) = (self.method(), b" HTTP/1.1\r\n", b"\r\n");
+        [method, b" ", path, rest, line, first, second, third, fourth, end]
     }
 
     /// The method, as received.
@@ -145,12 +148,13 @@ impl Message {
         self.head.slice(0..self.head.method)
     }
 
-    /// The content; empty where there was none.
-    pub fn content(&self) -> &[u8] {
-        match &self.apart {
+    /// The pieces of the content, in order; none where there was none.
+    pub fn content_pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let content = match &self.apart {
             Some(content) => content,
             None => self.head.bytes.get(self.head.end..).unwrap_or_default(),
-        }
+        };
+        Some(content).filter(|content| !content.is_empty()).into_iter()
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.1).

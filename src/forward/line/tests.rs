@@ -14,7 +14,7 @@ use super::super::testing::{LIMITS, OK, Staging, bytes, message, request, target
 use super::*;
 use crate::message::Message;
 use crate::outcome::StatusClass;
-use crate::target::{PathMode, Pool};
+use crate::target::Pool;
 
 const DELIVERED: Result<StatusClass, Failure> = Ok(StatusClass::Successful);
 
@@ -108,8 +108,7 @@ fn large_content_arrives_whole() {
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
     let message = message("PUT", Some(&content));
     let (sender, received) = mpsc::channel();
-    let url = target("staging", Pool::default());
-    let length = message.parts(&url.url, PathMode::Append).concat().len();
+    let length = bytes(&message, &target("staging", Pool::default())).len();
     let staging = Staging::start(move |_, stream| {
         let mut bytes = vec![0; length];
         stream.read_exact(&mut bytes).unwrap();
