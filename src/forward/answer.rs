@@ -68,14 +68,52 @@ impl Answer {
             let used = self.step(rest)?;
             rest = rest.get(used..).unwrap_or_default();
             if !in_head {
-                self.discarded = self.discarded.saturating_add(used as u64);
-                if self.discarded > DISCARD_LIMIT && self.stage != Stage::Complete {
-                    self.stage = Stage::Complete;
-                    self.persistent = false;
-                }
+                self.count(used as u64);
             }
         }
         Ok(bytes.len().saturating_sub(rest.len()))
+    }
+
+    /// How many of the next bytes are content for certain, as far as it is waited for: whoever has them may
+    /// [`skip`](Self::skip) them instead.
+    pub(super) fn ahead(&self) -> usize {
+        let allowed = DISCARD_LIMIT.saturating_sub(self.discarded).saturating_add(1);
+        let ahead = match self.stage {
+            Stage::Length(left) | Stage::Chunk(left) => left.min(allowed),
+            Stage::UntilClose => allowed,
+            _ => 0,
+        };
+        usize::try_from(ahead).unwrap_or(usize::MAX)
+    }
+
+    /// Does without bytes of those that are [`ahead`](Self::ahead).
+    pub(super) fn skip(&mut self, count: u64) {
+        self.pass(count);
+        self.count(count);
+    }
+
+    /// Counts bytes of the content, and ends with what is read of it.
+    fn count(&mut self, bytes: u64) {
+        self.discarded = self.discarded.saturating_add(bytes);
+        if self.discarded > DISCARD_LIMIT && self.stage != Stage::Complete {
+            self.stage = Stage::Complete;
+            self.persistent = false;
+        }
+    }
+
+    /// Takes bytes of the content; how many of them belong to this stage.
+    fn pass(&mut self, count: u64) -> u64 {
+        let (left, next) = match &mut self.stage {
+            Stage::Length(left) => (left, Stage::Complete),
+            Stage::Chunk(left) => (left, Stage::ChunkEnd),
+            _ => return count,
+        };
+        let used = count.min(*left);
+        *left = left.saturating_sub(used);
+        if *left == 0 {
+            self.stage = next;
+        }
+        used
     }
 
     /// The class of the final status, once the head is complete.
@@ -116,18 +154,11 @@ impl Answer {
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         match self.stage {
             Stage::Head => self.head(bytes),
-            Stage::Length(left) => {
-                let (used, left) = skip(left, bytes);
-                self.stage = if left == 0 { Stage::Complete } else { Stage::Length(left) };
-                Ok(used)
-            }
-            Stage::Chunk(left) => {
-                let (used, left) = skip(left, bytes);
-                self.stage = if left == 0 { Stage::ChunkEnd } else { Stage::Chunk(left) };
-                Ok(used)
-            }
             Stage::ChunkSize | Stage::ChunkEnd | Stage::Trailers => self.line(bytes),
-            Stage::UntilClose | Stage::Complete => Ok(bytes.len()),
+            Stage::Length(_) | Stage::Chunk(_) | Stage::UntilClose | Stage::Complete => {
+                // No more than there are bytes.
+                Ok(usize::try_from(self.pass(bytes.len() as u64)).unwrap_or(bytes.len()))
+            }
         }
     }
 
@@ -214,12 +245,6 @@ impl Answer {
         }
         Ok(used)
     }
-}
-
-/// How many of the `left` bytes are in `bytes`, and how many are left then.
-fn skip(left: u64, bytes: &[u8]) -> (usize, u64) {
-    let used = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-    (used, left.saturating_sub(used as u64))
 }
 
 fn chunk_size(line: &[u8]) -> Option<u64> {

@@ -1,10 +1,9 @@
 //! One exchange over one connection: the request written, the answer read, a step at a time.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ureq::Timeout;
-use ureq::unversioned::transport::{NextTimeout, Transport};
+use ureq::unversioned::transport::{Buffers, NextTimeout};
 
 use crate::message::Message;
 use crate::outcome::{Failure, StatusClass};
@@ -13,11 +12,16 @@ use crate::stats::Traffic;
 use super::answer::Answer;
 use super::fault::{self, Fault};
 use super::pace::{Deadline, OnSlow, SLOW};
+use super::room;
+use super::wire::{self, Wire};
 
 /// A timeout this short means not to wait at all. It is not zero, which layers over the socket refuse.
 pub(super) const AT_ONCE: Duration = Duration::from_nanos(1);
 /// The most reads of one step, so that who never stops sending does not keep the others waiting.
 const READS: usize = 16;
+/// Content of which at least so much is to come is not read but thrown away: less comes in one read, with
+/// what follows it.
+const WORTH_DISCARDING: usize = room::SIZE;
 
 /// How staging answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +101,7 @@ pub(super) type Step = Result<Result<Answered, Awaits>, Broken>;
 #[derive(Debug)]
 pub(super) struct Exchange {
     answer: Answer,
-    /// Bytes of the request that the transport has taken, and of these, that the socket has.
-    taken: usize,
+    /// Bytes of the request that are written.
     sent: usize,
     /// Bytes of the answer so far.
     received: u64,
@@ -111,7 +114,6 @@ impl Exchange {
     pub(super) fn of(message: &Message) -> Exchange {
         Exchange {
             answer: Answer::to(message.method()),
-            taken: 0,
             sent: 0,
             received: 0,
             cut: None,
@@ -135,12 +137,12 @@ impl Exchange {
     /// Goes on writing the message's parts.
     pub(super) fn write<'a, P: Iterator<Item = &'a [u8]>>(
         &mut self,
-        transport: &mut impl Transport,
+        wire: &mut impl Wire,
         parts: impl Fn() -> P,
         until: &Until<'_>,
         traffic: &mut Traffic,
     ) -> Step {
-        match self.transmit(transport, parts, until, traffic) {
+        match self.transmit(wire, parts, until, traffic) {
             Ok(true) => traffic.whole = true,
             Ok(false) => return Ok(Err(Awaits::Room)),
             // Staging may have answered without reading all of the request, and closed.
@@ -154,11 +156,11 @@ impl Exchange {
     /// Goes on reading the answer, and adds what was read to `traffic`.
     pub(super) fn read(
         &mut self,
-        transport: &mut impl Transport,
+        wire: &mut impl Wire,
         until: &Until<'_>,
         traffic: &mut Traffic,
     ) -> Step {
-        let read = self.receive(transport, until, traffic);
+        let read = self.receive(wire, until, traffic);
         let read = match read {
             Ok(None) => return Ok(Err(Awaits::Answer)),
             Ok(Some(answered)) => Ok(answered),
@@ -176,99 +178,111 @@ impl Exchange {
         Broken { unanswered: fault.failure == Failure::Reset && self.received == 0, fault }
     }
 
-    /// Writes as many bytes at once as the transport takes; whether all are gone.
+    /// Writes as many bytes as go without waiting for longer; whether all are gone.
     fn transmit<'a, P: Iterator<Item = &'a [u8]>>(
         &mut self,
-        transport: &mut impl Transport,
+        wire: &mut impl Wire,
         parts: impl Fn() -> P,
         until: &Until<'_>,
         traffic: &mut Traffic,
     ) -> Result<bool, Fault> {
         loop {
-            let amount = match self.sent < self.taken {
-                true => 0,
-                false => fill(transport.buffers().output(), parts(), self.taken),
-            };
-            self.taken = self.taken.saturating_add(amount);
-            let rest = self.taken.saturating_sub(self.sent);
-            if rest == 0 {
+            let mut rest = wire::rest(parts(), self.sent).peekable();
+            if rest.peek().is_none() {
                 return Ok(true);
             }
             let timeout = until.timeout().ok_or_else(|| self.late(until.deadline))?;
-            match transport.transmit_output(amount, timeout) {
-                Ok(()) => {}
-                Err(error) if until.wait == Wait::Not && fault::is_timeout(&error) => {
+            let written = match wire.write(rest, timeout) {
+                Ok(written) => written,
+                Err(error) if until.wait != Wait::Long && fault::is_timeout(&error) => {
                     return Ok(false);
                 }
                 Err(error) => return Err(Fault::talking(WRITING, error, until.deadline)),
-            }
-            self.sent = self.taken;
-            traffic.sent = traffic.sent.saturating_add(rest as u64);
+            };
+            self.sent = self.sent.saturating_add(written);
+            traffic.sent = traffic.sent.saturating_add(written as u64);
         }
     }
 
     /// Reads until the answer is complete; `None` where it is not yet.
     fn receive(
         &mut self,
-        transport: &mut impl Transport,
+        wire: &mut impl Wire,
         until: &Until<'_>,
         traffic: &mut Traffic,
     ) -> Result<Option<Answered>, Fault> {
         for _ in 0..READS {
-            let timeout = until.timeout().ok_or_else(|| self.late(until.deadline))?;
-            let open = match transport.await_input(timeout) {
-                Ok(open) => open,
-                Err(error) if fault::is_timeout(&error) => return Ok(None),
-                Err(error) => {
-                    return Err(Fault::talking(self.answer.part(), error, until.deadline));
-                }
-            };
-            let stray = match open {
-                true => self.take_input(transport, traffic)?,
-                false if self.answer.ends_at_close() => true,
-                false => {
+            let came = self.take(wire, until, traffic)?;
+            match came {
+                Came::Nothing => return Ok(None),
+                Came::End if !self.answer.ends_at_close() => {
                     let what = format!("{}: closed by staging", self.answer.part());
                     return Err(Fault::new(Failure::Reset, what));
                 }
-            };
-            let ended = self.answer.is_complete() || !open;
+                Came::Answer | Came::More | Came::End => {}
+            }
+            let ended = self.answer.is_complete() || came == Came::End;
             if let Some(class) = self.answer.class().filter(|_| ended) {
-                let reusable = self.answer.is_persistent() && !stray;
+                let reusable = self.answer.is_persistent() && came == Came::Answer;
                 return Ok(Some(Answered { class, reusable }));
             }
         }
         Ok(None)
     }
 
-    /// Feeds the answer with what was received; whether there was more than the answer.
-    fn take_input(
+    /// Reads once, or throws away what need not be read.
+    fn take<W: Wire>(
         &mut self,
-        transport: &mut impl Transport,
+        wire: &mut W,
+        until: &Until<'_>,
         traffic: &mut Traffic,
-    ) -> Result<bool, Fault> {
-        let buffers = transport.buffers();
+    ) -> Result<Came, Fault> {
+        let timeout = until.timeout().ok_or_else(|| self.late(until.deadline))?;
+        let ahead = if W::DISCARDS { self.answer.ahead() } else { 0 };
+        let came = match ahead < WORTH_DISCARDING {
+            true => wire.read(timeout).map(|open| open.then(|| wire.buffers().input().len())),
+            false => {
+                wire.discard(ahead, timeout).map(|count| Some(count).filter(|count| *count > 0))
+            }
+        };
+        let count = match came {
+            Ok(Some(count)) => count as u64,
+            Ok(None) => return Ok(Came::End),
+            Err(error) if fault::is_timeout(&error) => return Ok(Came::Nothing),
+            Err(error) => return Err(Fault::talking(self.answer.part(), error, until.deadline)),
+        };
+        self.received = self.received.saturating_add(count);
+        traffic.received = traffic.received.saturating_add(count);
+        if ahead < WORTH_DISCARDING {
+            return self.feed(wire.buffers());
+        }
+        self.answer.skip(count);
+        Ok(Came::Answer)
+    }
+
+    /// Feeds the answer with what was received.
+    fn feed(&mut self, buffers: &mut dyn Buffers) -> Result<Came, Fault> {
         let input = buffers.input();
         let (received, fed) = (input.len(), self.answer.feed(input));
         buffers.input_consume(received);
-        self.received = self.received.saturating_add(received as u64);
-        traffic.received = traffic.received.saturating_add(received as u64);
         match fed {
-            Ok(used) => Ok(used < received),
+            Ok(used) if used < received => Ok(Came::More),
+            Ok(_) => Ok(Came::Answer),
             Err(wrong) => Err(Fault::new(Failure::Protocol, format!("read the answer: {wrong}"))),
         }
     }
 }
 
-const WRITING: &str = "write the request";
-
-/// Moves what follows the first `taken` bytes of the parts to the output; how many bytes.
-fn fill<'a>(mut output: &mut [u8], parts: impl Iterator<Item = &'a [u8]>, taken: usize) -> usize {
-    let (mut skipped, mut filled): (usize, usize) = (taken, 0);
-    for part in parts {
-        let rest = part.get(skipped..).unwrap_or_default();
-        skipped = skipped.saturating_sub(part.len());
-        // Writing to memory does not fail: it takes what there is room for.
-        filled = filled.saturating_add(output.write(rest).unwrap_or_default());
-    }
-    filled
+/// What a read gave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Nothing,
+    /// Some of the answer, or its rest.
+    Answer,
+    /// More than the answer.
+    More,
+    /// The end of the connection.
+    End,
 }
+
+const WRITING: &str = "write the request";

@@ -12,6 +12,7 @@ use crate::stats::Traffic;
 use crate::target::{PathMode, Url};
 
 use super::exchange::{self, Awaits, Until, Wait};
+use super::layered::Layered;
 use super::pace::{Deadline, OnSlow};
 use super::{answer, room};
 
@@ -85,6 +86,7 @@ pub fn exchange(
     let on_slow = &OnSlow::new(|| {});
     let until = &Until { wait: Wait::Not, deadline, on_slow };
     let mut exchange = exchange::Exchange::of(message);
+    let transport = &mut Layered::from(transport);
     for _ in 0..steps {
         let step = match exchange.awaits() {
             Awaits::Room => {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, Transport, time};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, time};
 use ureq::{Error, Timeout};
 
 use crate::outcome::Failure;
@@ -21,10 +21,11 @@ use super::fault::Fault;
 use super::names::Names;
 use super::pace::{Deadline, OnSlow};
 use super::tcp::Base;
+use super::wire::Wire;
 
 /// One connection of a target's, made by ureq's chain of connectors.
 #[derive(Debug)]
-pub(super) struct Line<C: Connector> {
+pub(super) struct Line<C: Connector, W = <C as Connector>::Out> {
     target: Arc<Target>,
     uri: Uri,
     names: Arc<Names>,
@@ -32,7 +33,7 @@ pub(super) struct Line<C: Connector> {
     base: Base,
     on_slow: OnSlow,
     config: Config,
-    connection: Option<C::Out>,
+    connection: Option<W>,
     /// The connection's socket.
     socket: Option<Arc<TcpStream>>,
     /// The exchange under way.
@@ -41,7 +42,7 @@ pub(super) struct Line<C: Connector> {
     reused: bool,
 }
 
-impl<C: Connector> Line<C> {
+impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
     /// `base` tells the socket under each connection that `connector` makes.
     pub(super) fn new(
         target: Arc<Target>,
@@ -49,7 +50,7 @@ impl<C: Connector> Line<C> {
         names: Arc<Names>,
         (connector, base): (C, Base),
         on_slow: OnSlow,
-    ) -> Line<C> {
+    ) -> Line<C, W> {
         // The environment's proxy is not the administrator's.
         let config = Config::builder().proxy(None).build();
         Line {
@@ -142,7 +143,7 @@ impl<C: Connector> Line<C> {
             self.names.doubt();
             Fault::connecting(error, deadline)
         })?;
-        (self.connection, self.socket) = (Some(connection), self.base.take());
+        (self.connection, self.socket) = (Some(connection.into()), self.base.take());
         Ok(())
     }
 
@@ -162,9 +163,9 @@ impl<C: Connector> Line<C> {
     }
 }
 
-impl<C: Connector> Courier for Line<C> {
+impl<C: Connector, W: Wire + From<C::Out>> Courier for Line<C, W> {
     fn is_ready(&mut self) -> bool {
-        self.connection.as_mut().is_some_and(Transport::is_open)
+        self.connection.as_mut().is_some_and(Wire::is_open)
     }
 
     fn has_connection(&self) -> bool {

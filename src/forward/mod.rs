@@ -11,6 +11,8 @@
 //! exchange.rs    one request written, one answer read, a step at a time
 //! answer.rs      where an answer ends, and whether the connection outlives it
 //! head.rs        what an answer's head says about its framing
+//! wire.rs        what an exchange writes to and reads from
+//! layered.rs     the same through ureq's transports, as TLS is to use it
 //! tcp.rs         sockets: our connector and transport at the head of ureq's chain
 //! room.rs        a connection's buffers
 //! names.rs       addresses of the target's name, looked up beside the exchanges
@@ -33,6 +35,8 @@ mod forwarder;
 pub mod fuzzing;
 mod hand;
 mod head;
+#[cfg(any(test, fuzzing))]
+mod layered;
 mod line;
 mod lines;
 mod names;
@@ -43,6 +47,7 @@ mod room;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod wire;
 
 use std::fmt;
 use std::io;
@@ -86,7 +91,7 @@ impl Forwarders {
             let base = Base::default();
             let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
             let (aim, names) = (Arc::clone(&aim), Arc::clone(&names));
-            Box::new(Line::new(aim, uri.clone(), names, (connector, base), on_slow))
+            Box::new(Line::<TcpConnector>::new(aim, uri.clone(), names, (connector, base), on_slow))
         });
         Forwarders::with_couriers(target, account, hire)
     }

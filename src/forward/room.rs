@@ -5,7 +5,7 @@ use std::ops::Range;
 use ureq::unversioned::transport::Buffers;
 
 /// What a read or a write of the socket takes at once.
-const SIZE: usize = 16 * 1024;
+pub(super) const SIZE: usize = 16 * 1024;
 
 /// Room for what is sent, and for what is received and not yet consumed.
 #[derive(Debug, Default)]

@@ -1,19 +1,23 @@
 //! Sockets: the connector and the transport at the head of ureq's chain.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
+use socket2::SockRef;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::exchange::AT_ONCE;
 use super::pace::{OnSlow, Patience, SLOW};
 use super::room::Room;
+use super::wire::Wire;
 
 /// The least time for one address: none at all is an error to the system.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -106,7 +110,6 @@ impl TcpConnector {
             room: Room::default(),
             unsent: 0..0,
             read_timeout: None,
-            write_timeout: None,
             on_slow: self.on_slow.clone(),
         })
     }
@@ -122,11 +125,125 @@ pub(super) struct TcpTransport {
     room: Room,
     /// What of the output the socket has not yet taken.
     unsent: Range<usize>,
-    /// The timeouts as the socket has them.
+    /// The timeout as the socket has it.
     read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
     on_slow: OnSlow,
 }
+
+/// The most parts that are written at once.
+const PARTS: usize = 64;
+/// What is thrown away at once.
+const DISCARD: usize = 64 * 1024;
+
+impl TcpTransport {
+    /// Writes what is taken at once; waits where nothing is.
+    fn send(&self, parts: &[IoSlice<'_>], timeout: NextTimeout) -> Result<usize, Error> {
+        let timeout = timeout.for_write();
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let mut patience = Patience::new(*timeout.after, &self.on_slow);
+        loop {
+            match sendmsg(&self.stream, parts, &mut SendAncillaryBuffer::default(), flags) {
+                Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
+                Ok(written) => return Ok(written),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(Error::Io(error.into())),
+            }
+            if *timeout.after <= AT_ONCE {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            let wait = patience.next().ok_or(Error::Timeout(timeout.reason))?;
+            if !self.has_room(wait)? {
+                patience.stalled();
+            }
+        }
+    }
+
+    /// Waits until the socket takes more; whether it does.
+    fn has_room(&self, wait: Duration) -> io::Result<bool> {
+        let mut socket = [PollFd::new(&*self.stream, PollFlags::OUT)];
+        match poll(&mut socket, Timespec::try_from(wait).ok().as_ref()) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for what `take` takes from the socket: how many bytes.
+    fn receive(
+        &mut self,
+        timeout: NextTimeout,
+        mut take: impl FnMut(&TcpStream, &mut Room, RecvFlags) -> io::Result<usize>,
+    ) -> Result<usize, Error> {
+        let timeout = timeout.for_read();
+        let at_once = *timeout.after <= AT_ONCE;
+        let mut patience = Patience::new(*timeout.after, &self.on_slow);
+        loop {
+            let flags = if at_once {
+                RecvFlags::DONTWAIT
+            } else {
+                let wait = patience.next().ok_or(Error::Timeout(timeout.reason))?;
+                if self.read_timeout != Some(wait) {
+                    self.stream.set_read_timeout(Some(wait))?;
+                    self.read_timeout = Some(wait);
+                }
+                RecvFlags::empty()
+            };
+            match take(&self.stream, &mut self.room, flags) {
+                Ok(taken) => return Ok(taken),
+                Err(error) if !elapsed(&error) => return Err(Error::Io(error)),
+                Err(_) if at_once => return Err(Error::Timeout(timeout.reason)),
+                Err(_) => patience.stalled(),
+            }
+        }
+    }
+}
+
+impl Wire for TcpTransport {
+    fn write<'a>(
+        &mut self,
+        parts: impl Iterator<Item = &'a [u8]>,
+        timeout: NextTimeout,
+    ) -> Result<usize, Error> {
+        let mut slices = [IoSlice::new(&[]); PARTS];
+        let mut count = 0;
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+            count += 1;
+        }
+        self.send(slices.get(..count).unwrap_or_default(), timeout)
+    }
+
+    fn read(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.await_input(timeout)
+    }
+
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.room
+    }
+
+    const DISCARDS: bool = cfg!(target_os = "linux");
+
+    /// Linux drops what it has received without a copy, where it is asked to truncate.
+    fn discard(&mut self, most: usize, timeout: NextTimeout) -> Result<usize, Error> {
+        // Nothing is written to it: it takes no memory.
+        let mut nowhere = Vec::with_capacity(most.min(DISCARD));
+        self.receive(timeout, |stream, _, flags| {
+            let flags = flags | TRUNCATE;
+            SockRef::from(stream)
+                .recv_with_flags(nowhere.spare_capacity_mut(), flags.bits().cast_signed())
+        })
+    }
+
+    fn is_open(&mut self) -> bool {
+        Transport::is_open(self)
+    }
+}
+
+/// What makes Linux drop what it has received.
+#[cfg(target_os = "linux")]
+const TRUNCATE: RecvFlags = RecvFlags::TRUNC;
+#[cfg(not(target_os = "linux"))]
+const TRUNCATE: RecvFlags = RecvFlags::empty();
 
 impl Transport for TcpTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
@@ -136,67 +253,23 @@ impl Transport for TcpTransport {
     /// Where it may not wait, it takes the output in any case, and an error of [`Error::Timeout`] asks
     /// to be called again, with nothing more, until the socket has taken it.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
         if amount > 0 {
             self.unsent = 0..amount;
         }
-        let at_once = *timeout.after <= AT_ONCE;
-        let mut patience = Patience::new(*timeout.after, &self.on_slow);
         while !self.unsent.is_empty() {
-            let rest = self.room.output_at(self.unsent.clone());
-            let written = if at_once {
-                match send(&self.stream, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                    Err(rustix::io::Errno::AGAIN) => return Err(Error::Timeout(timeout.reason)),
-                    written => written.map_err(io::Error::from),
-                }
-            } else {
-                let wait = patience.next().ok_or(Error::Timeout(timeout.reason))?;
-                if self.write_timeout != Some(wait) {
-                    self.stream.set_write_timeout(Some(wait))?;
-                    self.write_timeout = Some(wait);
-                }
-                (&*self.stream).write(rest)
-            };
-            match written {
-                Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
-                Ok(written) => self.unsent.start = self.unsent.start.saturating_add(written),
-                Err(error) if elapsed(&error) => {}
-                Err(error) => return Err(Error::Io(error)),
-            }
-            if !at_once && !self.unsent.is_empty() {
-                patience.stalled();
-            }
+            let rest = IoSlice::new(self.room.output_at(self.unsent.clone()));
+            let written = self.send(&[rest], timeout)?;
+            self.unsent.start = self.unsent.start.saturating_add(written);
         }
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = timeout.for_read();
-        let at_once = *timeout.after <= AT_ONCE;
-        let mut patience = Patience::new(*timeout.after, &self.on_slow);
-        loop {
-            let read = if at_once {
-                match recv(&self.stream, self.room.input_append_buf(), RecvFlags::DONTWAIT) {
-                    Err(rustix::io::Errno::AGAIN) => return Err(Error::Timeout(timeout.reason)),
-                    read => read.map(|(read, _)| read).map_err(io::Error::from),
-                }
-            } else {
-                let wait = patience.next().ok_or(Error::Timeout(timeout.reason))?;
-                if self.read_timeout != Some(wait) {
-                    self.stream.set_read_timeout(Some(wait))?;
-                    self.read_timeout = Some(wait);
-                }
-                (&*self.stream).read(self.room.input_append_buf())
-            };
-            match read {
-                Ok(read) => {
-                    self.room.input_appended(read);
-                    return Ok(read > 0);
-                }
-                Err(error) if elapsed(&error) => patience.stalled(),
-                Err(error) => return Err(Error::Io(error)),
-            }
-        }
+        let read = self.receive(timeout, |stream, room, flags| {
+            Ok(recv(stream, room.input_append_buf(), flags)?.0)
+        })?;
+        self.room.input_appended(read);
+        Ok(read > 0)
     }
 
     /// Whether staging has kept the connection open, and sent nothing that nobody asked for.
@@ -204,7 +277,7 @@ impl Transport for TcpTransport {
     /// One system call, which waits for nothing and takes nothing.
     fn is_open(&mut self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        matches!(recv(&self.stream, &mut [0], flags), Err(rustix::io::Errno::AGAIN))
+        matches!(recv(&self.stream, &mut [0], flags), Err(Errno::AGAIN))
     }
 }
 

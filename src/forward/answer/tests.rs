@@ -22,12 +22,33 @@ fn fed(method: &str, bytes: &[u8], size: usize) -> End {
     }
 }
 
+/// Skips what may be skipped, in pieces of `size` bytes, and feeds the rest one by one.
+fn skipped(method: &str, bytes: &[u8], size: usize) -> End {
+    let mut answer = Answer::to(method.as_bytes());
+    let mut used = 0;
+    while used < bytes.len() && !answer.is_complete() {
+        let ahead = answer.ahead().min(bytes.len() - used).min(size);
+        match ahead {
+            0 => used += answer.feed(&bytes[used..=used])?,
+            _ => {
+                answer.skip(ahead as u64);
+                used += ahead;
+            }
+        }
+    }
+    match answer.is_complete() || answer.ends_at_close() {
+        true => Ok((answer.class(), answer.is_persistent(), bytes.len() - used)),
+        false => Err("cut short"),
+    }
+}
+
 /// The same however the bytes are cut, or the test fails.
 fn end(method: &str, text: &str) -> End {
     let bytes = text.replace('\n', "\r\n").into_bytes();
     let whole = fed(method, &bytes, bytes.len());
     for size in 1..bytes.len() {
         assert_eq!(fed(method, &bytes, size), whole, "{text} in pieces of {size}");
+        assert_eq!(skipped(method, &bytes, size), whole, "{text}, skipping {size}");
     }
     whole
 }
@@ -175,6 +196,7 @@ fn no_more_than_the_limit_is_read() {
             assert_eq!(answer.feed(piece), Ok(1000));
             assert!(!answer.is_complete());
         }
+        assert_eq!(answer.ahead(), DISCARD_LIMIT as usize % 1000 + 1);
         assert_eq!(answer.feed(&content[..1000]), Ok(1000));
         assert!(answer.is_complete() && !answer.is_persistent());
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
+use super::super::layered::Layered;
 use super::super::names;
-use super::super::tcp::TcpConnector;
+use super::super::tcp::{TcpConnector, TcpTransport};
 use super::super::testing::{LIMITS, OK, Staging, bytes, message, request, target};
 use super::*;
 use crate::message::Message;
@@ -23,6 +24,18 @@ fn line(authority: impl ToString) -> Line<TcpConnector> {
 }
 
 fn line_telling(authority: impl ToString, on_slow: OnSlow) -> Line<TcpConnector> {
+    line_of(authority, on_slow)
+}
+
+/// One whose bytes go through a transport's buffers.
+fn layered_line(authority: impl ToString) -> Line<TcpConnector, Layered<TcpTransport>> {
+    line_of(authority, OnSlow::new(|| {}))
+}
+
+fn line_of<W: Wire + From<TcpTransport>>(
+    authority: impl ToString,
+    on_slow: OnSlow,
+) -> Line<TcpConnector, W> {
     let target = target(authority, Pool::default());
     let uri = target.url.to_string().parse().unwrap();
     let names = Arc::new(Names::of(&target.url, Box::new(names::system)));
@@ -31,7 +44,7 @@ fn line_telling(authority: impl ToString, on_slow: OnSlow) -> Line<TcpConnector>
     Line::new(target, uri, names, (connector, base), on_slow)
 }
 
-impl Line<TcpConnector> {
+impl<W: Wire + From<TcpTransport>> Line<TcpConnector, W> {
     /// What a forwarder does for a copy alone, but that it looks at the clock rather than polls.
     fn deliver(
         &mut self,
@@ -108,7 +121,8 @@ fn large_content_arrives_whole() {
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
     let message = message("PUT", Some(&content));
     let (sender, received) = mpsc::channel();
-    let length = bytes(&message, &target("staging", Pool::default())).len();
+    let sent = bytes(&message, &target("www.example.com", Pool::default()));
+    let length = sent.len();
     let staging = Staging::start(move |_, stream| {
         let mut bytes = vec![0; length];
         stream.read_exact(&mut bytes).unwrap();
@@ -116,7 +130,36 @@ fn large_content_arrives_whole() {
         stream.write_all(OK).unwrap();
     });
     assert_eq!(line(staging.address).send_alone(&message), DELIVERED);
-    assert!(received.recv().unwrap().ends_with(&content));
+    assert!(received.recv().unwrap() == sent);
+    assert_eq!(layered_line(staging.address).send_alone(&message), DELIVERED);
+    assert!(received.recv().unwrap() == sent);
+}
+
+#[test]
+fn content_of_an_answer_is_passed_over_and_the_connection_kept() {
+    let large = "0123456789".repeat(20_000);
+    let length = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{large}", large.len());
+    let chunks = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n{:x}\r\n{large}\r\n1\r\nx\r\n{:x}\r\n{large}\r\n0\r\n\r\n",
+        large.len(),
+        large.len()
+    );
+    for answer in [length, chunks] {
+        let received = 3 * answer.len() as u64;
+        let staging = Staging::answering(answer.leak().as_bytes());
+        fn thrice<W: Wire + From<TcpTransport>>(mut line: Line<TcpConnector, W>) -> Traffic {
+            let mut traffic = Traffic::default();
+            for _ in 0..3 {
+                line.deliver(&message("GET", None), &LIMITS, &mut traffic).unwrap();
+            }
+            traffic
+        }
+        assert_eq!(thrice(line(staging.address)).received, received);
+        assert_eq!(staging.connections(), 1);
+        assert_eq!(thrice(layered_line(staging.address)).received, received);
+        assert_eq!(staging.connections(), 1);
+    }
 }
 
 #[test]
@@ -128,7 +171,7 @@ fn a_connection_that_staging_closed_is_replaced_before_use() {
         // Wait for the end of the connection, which any read shows.
         let connection = line.connection.as_mut().unwrap();
         let patience = NextTimeout { after: LIMITS.timeout.into(), ..NextTimeout::default() };
-        assert!(!connection.await_input(patience).unwrap());
+        assert!(!connection.read(patience).unwrap());
     }
     assert_eq!(staging.connections(), 3);
 }
