@@ -113,10 +113,9 @@ fuzz_target!(|play: Play| {
     let url = Url::parse("http://s/").unwrap();
     let method: &[u8] = if play.to_head { b"HEAD" } else { b"POST" };
     let (waiting, written, pieces) = Default::default();
-    let mut transport =
-        Scripted { buffers: buffers(), play, waiting, written, pieces, reset: false };
+    let transport = Scripted { buffers: buffers(), play, waiting, written, pieces, reset: false };
     let mut traffic = Traffic::default();
-    let end = exchange(&mut transport, &message, &url, steps, &mut traffic);
+    let (end, transport) = exchange(transport, &message, &url, steps, &mut traffic);
 
     let request = message.parts(&url, PathMode::Append).collect::<Vec<_>>().concat();
     assert!(request.starts_with(&transport.written), "in order, each byte once");

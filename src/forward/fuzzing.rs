@@ -73,34 +73,33 @@ pub enum End {
     Waits,
 }
 
-/// Takes an exchange over `transport` as many steps as it needs, at most `steps`; none of them waits.
-pub fn exchange(
-    transport: &mut impl Transport,
+/// Takes an exchange over `transport` as many steps as it needs, at most `steps`; none of them waits. The
+/// transport is given back.
+pub fn exchange<T: Transport>(
+    transport: T,
     message: &Message,
     url: &Url,
     steps: usize,
     traffic: &mut Traffic,
-) -> End {
+) -> (End, T) {
     const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
     let deadline = &Deadline::new(Instant::now(), NEVER);
     let on_slow = &OnSlow::new(|| {});
     let until = &Until { wait: Wait::Not, deadline, on_slow };
     let mut exchange = exchange::Exchange::of(message);
-    let transport = &mut Layered::from(transport);
-    for _ in 0..steps {
-        let step = match exchange.awaits() {
-            Awaits::Room => {
-                exchange.write(transport, || message.parts(url, PathMode::Append), until, traffic)
-            }
-            Awaits::Answer => exchange.read(transport, until, traffic),
-        };
-        match step {
-            Ok(Ok(answered)) => return End::Answered(answered.class, answered.reusable),
-            Ok(Err(_)) => {}
-            Err(broken) => {
-                return End::Broken(broken.fault.failure, broken.fault.what, broken.unanswered);
-            }
+    let mut wire = Layered::from(transport);
+    let mut step = || match exchange.awaits() {
+        Awaits::Room => {
+            exchange.write(&mut wire, || message.parts(url, PathMode::Append), until, traffic)
         }
-    }
-    End::Waits
+        Awaits::Answer => exchange.read(&mut wire, until, traffic),
+    };
+    let end = (0..steps).find_map(|_| match step() {
+        Ok(Ok(answered)) => Some(End::Answered(answered.class, answered.reusable)),
+        Ok(Err(_)) => None,
+        Err(broken) => {
+            Some(End::Broken(broken.fault.failure, broken.fault.what, broken.unanswered))
+        }
+    });
+    (end.unwrap_or(End::Waits), wire.into_inner())
 }

@@ -21,6 +21,13 @@ impl<T> From<T> for Layered<T> {
     }
 }
 
+#[cfg(fuzzing)]
+impl<T> Layered<T> {
+    pub(super) fn into_inner(self) -> T {
+        self.transport
+    }
+}
+
 impl<T: Transport> Wire for Layered<T> {
     fn write<'a>(
         &mut self,
