@@ -61,6 +61,7 @@ pub mod stats;
 pub mod status;
 mod sync;
 pub mod target;
+pub mod tls;
 
 #[cfg(all(feature = "httpd", not(test)))]
 #[allow(unsafe_code, reason = "the one room where httpd's C interface is met")]
