@@ -66,6 +66,7 @@ mod shell {
         "OK",
         "RSRC_CONF",
         "ap_server_conf",
+        "ap_server_root",
     ];
 
     /// Binds the headers, compiles the shim, and sets the linker's flags.

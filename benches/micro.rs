@@ -65,6 +65,7 @@ impl World {
                 draft: &mut draft,
                 scope: &mut scope,
                 server: &mut server,
+                which: None,
                 in_section: false,
                 origin: Origin::default(),
             };

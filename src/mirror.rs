@@ -203,6 +203,7 @@ mod tests {
                     draft: &mut draft,
                     scope: &mut scope,
                     server: &mut server,
+                    which: None,
                     in_section: false,
                     origin: Origin::default(),
                 };

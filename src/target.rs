@@ -80,13 +80,45 @@ pub struct Limits {
     pub connect_timeout: Duration,
 }
 
-/// A checked `http://host[:port][/path]`.
+/// A checked `http://host[:port][/path]`, or the same with `https`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
+    scheme: Scheme,
     host: String,
     port: u16,
     authority: String,
     path: String,
+}
+
+/// How a target is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    fn parse(text: &str) -> Option<Scheme> {
+        [Scheme::Http, Scheme::Https].into_iter().find(|scheme| scheme.name() == text)
+    }
+
+    /// As URLs spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The port where none is written.
+    fn port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
 }
 
 impl Url {
@@ -99,9 +131,9 @@ impl Url {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err("a URL with its scheme, as http://host[:port][/path]");
         };
-        if scheme != "http" {
-            return Err("the scheme http");
-        }
+        let Some(scheme) = Scheme::parse(scheme) else {
+            return Err("the scheme http or https");
+        };
         if authority.as_str().contains('@') {
             return Err("a URL without user and password");
         }
@@ -116,7 +148,7 @@ impl Url {
             return Err("a URL with a host");
         }
         let port = match authority.as_str().get(host.len()..).unwrap_or("") {
-            "" => 80,
+            "" => scheme.port(),
             port => match port.strip_prefix(':').and_then(port_number) {
                 Some(port) if port > 0 => port,
                 _ => return Err("a port from 1 to 65535"),
@@ -128,6 +160,7 @@ impl Url {
             return Err("an IPv6 address between [ and ]");
         }
         Ok(Url {
+            scheme,
             host: literal.unwrap_or(host).to_owned(),
             port,
             authority: authority.as_str().to_owned(),
@@ -135,12 +168,17 @@ impl Url {
         })
     }
 
+    /// How it is spoken to.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     /// The host's name or address, without the brackets of an IPv6 literal.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, 80 where none is written.
+    /// The port, 80 or 443 where none is written.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -162,7 +200,7 @@ fn port_number(text: &str) -> Option<u16> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority, self.path)
     }
 }
 
@@ -185,6 +223,9 @@ mod tests {
         assert_eq!((url.host(), url.port()), ("::1", 8080));
         assert_eq!((url.authority(), url.path()), ("[::1]:8080", "/"));
         assert_eq!(url.to_string(), "http://[::1]:8080/");
+        let url = Url::parse("https://staging/").unwrap();
+        assert_eq!((url.port(), url.scheme()), (443, Scheme::Https));
+        assert_eq!(url.to_string(), "https://staging/");
     }
 
     #[test]
@@ -192,7 +233,7 @@ mod tests {
         for (text, expected) in [
             ("staging.internal.net/", "a URL with its scheme, as http://host[:port][/path]"),
             ("/api", "a URL with its scheme, as http://host[:port][/path]"),
-            ("ftp://staging/", "the scheme http"),
+            ("ftp://staging/", "the scheme http or https"),
             ("http:///api", "a URL of the form http://host[:port][/path]"),
             ("http://user:secret@staging/", "a URL without user and password"),
             ("http://staging/?x=1", "a URL without query and fragment"),

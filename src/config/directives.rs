@@ -1,11 +1,13 @@
 //! The one table of directives: it feeds httpd's command table, the README's reference and the tests.
 
 use std::ffi::CStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::draft::Place;
 use super::values::{self, Fault};
 use crate::target::{PathMode, Target, Url};
+use crate::tls;
 
 /// Where a directive may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Directive {
 }
 
 /// Every directive, in the order of the reference.
-pub static DIRECTIVES: [Directive; 9] = [
+pub static DIRECTIVES: [Directive; 14] = [
     Directive {
         name: c"CopyTarget",
         arguments: "URL [key=value …]",
@@ -159,7 +161,76 @@ pub static DIRECTIVES: [Directive; 9] = [
             Ok(())
         },
     },
+    Directive {
+        name: c"CopyTLSVerify",
+        arguments: "On | Off",
+        default: "On",
+        context: Context::VirtualHost,
+        help: c"Whether an https target must prove by its certificate that it is who it should be",
+        apply: |place, arguments| {
+            place.tls().verify = Some(switch(arguments)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyTLSCACertificateFile",
+        arguments: "file",
+        default: "the system's",
+        context: Context::VirtualHost,
+        help: c"The certificates, in PEM, of the CAs that https targets are verified with",
+        apply: |place, arguments| {
+            let file = file(place, arguments)?;
+            tls::check_roots(&file).map_err(Fault::said)?;
+            place.tls().roots = Some(file);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyTLSCertificateFile",
+        arguments: "file",
+        default: "",
+        context: Context::VirtualHost,
+        help: c"The certificate, in PEM with its chain, that is shown to https targets that ask for one",
+        apply: |place, arguments| {
+            let file = file(place, arguments)?;
+            tls::check_certificates(&file).map_err(Fault::said)?;
+            place.tls().certificate = Some(file);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyTLSCertificateKeyFile",
+        arguments: "file",
+        default: "CopyTLSCertificateFile",
+        context: Context::VirtualHost,
+        help: c"The private key, in PEM and not encrypted, of that certificate",
+        apply: |place, arguments| {
+            let file = file(place, arguments)?;
+            tls::check_key(&file).map_err(Fault::said)?;
+            place.tls().key = Some(file);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyTLSServerName",
+        arguments: "name",
+        default: "the host of the target's URL",
+        context: Context::VirtualHost,
+        help: c"The name that https targets are asked for (SNI), and that their certificate must have",
+        apply: |place, arguments| {
+            let name = values::single(arguments, "one host name")?;
+            if !tls::is_server_name(&name) {
+                return Err(Fault::new("a host name", name));
+            }
+            place.tls().server_name = Some(name);
+            Ok(())
+        },
+    },
 ];
+
+fn file(place: &Place<'_>, arguments: &str) -> Result<PathBuf, Fault> {
+    Ok(place.file(&values::single(arguments, "one file")?))
+}
 
 /// The directive of that name, letter case aside.
 pub fn find(name: &str) -> Option<&'static Directive> {
@@ -304,6 +375,7 @@ mod tests {
             draft: &mut draft,
             scope: &mut scope,
             server: &mut server,
+            which: None,
             in_section: false,
             origin: Origin::default(),
         };
@@ -319,7 +391,7 @@ mod tests {
                 "",
                 "expected a URL with its scheme, as http://host[:port][/path], found nothing",
             ),
-            ("CopyTarget", "https://s/", "expected the scheme http, found 'https://s/'"),
+            ("CopyTarget", "ftp://s/", "expected the scheme http or https, found 'ftp://s/'"),
             (
                 "CopyTarget",
                 "http://s/ speed=9",

@@ -1,6 +1,8 @@
 //! The configuration while it is read: targets and lists as written, names not yet looked up.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,8 @@ use super::policy::{Policy, TargetId};
 use super::settings::{ListId, ScopeSettings, ServerSettings};
 use super::values::Fault;
 use crate::stats;
-use crate::target::{Target, Url};
+use crate::target::{Scheme, Target, Url};
+use crate::tls::{self, Tls};
 
 /// Where a directive stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,10 +45,25 @@ impl fmt::Display for Misfit {
 /// What was read of the configuration so far.
 #[derive(Debug, Default)]
 pub struct Draft {
-    targets: Vec<(Target, Origin)>,
+    /// What the names of files are relative to.
+    server_root: PathBuf,
+    targets: Vec<Defined>,
+    tls: BTreeMap<Server, tls::Settings>,
     lists: Vec<Vec<Reference>>,
     pub(super) memory: Option<usize>,
     pub(super) drain_timeout: Option<Duration>,
+}
+
+/// A server of the configuration: the main one, or a virtual host, told from others by its record's address.
+pub type Server = Option<usize>;
+
+#[derive(Debug)]
+struct Defined {
+    target: Target,
+    /// Where it was defined first.
+    origin: Origin,
+    /// Where it was defined at all, each time with the same words.
+    servers: Vec<Server>,
 }
 
 #[derive(Debug)]
@@ -53,7 +71,7 @@ enum Reference {
     /// A target that a `CopyTarget` line defines.
     Defined(TargetId),
     /// A target that a `MirrorRequest` line names.
-    Named(String, Origin),
+    Named(String, Origin, Server),
 }
 
 /// Where a directive takes effect.
@@ -65,6 +83,8 @@ pub struct Place<'a> {
     pub scope: &'a mut ScopeSettings,
     /// The server or virtual host around it.
     pub server: &'a mut ServerSettings,
+    /// Which server that is.
+    pub which: Server,
     /// Whether that scope is a section, and not the server itself.
     pub in_section: bool,
     /// The file and line it stands on.
@@ -74,7 +94,7 @@ pub struct Place<'a> {
 impl Place<'_> {
     /// Takes a target's definition, and puts it in scope.
     pub fn define(&mut self, target: Target) -> Result<(), Fault> {
-        let id = self.draft.define(target, &self.origin)?;
+        let id = self.draft.define(target, &self.origin, self.which)?;
         self.draft.refer(&mut self.scope.defined, Reference::Defined(id));
         self.server.mirrors = true;
         Ok(())
@@ -82,13 +102,28 @@ impl Place<'_> {
 
     /// Puts a target in scope by its name, or by its URL.
     pub fn select(&mut self, name: &str) {
-        let reference = Reference::Named(name.to_owned(), self.origin.clone());
+        let reference = Reference::Named(name.to_owned(), self.origin.clone(), self.which);
         self.draft.refer(&mut self.scope.selected, reference);
         self.server.mirrors = true;
+    }
+
+    /// What is written about TLS in this server.
+    pub fn tls(&mut self) -> &mut tls::Settings {
+        self.draft.tls_of(self.which)
+    }
+
+    /// A file's name as httpd reads it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.draft.server_root.join(name)
     }
 }
 
 impl Draft {
+    /// An empty one, in which the names of files are relative to `server_root`.
+    pub fn in_server_root(server_root: PathBuf) -> Draft {
+        Draft { server_root, ..Draft::default() }
+    }
+
     fn refer(&mut self, id: &mut Option<ListId>, reference: Reference) {
         let ListId(index) = *id.get_or_insert_with(|| {
             self.lists.push(Vec::new());
@@ -99,29 +134,33 @@ impl Draft {
         }
     }
 
-    fn define(&mut self, target: Target, origin: &Origin) -> Result<TargetId, Fault> {
+    fn tls_of(&mut self, server: Server) -> &mut tls::Settings {
+        self.tls.entry(server).or_default()
+    }
+
+    fn define(
+        &mut self,
+        target: Target,
+        origin: &Origin,
+        server: Server,
+    ) -> Result<TargetId, Fault> {
         if target.name.len() > stats::NAME_BYTES {
             return Err(Fault::new("a shorter URL, or a name=", target.name));
         }
-        let known = self.targets.iter().position(|(known, _)| known.name == target.name);
-        if let Some((index, (known, first))) =
-            known.and_then(|index| Some((index, self.targets.get(index)?)))
-        {
-            return if *known == target {
+        let mut known = self.targets.iter_mut().enumerate();
+        if let Some((index, known)) = known.find(|(_, known)| known.target.name == target.name) {
+            return if known.target == target {
+                known.servers.push(server);
                 Ok(TargetId::new(index))
             } else {
-                let name = target.name;
-                Err(Fault::new(
-                    "a name= of its own where the settings differ",
-                    format!("{name}, which is set otherwise at {first}"),
-                ))
+                Err(differing(target.name, &known.origin))
             };
         }
         if self.targets.len() == stats::TARGETS {
             let most = format!("at most {} targets in a configuration", stats::TARGETS);
             return Err(Fault::new(most, target.name));
         }
-        self.targets.push((target, origin.clone()));
+        self.targets.push(Defined { target, origin: origin.clone(), servers: vec![server] });
         Ok(TargetId::new(self.targets.len().saturating_sub(1)))
     }
 
@@ -140,17 +179,49 @@ impl Draft {
             }
             lists.push(list);
         }
+        let mut loader = tls::Loader::default();
+        let mut targets = Vec::with_capacity(self.targets.len());
+        for defined in &self.targets {
+            match self.secure(defined, &mut loader) {
+                Ok(tls) => targets.push((Arc::new(defined.target.clone()), tls)),
+                Err(misfit) => misfits.push(misfit),
+            }
+        }
         if !misfits.is_empty() {
             return Err(misfits);
         }
-        let targets = self.targets.iter().map(|(target, _)| Arc::new(target.clone())).collect();
         Ok(Policy::new(targets, lists, self.memory, self.drain_timeout))
     }
 
+    /// What connections to a target over TLS are made with.
+    fn secure(&self, defined: &Defined, loader: &mut tls::Loader) -> Result<Option<Tls>, Misfit> {
+        let Defined { target, origin, servers } = defined;
+        if target.url.scheme() != Scheme::Https {
+            return Ok(None);
+        }
+        let written = |which: Server| self.tls.get(&which).cloned().unwrap_or_default();
+        let main = written(None);
+        let mut settings = servers.iter().map(|server| match server {
+            None => main.clone(),
+            vhost => main.merge(&written(*vhost)),
+        });
+        let first = settings.next().unwrap_or_default();
+        if settings.any(|other| other != first) {
+            let fault = differing(target.name.clone(), origin);
+            return Err(Misfit { directive: "CopyTarget", fault, origin: origin.clone() });
+        }
+        let misfit = |tls::Fault { directive, what }| Misfit {
+            directive,
+            fault: Fault::said(what),
+            origin: origin.clone(),
+        };
+        loader.load(&first, &target.url).map(Some).map_err(misfit)
+    }
+
     fn look_up(&mut self, reference: &Reference) -> Result<TargetId, Misfit> {
-        let (name, origin) = match reference {
+        let (name, origin, server) = match reference {
             Reference::Defined(id) => return Ok(*id),
-            Reference::Named(name, origin) => (name, origin),
+            Reference::Named(name, origin, server) => (name, origin, *server),
         };
         let url = Url::parse(name).ok();
         let misfit = |fault| Misfit { directive: "MirrorRequest", fault, origin: origin.clone() };
@@ -159,20 +230,26 @@ impl Draft {
             None => target.name == *name,
         };
         let targets = self.targets.iter().enumerate();
-        let mut meant = targets.filter(|(_, (target, _))| is_meant(target)).map(|(index, _)| index);
+        let mut meant =
+            targets.filter(|(_, known)| is_meant(&known.target)).map(|(index, _)| index);
         match (meant.next(), meant.next(), url) {
             (Some(index), None, _) => Ok(TargetId::new(index)),
             (Some(_), Some(_), _) => {
                 let expected = "the name of one of the CopyTargets with this URL";
                 Err(misfit(Fault::new(expected, name)))
             }
-            (None, _, Some(url)) => self.define(Target::at(url), origin).map_err(misfit),
+            (None, _, Some(url)) => self.define(Target::at(url), origin, server).map_err(misfit),
             (None, _, None) => {
                 let expected = "On, Off, a URL, or the name of a CopyTarget";
                 Err(misfit(Fault::new(expected, name)))
             }
         }
     }
+}
+
+fn differing(name: String, first: &Origin) -> Fault {
+    let found = format!("{name}, which is set otherwise at {first}");
+    Fault::new("a name= of its own where the settings differ", found)
 }
 
 #[cfg(test)]
@@ -195,6 +272,7 @@ mod tests {
                 draft: &mut self.draft,
                 scope,
                 server: &mut self.server,
+                which: None,
                 in_section: false,
                 origin,
             };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::settings::ListId;
 use crate::target::Target;
+use crate::tls::Tls;
 
 /// A target of the [`Policy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ impl TargetId {
 #[derive(Debug)]
 pub struct Policy {
     targets: Vec<Arc<Target>>,
+    tls: Vec<Option<Tls>>,
     lists: Vec<Vec<TargetId>>,
     memory: usize,
     drain_timeout: Duration,
@@ -32,13 +34,15 @@ pub struct Policy {
 
 impl Policy {
     pub(super) fn new(
-        targets: Vec<Arc<Target>>,
+        targets: Vec<(Arc<Target>, Option<Tls>)>,
         lists: Vec<Vec<TargetId>>,
         memory: Option<usize>,
         drain_timeout: Option<Duration>,
     ) -> Policy {
+        let (targets, tls) = targets.into_iter().unzip();
         Policy {
             targets,
+            tls,
             lists,
             memory: memory.unwrap_or(64 << 20),
             drain_timeout: drain_timeout.unwrap_or(Duration::from_secs(2)),
@@ -48,6 +52,11 @@ impl Policy {
     /// Every target, in the order of their ids.
     pub fn targets(&self) -> &[Arc<Target>] {
         &self.targets
+    }
+
+    /// Every target with what connections to it are made with, where they are over TLS.
+    pub fn routes(&self) -> impl Iterator<Item = (&Arc<Target>, Option<&Tls>)> {
+        self.targets.iter().zip(self.tls.iter().map(Option::as_ref))
     }
 
     /// The targets that a scope names.

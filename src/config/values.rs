@@ -10,13 +10,18 @@ use std::time::Duration;
 pub struct Fault {
     key: Option<String>,
     expected: Cow<'static, str>,
-    found: String,
+    found: Option<String>,
 }
 
 impl Fault {
     /// A fault, told by what would have been right and what was written.
     pub fn new(expected: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Fault {
-        Fault { key: None, expected: expected.into(), found: found.into() }
+        Fault { key: None, expected: expected.into(), found: Some(found.into()) }
+    }
+
+    /// A fault in words of its own.
+    pub fn said(what: impl Into<Cow<'static, str>>) -> Fault {
+        Fault { key: None, expected: what.into(), found: None }
     }
 
     /// The fault of a value, told with the key it was given to.
@@ -30,9 +35,10 @@ impl fmt::Display for Fault {
         if let Some(key) = &self.key {
             write!(f, "{key}=: ")?;
         }
-        match self.found.as_str() {
-            "" => write!(f, "expected {}, found nothing", self.expected),
-            found => write!(f, "expected {}, found '{found}'", self.expected),
+        match self.found.as_deref() {
+            None => f.write_str(&self.expected),
+            Some("") => write!(f, "expected {}, found nothing", self.expected),
+            Some(found) => write!(f, "expected {}, found '{found}'", self.expected),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Configuration: httpd's two kinds of settings, the directives, and the passage from draft to policy.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{OsStr, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -180,6 +181,8 @@ pub unsafe extern "C" fn directive(
             draft: &mut draft,
             scope,
             server: &mut server.settings,
+            // SAFETY: the server that the directive is for.
+            which: unsafe { which(parameters.server) },
             // httpd has a path for whatever stands in a section.
             in_section: !parameters.path.is_null(),
             // SAFETY: httpd's node of the directive.
@@ -194,6 +197,13 @@ pub unsafe extern "C" fn directive(
         // SAFETY: httpd's pool for this configuration.
         Some(message) => unsafe { pool::text(parameters.pool, &message) },
     }
+}
+
+/// Which server it is, for as long as a configuration is read.
+unsafe fn which(server: *const ffi::server_rec) -> Option<usize> {
+    // SAFETY: the caller passes a server of httpd's.
+    let is_virtual = unsafe { (*server).is_virtual } != 0;
+    is_virtual.then(|| server.addr())
 }
 
 unsafe fn origin(directive: *const ffi::ap_directive_t) -> Origin {
@@ -216,7 +226,11 @@ pub unsafe extern "C" fn begin(
     _: *mut ffi::apr_pool_t,
 ) -> c_int {
     guard(Boundary::PreConfig, ffi::HOOK_OK, || {
-        *lock(&DRAFT) = Draft::default();
+        // SAFETY: httpd sets it before it reads any directive, and only this thread runs.
+        let root = unsafe { ffi::ap_server_root };
+        // SAFETY: a text of httpd's.
+        let root = OsStr::from_bytes(unsafe { pool::bytes(root) });
+        *lock(&DRAFT) = Draft::in_server_root(root.into());
         *lock(&CHECKED) = None;
         GENERATION.store(ptr::null_mut(), Ordering::Release);
         ffi::HOOK_OK

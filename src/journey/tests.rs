@@ -24,6 +24,7 @@ impl World {
                 draft: &mut draft,
                 scope: &mut settings,
                 server: &mut server,
+                which: None,
                 in_section: false,
                 origin: Origin::default(),
             };

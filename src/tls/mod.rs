@@ -7,7 +7,7 @@ mod files;
 mod verifier;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -94,30 +94,94 @@ impl fmt::Debug for Tls {
     }
 }
 
-impl Tls {
+/// What is wrong with a file of CAs' certificates, if anything is.
+pub fn check_roots(file: &Path) -> Result<(), String> {
+    roots(file).map(drop)
+}
+
+/// What is wrong with a file of certificates, if anything is.
+pub fn check_certificates(file: &Path) -> Result<(), String> {
+    files::certificates(file).map(drop)
+}
+
+/// What is wrong with the file of a private key, if anything is.
+pub fn check_key(file: &Path) -> Result<(), String> {
+    files::key(file).map(drop)
+}
+
+/// Whether staging could prove to have this name.
+pub fn is_server_name(name: &str) -> bool {
+    ServerName::try_from(name).is_ok()
+}
+
+fn roots(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in files::certificates(file)? {
+        roots
+            .add(certificate)
+            .map_err(|error| format!("{}: not a CA's certificate: {error}", file.display()))?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    match roots.add_parsable_certificates(found.certs) {
+        (0, _) => {
+            let reason = found.errors.first().map(|error| format!(": {error}"));
+            let what = "expected a file, for the system has no certificates of CAs";
+            Err(format!("{what}{}", reason.unwrap_or_default()))
+        }
+        _ => Ok(roots),
+    }
+}
+
+/// Loads what targets need, and the same files only once.
+#[derive(Debug, Default)]
+pub struct Loader(Vec<(Settings, Arc<ClientConfig>)>);
+
+impl Loader {
     /// Reads the files that the settings name, and checks that they fit each other.
-    pub fn load(settings: &Settings, url: &Url) -> Result<Tls, Fault> {
-        let name = settings.server_name.as_deref().unwrap_or(url.host());
-        let name = ServerName::try_from(name.to_owned())
-            .map_err(|_| Fault::new(NAME, format!("expected a host name, found '{name}'")))?;
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Fault::new(ROOTS, error))?;
-        let verified = verification(builder, settings, &provider)?;
-        let config = match identity(settings)? {
-            None => verified.with_no_client_auth(),
-            Some((chain, key)) => verified.with_client_auth_cert(chain, key).map_err(|error| {
-                let certificate = settings.certificate.as_deref().unwrap_or("".as_ref());
-                let key = settings.key.as_deref().unwrap_or(certificate);
-                let (certificate, key) = (certificate.display(), key.display());
-                Fault::new(
-                    KEY,
-                    format!("the key {key} does not serve the certificate {certificate}: {error}"),
-                )
-            })?,
+    pub fn load(&mut self, settings: &Settings, url: &Url) -> Result<Tls, Fault> {
+        let name = server_name(settings.server_name.as_deref().unwrap_or(url.host()))?;
+        let files = Settings { server_name: None, ..settings.clone() };
+        let known = self.0.iter().find(|(known, _)| *known == files);
+        let config = match known {
+            Some((_, config)) => Arc::clone(config),
+            None => {
+                let config = Arc::new(config(&files)?);
+                self.0.push((files, Arc::clone(&config)));
+                config
+            }
         };
-        Ok(Tls { config: Arc::new(config), name })
+        Ok(Tls { config, name })
+    }
+}
+
+/// A name that staging can prove to have.
+fn server_name(name: &str) -> Result<ServerName<'static>, Fault> {
+    ServerName::try_from(name.to_owned())
+        .map_err(|_| Fault::new(NAME, format!("expected a host name, found '{name}'")))
+}
+
+fn config(settings: &Settings) -> Result<ClientConfig, Fault> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Fault::new(ROOTS, error))?;
+    let verified = verification(builder, settings, &provider)?;
+    match identity(settings)? {
+        None => Ok(verified.with_no_client_auth()),
+        Some((chain, key)) => verified.with_client_auth_cert(chain, key).map_err(|error| {
+            let certificate = settings.certificate.as_deref().unwrap_or("".as_ref());
+            let key = settings.key.as_deref().unwrap_or(certificate);
+            let (certificate, key) = (certificate.display(), key.display());
+            Fault::new(
+                KEY,
+                format!("the key {key} does not serve the certificate {certificate}: {error}"),
+            )
+        }),
     }
 }
 
@@ -132,28 +196,8 @@ fn verification(
         let any = Arc::new(Unverified::new(provider));
         return Ok(builder.dangerous().with_custom_certificate_verifier(any));
     }
-    let mut roots = RootCertStore::empty();
-    match &settings.roots {
-        Some(file) => {
-            for certificate in files::certificates(file).map_err(|what| Fault::new(ROOTS, what))? {
-                roots.add(certificate).map_err(|error| {
-                    Fault::new(
-                        ROOTS,
-                        format!("{}: not a CA's certificate: {error}", file.display()),
-                    )
-                })?;
-            }
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            let (added, _) = roots.add_parsable_certificates(found.certs);
-            if added == 0 {
-                let reason = found.errors.first().map(|error| format!(": {error}"));
-                let what = "expected a file, for the system has no certificates of CAs";
-                return Err(Fault::new(ROOTS, format!("{what}{}", reason.unwrap_or_default())));
-            }
-        }
-    }
+    let roots = settings.roots.as_deref().map_or_else(system_roots, roots);
+    let roots = roots.map_err(|what| Fault::new(ROOTS, what))?;
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()

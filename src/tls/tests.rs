@@ -33,7 +33,7 @@ fn url() -> Url {
 }
 
 fn fault(settings: &Settings) -> String {
-    Tls::load(settings, &url()).unwrap_err().to_string()
+    Loader::default().load(settings, &url()).unwrap_err().to_string()
 }
 
 fn file(path: &Path) -> Option<PathBuf> {
@@ -48,9 +48,9 @@ fn a_certificate_with_its_key_and_roots_of_its_own_are_taken() {
     let apart = (files.write("cert.pem", &certificate), files.write("key.pem", &key));
     let settings =
         Settings { roots: file(&apart.0), certificate: file(&both), ..Settings::default() };
-    assert!(Tls::load(&settings, &url()).is_ok());
+    assert!(Loader::default().load(&settings, &url()).is_ok());
     let settings = Settings { certificate: file(&apart.0), key: file(&apart.1), ..settings };
-    let tls = Tls::load(&settings, &url()).unwrap();
+    let tls = Loader::default().load(&settings, &url()).unwrap();
     assert_eq!(tls.name, ServerName::try_from("staging.example").unwrap());
 }
 
