@@ -54,11 +54,13 @@ pub enum Failure {
     Dns,
     /// A fault of this module, caught at its boundary.
     Internal,
+    /// TLS with staging failed: its certificate does not prove what it should, or it refused ours.
+    Tls,
 }
 
 impl Failure {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Failure; 7] = [
+    pub const ALL: [Failure; 8] = [
         Failure::Connect,
         Failure::Refused,
         Failure::Timeout,
@@ -66,6 +68,7 @@ impl Failure {
         Failure::Protocol,
         Failure::Dns,
         Failure::Internal,
+        Failure::Tls,
     ];
 
     /// The reason as the error log and the status page spell it.
@@ -78,6 +81,7 @@ impl Failure {
             Failure::Protocol => "protocol",
             Failure::Dns => "dns",
             Failure::Internal => "internal",
+            Failure::Tls => "tls",
         }
     }
 }

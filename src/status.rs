@@ -64,6 +64,7 @@ const GROUPS: [Group; 4] = [
             (Cell::FailedProtocol, "protocol", "Protocol"),
             (Cell::FailedDns, "dns", "Dns"),
             (Cell::FailedInternal, "internal", "Internal"),
+            (Cell::FailedTls, "tls", "Tls"),
         ],
     },
     Group {

@@ -189,7 +189,12 @@ fn sign(outcome: Outcome) -> Sign {
         Outcome::Delivered(_) | Outcome::Failed(Failure::Protocol) => Sign::Alive,
         Outcome::Failed(Failure::Internal) | Outcome::Dropped(_) => Sign::None,
         Outcome::Failed(
-            Failure::Connect | Failure::Refused | Failure::Timeout | Failure::Reset | Failure::Dns,
+            Failure::Connect
+            | Failure::Refused
+            | Failure::Timeout
+            | Failure::Reset
+            | Failure::Dns
+            | Failure::Tls,
         ) => Sign::Gone,
     }
 }
@@ -210,8 +215,14 @@ mod tests {
             .into_iter()
             .filter(|failure| sign(Outcome::Failed(*failure)) == Sign::Gone)
             .collect();
-        let expected =
-            [Failure::Connect, Failure::Refused, Failure::Timeout, Failure::Reset, Failure::Dns];
+        let expected = [
+            Failure::Connect,
+            Failure::Refused,
+            Failure::Timeout,
+            Failure::Reset,
+            Failure::Dns,
+            Failure::Tls,
+        ];
         assert_eq!(gone, expected);
         let alive =
             [Outcome::Delivered(StatusClass::ServerError), Outcome::Failed(Failure::Protocol)];

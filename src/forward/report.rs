@@ -67,6 +67,7 @@ fn number(failure: Failure) -> &'static str {
         Failure::Protocol => "CPY0105",
         Failure::Dns => "CPY0106",
         Failure::Internal => "CPY0107",
+        Failure::Tls => "CPY0109",
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Cell {
     FailedDns,
     /// [`Failure::Internal`].
     FailedInternal,
+    /// [`Failure::Tls`].
+    FailedTls,
     /// [`Loss::QueueFull`].
     DroppedQueueFull,
     /// [`Loss::Memory`].
@@ -73,7 +75,7 @@ pub enum Cell {
 
 impl Cell {
     /// The cells of the promise's right side: every copy ends in exactly one of them.
-    pub const OUTCOMES: [Cell; 16] = [
+    pub const OUTCOMES: [Cell; 17] = [
         Cell::Delivered2xx,
         Cell::Delivered3xx,
         Cell::Delivered4xx,
@@ -85,6 +87,7 @@ impl Cell {
         Cell::FailedProtocol,
         Cell::FailedDns,
         Cell::FailedInternal,
+        Cell::FailedTls,
         Cell::DroppedQueueFull,
         Cell::DroppedMemory,
         Cell::DroppedBreaker,
@@ -119,6 +122,7 @@ impl Cell {
             Failure::Protocol => Cell::FailedProtocol,
             Failure::Dns => Cell::FailedDns,
             Failure::Internal => Cell::FailedInternal,
+            Failure::Tls => Cell::FailedTls,
         }
     }
 
