@@ -42,8 +42,9 @@
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
-//! to. The core never names an httpd type, and logs through `log`; `httpd` is the only room with `unsafe`.
-//! Without the feature `httpd` all but that room is built, and its tests run without httpd.
+//! to; [`tls`] reads the files that it names. The core never names an httpd type, and logs through `log`;
+//! `httpd` is the only room with `unsafe`. Without the feature `httpd` all but that room is built, and
+//! its tests run without httpd.
 
 pub mod boundary;
 pub mod breaker;

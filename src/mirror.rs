@@ -16,6 +16,7 @@ use crate::outcome::{Failure, GivenUp, Loss, Outcome};
 use crate::queue::{Held, Job};
 use crate::stats::{Account, Ledger, Slot, Traffic, Trouble};
 use crate::target::Target;
+use crate::tls::Tls;
 
 /// All that one child needs to copy requests; lives as long as the process.
 #[derive(Debug)]
@@ -46,12 +47,12 @@ impl Mirror {
         mark: String,
     ) -> io::Result<Mirror> {
         let ledger: &'static Ledger = Box::leak(Box::new(ledger));
-        let lane = |(target, slot): (&Arc<Target>, &Slot)| {
+        let lane = |((target, tls), slot): ((&Arc<Target>, Option<&Tls>), &Slot)| {
             let account = ledger.account(*slot);
-            let forwarders = Forwarders::start(Arc::clone(target), account)?;
+            let forwarders = Forwarders::start(Arc::clone(target), tls, account)?;
             Ok(Lane { target: Arc::clone(target), account, forwarders })
         };
-        let lanes = policy.targets().iter().zip(slots).map(lane).collect::<io::Result<_>>()?;
+        let lanes = policy.routes().zip(slots).map(lane).collect::<io::Result<_>>()?;
         let budget = Budget::new(policy.memory()).prepared();
         Ok(Mirror { policy, lanes, budget, ledger, mark, stopping: AtomicBool::new(false) })
     }

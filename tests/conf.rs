@@ -132,6 +132,14 @@ impl Builder {
         self
     }
 
+    /// A file that only its owner may read.
+    pub fn secret(self, path: &str, content: impl AsRef<[u8]>) -> Builder {
+        let builder = self.file(path, content);
+        let path = builder.root.path().join(path);
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        builder
+    }
+
     /// Declares that lines with this in them may stand in the error log.
     pub fn expect(mut self, part: &str) -> Builder {
         self.expected.push(part.to_owned());

@@ -17,7 +17,10 @@ const WRONG_LINES: &[(&str, &str)] = &[
         "CopyTarget /api",
         "CopyTarget: expected a URL with its scheme, as http://host[:port][/path], found '/api'",
     ),
-    ("CopyTarget ftp://staging/", "CopyTarget: expected the scheme http, found 'ftp://staging/'"),
+    (
+        "CopyTarget ftp://staging/",
+        "CopyTarget: expected the scheme http or https, found 'ftp://staging/'",
+    ),
     (
         "CopyTarget http:///api",
         "CopyTarget: expected a URL of the form http://host[:port][/path], found 'http:///api'",
@@ -138,6 +141,22 @@ const WRONG_LINES: &[(&str, &str)] = &[
     ("CopyPreserveHost maybe", "CopyPreserveHost: expected On or Off, found 'maybe'"),
     ("CopyPreserveHost On Off", "CopyPreserveHost: expected On or Off, found 'On Off'"),
     ("CopyAddHeaders 1", "CopyAddHeaders: expected On or Off, found '1'"),
+    ("CopyTLSVerify none", "CopyTLSVerify: expected On or Off, found 'none'"),
+    ("CopyTLSServerName two names", "CopyTLSServerName: expected one host name, found 'two names'"),
+    ("CopyTLSServerName a/b", "CopyTLSServerName: expected a host name, found 'a/b'"),
+    ("CopyTLSCACertificateFile", "CopyTLSCACertificateFile: expected one file, found nothing"),
+    (
+        "CopyTLSCACertificateFile /nowhere.pem",
+        "CopyTLSCACertificateFile: /nowhere.pem: No such file or directory (os error 2)",
+    ),
+    (
+        "CopyTLSCertificateFile /dev/null",
+        "CopyTLSCertificateFile: /dev/null: expected a certificate in PEM, found none",
+    ),
+    (
+        "CopyTLSCertificateKeyFile /dev/null",
+        "CopyTLSCertificateKeyFile: /dev/null: expected a private key in PEM, found none",
+    ),
     (
         "CopyBodyLimit 2G",
         "CopyBodyLimit: expected a size from 0 to 1G, as 65536, 64K or 1M, found '2G'",

@@ -6,13 +6,14 @@ use std::path::Path;
 use crate::client;
 use crate::conf::Builder;
 use crate::mpm::{Mpm, on_each_mpm};
+use crate::secure::authority::Authority;
 use crate::server::{Server, ask};
 use crate::staging::Staging;
 
 on_each_mpm!(htaccess_may_use_none_of_the_directives);
 
 /// Each directive with arguments that are right where it is allowed.
-const DIRECTIVES: [&str; 9] = [
+const DIRECTIVES: [&str; 14] = [
     "CopyTarget http://127.0.0.1/",
     "MirrorRequest Off",
     "CopyTimeout 5",
@@ -20,6 +21,11 @@ const DIRECTIVES: [&str; 9] = [
     "CopyPreserveHost On",
     "CopyAddHeaders Off",
     "CopyBodyLimit 1M",
+    "CopyTLSVerify Off",
+    "CopyTLSCACertificateFile ca.pem",
+    "CopyTLSCertificateFile client.pem",
+    "CopyTLSCertificateKeyFile client.key",
+    "CopyTLSServerName staging.example.com",
     "CopyMemory 64M",
     "CopyDrainTimeout 2s",
 ];
@@ -71,11 +77,16 @@ fn the_one_line_of_the_first_article_is_right() {
 #[test]
 fn every_directive_is_right_where_it_is_allowed() {
     let in_server = DIRECTIVES.join("\n");
-    let in_vhost = DIRECTIVES[..7].join("\n");
+    let in_vhost = DIRECTIVES[..12].join("\n");
     let in_section =
         DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..7]).copied().collect::<Vec<_>>().join("\n");
+    let authority = Authority::named("staging's");
+    let client = authority.client("production");
     assert_passes(
         Server::on(Mpm::Event)
+            .file("ca.pem", authority.pem())
+            .file("client.pem", &client.certificate)
+            .file("client.key", &client.key)
             .global(in_server)
             .vhost(in_vhost)
             .vhost(format!("<Location \"/a\">\n{in_section}\n</Location>"))

@@ -48,6 +48,7 @@ mod once;
 mod pools;
 mod property;
 mod proxy_defaults;
+mod secure;
 mod session;
 mod stopping;
 mod targets;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustls::CertificateError as Certificate;
 use ureq::Error;
 
 use crate::outcome::Failure;
@@ -24,6 +25,9 @@ impl Fault {
 
     /// A connection that was not made.
     pub(super) fn connecting(error: Error, deadline: &Deadline) -> Fault {
+        if let Some(wrong) = tls(&error) {
+            return Fault::new(Failure::Tls, wrong);
+        }
         let failure = match kind(&error) {
             Some(io::ErrorKind::ConnectionRefused) => Failure::Refused,
             _ if deadline.left().is_none() => Failure::Timeout,
@@ -34,6 +38,9 @@ impl Fault {
 
     /// A connection that broke, or took too long, while `doing` something over it.
     pub(super) fn talking(doing: &str, error: Error, deadline: &Deadline) -> Fault {
+        if let Some(wrong) = tls(&error) {
+            return Fault::new(Failure::Tls, format!("{doing}: {wrong}"));
+        }
         match kind(&error) {
             Some(io::ErrorKind::TimedOut) if deadline.left().is_none() => {
                 Fault::late(doing, deadline)
@@ -51,6 +58,31 @@ impl Fault {
     pub(super) fn late(doing: &str, deadline: &Deadline) -> Fault {
         Fault::new(Failure::Timeout, format!("{doing}: not done within {:?}", deadline.span()))
     }
+}
+
+/// What TLS complains of, if it does.
+fn tls(error: &Error) -> Option<String> {
+    let Error::Io(error) = error else { return None };
+    let error: &rustls::Error = error.get_ref()?.downcast_ref()?;
+    Some(match error {
+        rustls::Error::InvalidCertificate(wrong) => certificate(wrong),
+        rustls::Error::AlertReceived(alert) => format!("staging refused it: {alert:?}"),
+        rustls::Error::InvalidMessage(_) => "what came back is not TLS".to_owned(),
+        error => error.to_string(),
+    })
+}
+
+fn certificate(wrong: &Certificate) -> String {
+    let wrong = match wrong {
+        Certificate::Expired | Certificate::ExpiredContext { .. } => "has expired",
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "is not valid yet",
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            "is for another name"
+        }
+        Certificate::UnknownIssuer => "is signed by no CA that is known",
+        other => return format!("staging's certificate is not accepted: {other}"),
+    };
+    format!("staging's certificate {wrong}")
 }
 
 /// Whether a wait ended, and nothing is wrong with the connection.

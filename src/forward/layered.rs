@@ -28,6 +28,13 @@ impl<T> Layered<T> {
     }
 }
 
+#[cfg(test)]
+impl<T> Layered<T> {
+    pub(super) fn transport(&self) -> &T {
+        &self.transport
+    }
+}
+
 impl<T: Transport> Wire for Layered<T> {
     fn write<'a>(
         &mut self,

@@ -192,7 +192,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Courier for Line<C, W> {
 
 /// In the place of ureq's resolver: names are looked up beside the exchanges, never within.
 #[derive(Debug)]
-struct Unresolved;
+pub(super) struct Unresolved;
 
 impl Resolver for Unresolved {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {

@@ -12,8 +12,9 @@
 //! answer.rs      where an answer ends, and whether the connection outlives it
 //! head.rs        what an answer's head says about its framing
 //! wire.rs        what an exchange writes to and reads from
-//! layered.rs     the same through ureq's transports, as TLS is to use it
+//! layered.rs     the same through ureq's transports, as TLS uses it
 //! tcp.rs         sockets: our connector and transport at the head of ureq's chain
+//! tls.rs         TLS over them: those that follow in the chain
 //! room.rs        a connection's buffers
 //! names.rs       addresses of the target's name, looked up beside the exchanges
 //! pace.rs        the time an exchange has, and who is told when it drags
@@ -35,7 +36,6 @@ mod forwarder;
 pub mod fuzzing;
 mod hand;
 mod head;
-#[cfg(any(test, fuzzing))]
 mod layered;
 mod line;
 mod lines;
@@ -47,6 +47,7 @@ mod room;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod wire;
 
 use std::fmt;
@@ -58,12 +59,16 @@ use ureq::http::Uri;
 use crate::queue::{self, Full, Job, Offers};
 use crate::stats::Account;
 use crate::target::Target;
+use crate::tls::Tls;
 
 use courier::Hire;
+use layered::Layered;
 use line::Line;
 use names::{Lookup, Names};
 use pool::Pool;
 use tcp::{Base, TcpConnector};
+use tls::TlsConnector;
+use ureq::unversioned::transport::Connector;
 
 /// The pool of one target in one child process, as the request path sees it.
 pub struct Forwarders {
@@ -74,24 +79,38 @@ impl Forwarders {
     /// Starts the target's `min` threads, and fails where not even one can be started.
     ///
     /// They, and all that they start, inherit the caller's signal mask.
-    pub fn start(target: Arc<Target>, account: Account) -> io::Result<Forwarders> {
-        Forwarders::with_lookup(target, account, Box::new(names::system))
+    pub fn start(
+        target: Arc<Target>,
+        tls: Option<&Tls>,
+        account: Account,
+    ) -> io::Result<Forwarders> {
+        Forwarders::with_lookup(target, tls, account, Box::new(names::system))
     }
 
     fn with_lookup(
         target: Arc<Target>,
+        tls: Option<&Tls>,
         account: Account,
         lookup: Box<Lookup>,
     ) -> io::Result<Forwarders> {
         let uri: Uri = target.url.to_string().parse().map_err(io::Error::other)?;
         let names = Arc::new(Names::of(&target.url, lookup));
         let aim = Arc::clone(&target);
-        let slow = Arc::default();
+        let (slow, tls) = (Arc::default(), tls.cloned());
         let hire: Hire = Box::new(move |on_slow| {
             let base = Base::default();
             let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
             let (aim, names) = (Arc::clone(&aim), Arc::clone(&names));
-            Box::new(Line::<TcpConnector>::new(aim, uri.clone(), names, (connector, base), on_slow))
+            match &tls {
+                None => {
+                    let chain = (connector, base);
+                    Box::new(Line::<TcpConnector>::new(aim, uri.clone(), names, chain, on_slow))
+                }
+                Some(tls) => {
+                    let chain = (connector.chain(TlsConnector::new(tls.clone())), base);
+                    Box::new(Line::<_, Layered<_>>::new(aim, uri.clone(), names, chain, on_slow))
+                }
+            }
         });
         Forwarders::with_couriers(target, account, hire)
     }
@@ -141,7 +160,7 @@ mod tests {
         let size = Size { min: 1, max: 4, ttl: Duration::from_millis(30), queue: 100 };
         let counters = Counters::new();
         let forwarders =
-            Forwarders::start(target(staging.address, size), counters.account).unwrap();
+            Forwarders::start(target(staging.address, size), None, counters.account).unwrap();
         for _ in 0..10 {
             counters.account.select();
             forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
@@ -172,7 +191,7 @@ mod tests {
         });
         let counters = Counters::new();
         let pool = target(staging.address, Size { max: 3, ..Size::default() });
-        let forwarders = Forwarders::start(pool, counters.account).unwrap();
+        let forwarders = Forwarders::start(pool, None, counters.account).unwrap();
         let limits = Limits { timeout: Duration::from_secs(3), ..LIMITS };
         for _ in 0..18 {
             counters.account.select();
@@ -198,7 +217,7 @@ mod tests {
         let lookup = Box::new(|_: &str, _: u16| Err(io::Error::other("no such host")));
         let counters = Counters::new();
         let pool = target("staging.invalid", Size::default());
-        let forwarders = Forwarders::with_lookup(pool, counters.account, lookup).unwrap();
+        let forwarders = Forwarders::with_lookup(pool, None, counters.account, lookup).unwrap();
         for _ in 0..3 {
             counters.account.select();
             forwarders.offer(job(message("GET", None), LIMITS)).unwrap();

@@ -137,7 +137,7 @@ const DISCARD: usize = 64 * 1024;
 
 impl TcpTransport {
     /// Writes what is taken at once; waits where nothing is.
-    fn send(&self, parts: &[IoSlice<'_>], timeout: NextTimeout) -> Result<usize, Error> {
+    pub(super) fn send(&self, parts: &[IoSlice<'_>], timeout: NextTimeout) -> Result<usize, Error> {
         let timeout = timeout.for_write();
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let mut patience = Patience::new(*timeout.after, &self.on_slow);
@@ -156,6 +156,25 @@ impl TcpTransport {
                 patience.stalled();
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&*self.stream)
+    }
+
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> String {
+        self.stream.peer_addr().map_or_else(|error| error.to_string(), |peer| peer.to_string())
+    }
+
+    /// Waits for bytes, and moves them to the buffer: how many.
+    pub(super) fn read_into(
+        &mut self,
+        buffer: &mut [u8],
+        timeout: NextTimeout,
+    ) -> Result<usize, Error> {
+        self.receive(timeout, |stream, _, flags| Ok(recv(stream, &mut *buffer, flags)?.0))
     }
 
     /// Waits until the socket takes more; whether it does.

@@ -62,7 +62,7 @@ impl Warm {
         let counters = Counters::new();
         let size = Size { max: connections, ttl: TTL, ..Size::default() };
         let forwarders =
-            Forwarders::start(target(staging.address, size), counters.account).unwrap();
+            Forwarders::start(target(staging.address, size), None, counters.account).unwrap();
         let warming = Warm { staging, counters, forwarders, ended };
         (0..connections).for_each(|_| warming.offer("GET", None, LIMITS));
         // Nobody takes another's connection, for none is answered.
@@ -209,7 +209,8 @@ fn with_one_connection_copies_keep_their_order() {
     });
     let counters = Counters::new();
     let size = Size { max: 1, ..Size::default() };
-    let forwarders = Forwarders::start(target(staging.address, size), counters.account).unwrap();
+    let forwarders =
+        Forwarders::start(target(staging.address, size), None, counters.account).unwrap();
     let contents: Vec<_> = (0..500).map(|number| format!("copy {number:03}")).collect();
     for content in &contents {
         counters.account.select();
