@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! authority.rs   a certification authority
+//! relay.rs       what keeps handshakes from ending
 //! staging.rs     the httpd with mod_ssl
 //! ```
 
 pub mod authority;
+mod relay;
 mod staging;
 
 use std::fs;
@@ -16,10 +18,12 @@ use crate::conf::Builder;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::server::Server;
 use crate::staging::Staging;
+use crate::status::Status;
 use crate::tls::with_tls;
 use crate::wait::{PATIENCE, poll};
 
 use authority::Authority;
+use relay::Relay;
 use staging::Secure;
 
 on_each_mpm!(copies_reach_staging_that_asks_for_a_certificate, https_production_and_staging);
@@ -151,22 +155,46 @@ fn logs(server: &Server, part: &str) {
     assert!(logged.is_some(), "{part}\n{}", server.logs());
 }
 
-#[test]
-fn a_handshake_that_never_ends_fails_its_copy_in_time_and_production_does_not_wait() {
-    // It takes what it is sent for the beginning of a request, and waits for the rest.
-    let silent = Staging::start();
-    let server =
-        production(Mpm::Event, silent.port(), "CopyTLSVerify Off\nCopyConnectTimeout 200ms")
-            .expect("CPY0101:")
-            .start();
-    server.client().get("/");
-    let status = server.settled(1);
-    assert_eq!(status.sum("failed.connect"), 1, "{status}");
-    let line = format!(
-        "CPY0101: copying to staging failed: connect: connect to {}: the handshake of TLS: not done in time",
-        silent.authority()
+on_each_mpm!(handshakes_that_never_end_touch_nobody_and_copies_come_again_when_they_do);
+
+fn handshakes_that_never_end_touch_nobody_and_copies_come_again_when_they_do(mpm: Mpm) {
+    let authority = Authority::named("staging's");
+    let secure = Secure::start(&authority);
+    let relay = Relay::to(secure.port());
+    relay.swallow(true);
+    let origin = Staging::start();
+    let keys = "name=staging max=4 failures=3 retry=500ms connectiontimeout=300ms";
+    let server = Server::on(mpm)
+        .proxy(&origin)
+        .vhost(format!("CopyTarget https://127.0.0.1:{}/ {keys}", relay.port()))
+        .vhost("CopyTLSCACertificateFile ca.pem")
+        .file("ca.pem", authority.pem())
+        .expect("CPY0101:")
+        .expect("CPY0113:")
+        .expect("CPY0114:")
+        .start();
+    for sent in 1..=3 {
+        assert_eq!(server.client().get("/").text(), "ok");
+        server.settled(sent);
+    }
+    assert_eq!(server.status().sum("failed.connect"), 3, "{}", server.logs());
+    logs(
+        &server,
+        &format!(
+            "CPY0113: copying to staging pauses for 500ms: 3 failures in a row, the last connect: connect to \
+             127.0.0.1:{}: the handshake of TLS: not done in time",
+            relay.port()
+        ),
     );
-    logs(&server, &line);
+    server.client().get("/");
+    assert_eq!(server.settled(4).sum("dropped.breaker"), 1);
+    relay.swallow(false);
+    let delivered = poll(PATIENCE, || {
+        server.client().get("/");
+        (server.status().sum("delivered") > 0).then_some(())
+    });
+    assert!(delivered.is_some(), "{}", server.logs());
+    server.status_when("an outcome for each copy", Status::is_drained).assert_promise_3();
 }
 
 #[test]
