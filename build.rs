@@ -24,6 +24,7 @@ mod shell {
     const FUNCTIONS: &[&str] = &[
         "ap_add_input_filter_handle",
         "ap_check_cmd_context",
+        "ap_expr_(exec|lookup_default|parse_cmd_mi|str_exec)",
         "ap_find_linked_module",
         "ap_get_module_config",
         "ap_hook_(access_checker|check_config|child_init|handler|insert_filter|log_transaction|post_config|post_read_request|pre_config|translate_name|type_checker)",
@@ -53,6 +54,7 @@ mod shell {
     ];
     const VARIABLES: &[&str] = &[
         "ACCESS_CONF",
+        "AP_EXPR_.*",
         "AP_SQ_.*",
         "APLOG_.*",
         "APR_HOOK_.*",

@@ -27,7 +27,7 @@ use mod_copy::config::{
 use mod_copy::journey::{Journey, Part, Scope};
 use mod_copy::memory::Budget;
 use mod_copy::message::{Additions, Forwarded, Head, Message, Received};
-use mod_copy::mirror::Mirror;
+use mod_copy::mirror::{Chosen, Mirror};
 use mod_copy::queue::{Held, Job, bounded};
 use mod_copy::stats::{Cell, Header, Row, Segment};
 use mod_copy::status::{Format, render};
@@ -91,7 +91,13 @@ impl World {
     }
 
     fn decide(&self, journey: &mut Journey, settings: ScopeSettings, method: &[u8]) -> bool {
-        let scope = Scope { settings, proxy_preserve_host: false, client: CLIENT, copyable: true };
+        let scope = Scope {
+            settings,
+            proxy_preserve_host: false,
+            client: CLIENT,
+            copyable: true,
+            ask: &(),
+        };
         let received = received(method, journey.wants_content());
         journey.decide(&scope, received)
     }
@@ -241,7 +247,7 @@ mod request_path {
             })
             .bench_values(|messages| {
                 for message in messages {
-                    world.mirror.offer(message, world.list, world.server);
+                    world.mirror.offer(message, Chosen::all(world.list), world.server);
                 }
             });
         world.come_to_rest();
@@ -273,7 +279,7 @@ mod exchange {
     fn over_loopback_one(bencher: Bencher<'_, '_>) {
         let world = world();
         bencher.with_inputs(message).bench_local_values(|message| {
-            world.mirror.offer(message, world.list, world.server);
+            world.mirror.offer(message, Chosen::all(world.list), world.server);
             world.come_to_rest();
         });
     }
@@ -285,7 +291,7 @@ mod exchange {
         let messages = || (0..TOGETHER).map(|_| message()).collect::<Vec<_>>();
         bencher.with_inputs(messages).bench_local_values(|messages| {
             for message in messages {
-                world.mirror.offer(message, world.list, world.server);
+                world.mirror.offer(message, Chosen::all(world.list), world.server);
             }
             world.come_to_rest();
         });

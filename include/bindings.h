@@ -1,5 +1,6 @@
 /* Every httpd and APR header that the module relies on: its whole C contract. */
 #include <httpd.h>
+#include <ap_expr.h>
 #include <http_config.h>
 #include <http_connection.h>
 #include <http_core.h>

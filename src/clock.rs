@@ -3,11 +3,17 @@
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::breaker::Millis;
+use crate::select::Nanos;
 
 /// Milliseconds since some moment before the server started; they never go back.
 pub fn now() -> Millis {
+    nanos() / 1_000_000
+}
+
+/// As [`now`], in nanoseconds.
+pub fn nanos() -> Nanos {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let part = u64::try_from(time.tv_nsec).unwrap_or_default() / 1_000_000;
-    seconds.saturating_mul(1_000).saturating_add(part)
+    let part = u64::try_from(time.tv_nsec).unwrap_or_default();
+    seconds.saturating_mul(1_000_000_000).saturating_add(part)
 }

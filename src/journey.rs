@@ -3,8 +3,9 @@
 use crate::capture::Capture;
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
 use crate::message::{Additions, Forwarded, Head, Received};
-use crate::mirror::Mirror;
+use crate::mirror::{Chosen, Mirror};
 use crate::outcome::{GivenUp, Loss, NotCopied};
+use crate::select::{Ask, Asked};
 
 /// One client request, from its head's arrival on.
 ///
@@ -26,13 +27,12 @@ enum Stage {
     /// The scope is not known yet.
     Arrived,
     /// To be copied as soon as its content is complete.
-    Selected(Head, ListId),
+    Selected(Head, Chosen),
     /// Handed over, or counted as not copied, or of no concern.
     Settled,
 }
 
 /// What is known of a request when its scope is.
-#[derive(Debug)]
 pub struct Scope<'a> {
     /// The settings that hold for it.
     pub settings: ScopeSettings,
@@ -42,6 +42,8 @@ pub struct Scope<'a> {
     pub client: Forwarded<'a>,
     /// Not for one of our own handlers, nor a push of the server's.
     pub copyable: bool,
+    /// Whoever knows what rules ask about it.
+    pub ask: &'a dyn Ask,
 }
 
 impl Journey {
@@ -102,41 +104,39 @@ impl Journey {
             self.settle();
             return false;
         };
-        match self.select(scope, list, received) {
-            Ok(mut head) => {
-                if let Some(capture) = &mut self.capture {
-                    capture.limit_to(scope.settings.body_limit());
-                    // What is known to fit needs no buffer of its own.
-                    let declared = self.declared.filter(|_| capture.is_untouched());
-                    if let Some(bytes) = declared.and_then(|length| head.lend(length)) {
-                        capture.keep_behind(bytes);
-                    }
-                }
-                self.stage = Stage::Selected(head, list);
-                self.hand_over_if_complete();
-                true
-            }
-            Err(reason) => {
-                self.mirror.give_up(reason, list);
-                self.settle();
-                false
+        let chosen = self.choose(scope, list, &received);
+        let head =
+            chosen.and_then(|chosen| Some((self.serialise(scope, chosen, received)?, chosen)));
+        let Some((mut head, chosen)) = head else {
+            self.settle();
+            return false;
+        };
+        if let Some(capture) = &mut self.capture {
+            capture.limit_to(scope.settings.body_limit());
+            // What is known to fit needs no buffer of its own.
+            let declared = self.declared.filter(|_| capture.is_untouched());
+            if let Some(bytes) = declared.and_then(|length| head.lend(length)) {
+                capture.keep_behind(bytes);
             }
         }
+        self.stage = Stage::Selected(head, chosen);
+        self.hand_over_if_complete();
+        true
     }
 
     /// The request is not to be copied, whatever it holds.
     pub fn refuse(&mut self, reason: NotCopied, settings: &ScopeSettings) {
         if let (Stage::Arrived, Some(list)) = (&self.stage, settings.list()) {
             let reason = if settings.is_on() { reason } else { NotCopied::Off };
-            self.mirror.give_up(GivenUp::NotCopied(reason), list);
+            self.mirror.give_up(GivenUp::NotCopied(reason), Chosen::all(list));
         }
         self.settle();
     }
 
     /// The request is over: what is still open will not be completed.
     pub fn conclude(&mut self) {
-        if let Stage::Selected(head, list) = std::mem::replace(&mut self.stage, Stage::Settled) {
-            self.hand_over(head, list);
+        if let Stage::Selected(head, chosen) = std::mem::replace(&mut self.stage, Stage::Settled) {
+            self.hand_over(head, chosen);
         }
         self.settle();
     }
@@ -150,31 +150,48 @@ impl Journey {
         scope.settings.list().filter(|list| self.mirror.has_targets(*list))
     }
 
-    fn select<'a, F>(
+    /// The targets that the request goes to; `None` where there is none, which is counted.
+    fn choose<'a, F>(
         &self,
         scope: &Scope<'a>,
         list: ListId,
+        received: &Received<'a, F>,
+    ) -> Option<Chosen> {
+        let not_copied = match scope {
+            _ if !scope.settings.is_on() => Some(NotCopied::Off),
+            _ if !scope.copyable => Some(NotCopied::NotCopyable),
+            _ => None,
+        };
+        if let Some(reason) = not_copied {
+            self.mirror.give_up(GivenUp::NotCopied(reason), Chosen::all(list));
+            return None;
+        }
+        let request = Asked::new(received.method, received.has_content, scope.ask);
+        let chosen = self.mirror.choose(list, &request);
+        (!chosen.is_empty()).then_some(chosen)
+    }
+
+    /// The request's head for these targets; `None` where none is made, which is counted.
+    fn serialise<'a, F>(
+        &self,
+        scope: &Scope<'a>,
+        chosen: Chosen,
         received: Received<'a, F>,
-    ) -> Result<Head, GivenUp>
+    ) -> Option<Head>
     where
         F: Iterator<Item = (&'a [u8], &'a [u8])>,
     {
-        if !scope.settings.is_on() {
-            return Err(GivenUp::NotCopied(NotCopied::Off));
-        }
-        if !scope.copyable {
-            return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
-        }
-        if !self.mirror.would_take(list) {
-            return Err(GivenUp::Dropped(Loss::Breaker));
-        }
         let settings = &scope.settings;
         let additions = Additions {
             mark: self.mirror.mark(),
             forwarded: settings.add_headers().then_some(scope.client),
             preserve_host: settings.preserve_host().unwrap_or(scope.proxy_preserve_host),
         };
-        Head::serialise(received, &additions, self.mirror.budget())
+        let head = match self.mirror.would_take(chosen) {
+            true => Head::serialise(received, &additions, self.mirror.budget()),
+            false => Err(GivenUp::Dropped(Loss::Breaker)),
+        };
+        head.map_err(|reason| self.mirror.give_up(reason, chosen)).ok()
     }
 
     fn hand_over_if_complete(&mut self) {
@@ -184,11 +201,11 @@ impl Journey {
         }
     }
 
-    fn hand_over(&mut self, head: Head, list: ListId) {
+    fn hand_over(&mut self, head: Head, chosen: Chosen) {
         let content = self.capture.take().map(|capture| capture.finish(self.declared)).transpose();
         match content {
-            Ok(content) => self.mirror.offer(head.with_content(content), list, self.server),
-            Err(reason) => self.mirror.give_up(reason, list),
+            Ok(content) => self.mirror.offer(head.with_content(content), chosen, self.server),
+            Err(reason) => self.mirror.give_up(reason, chosen),
         }
     }
 

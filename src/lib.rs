@@ -58,6 +58,7 @@ pub mod message;
 pub mod mirror;
 pub mod outcome;
 pub mod queue;
+pub mod select;
 pub mod stats;
 pub mod status;
 mod sync;

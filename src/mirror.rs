@@ -12,8 +12,9 @@ use crate::config::{ListId, Policy, ServerPolicy};
 use crate::forward::Forwarders;
 use crate::memory::Budget;
 use crate::message::Message;
-use crate::outcome::{Failure, GivenUp, Loss, Outcome};
+use crate::outcome::{Failure, GivenUp, Loss, NotCopied, Outcome};
 use crate::queue::{Held, Job};
+use crate::select::{Asked, Miss, chance};
 use crate::stats::{Account, Ledger, Slot, Traffic, Trouble};
 use crate::target::Target;
 use crate::tls::Tls;
@@ -35,6 +36,40 @@ struct Lane {
     target: Arc<Target>,
     account: Account,
     forwarders: Forwarders,
+}
+
+/// The targets of a list that a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    list: ListId,
+    /// A bit for each place in the list; those beyond its end mean nothing.
+    places: [u64; 2],
+}
+
+const _: () = assert!(crate::stats::TARGETS <= 2 * u64::BITS as usize);
+
+impl Chosen {
+    /// All of them.
+    pub fn all(list: ListId) -> Chosen {
+        Chosen { list, places: [u64::MAX; 2] }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.places == [0; 2]
+    }
+
+    fn has(&self, place: usize) -> bool {
+        let [low, high] = self.places;
+        let word = if place < 64 { low } else { high };
+        word >> (place % 64) & 1 == 1
+    }
+
+    fn add(&mut self, place: usize) {
+        let [low, high] = &mut self.places;
+        let word = if place < 64 { low } else { high };
+        *word |= 1 << (place % 64);
+    }
 }
 
 impl Mirror {
@@ -72,22 +107,37 @@ impl Mirror {
         !self.policy.list(list).is_empty()
     }
 
-    /// Whether any target of the list would take a copy now: where all breakers are open, none need be made.
-    pub fn would_take(&self, list: ListId) -> bool {
-        self.lanes(list).any(|lane| lane.account.breaker().would_admit(clock::now))
+    /// Which targets of the list the request goes to by their rules; counts why it does not go to the others.
+    pub fn choose(&self, list: ListId, request: &Asked<'_>) -> Chosen {
+        if self.policy.is_open(list) {
+            return Chosen::all(list);
+        }
+        let mut chosen = Chosen { list, places: [0; 2] };
+        for (place, choice) in self.policy.list(list).iter().enumerate() {
+            let Some(lane) = self.lanes.get(choice.target.index()) else { continue };
+            match choice.rule.judge(request, lane.account.valve(), chance, clock::nanos) {
+                Ok(()) => chosen.add(place),
+                Err(miss) => lane.pass_over(miss),
+            }
+        }
+        chosen
     }
 
-    /// Hands one copy to every target of the list. Never blocks: where it cannot, the copy is dropped.
-    pub fn offer(&self, message: Message, list: ListId, server: &ServerPolicy) {
-        if let [only] = self.policy.list(list) {
-            if let Some(lane) = self.lanes.get(only.index()) {
-                self.offer_to(lane, Held::Alone(message), server, Instant::now());
-            }
-            return;
-        }
-        let message = Arc::new(message);
+    /// Whether any of these targets would take a copy now: where all breakers are open, none need be made.
+    pub fn would_take(&self, chosen: Chosen) -> bool {
+        self.lanes(chosen).any(|lane| lane.account.breaker().would_admit(clock::now))
+    }
+
+    /// Hands one copy to each of these targets. Never blocks: where it cannot, the copy is dropped.
+    pub fn offer(&self, message: Message, chosen: Chosen, server: &ServerPolicy) {
         let offered = Instant::now();
-        for lane in self.lanes(list) {
+        let mut lanes = self.lanes(chosen);
+        let Some(first) = lanes.next() else { return };
+        let Some(second) = lanes.next() else {
+            return self.offer_to(first, Held::Alone(message), server, offered);
+        };
+        let message = Arc::new(message);
+        for lane in [first, second].into_iter().chain(lanes) {
             self.offer_to(lane, Held::Shared(Arc::clone(&message)), server, offered);
         }
     }
@@ -112,9 +162,9 @@ impl Mirror {
         }
     }
 
-    /// Counts, for every target of the list, why a request brings forth no copy.
-    pub fn give_up(&self, reason: GivenUp, list: ListId) {
-        for lane in self.lanes(list) {
+    /// Counts, for each of these targets, why a request brings forth no copy.
+    pub fn give_up(&self, reason: GivenUp, chosen: Chosen) {
+        for lane in self.lanes(chosen) {
             match reason {
                 GivenUp::NotCopied(reason) => lane.account.not_copied(reason),
                 GivenUp::Dropped(loss) => {
@@ -140,8 +190,10 @@ impl Mirror {
         self.ledger.close(PATIENCE, pause)
     }
 
-    fn lanes(&self, list: ListId) -> impl Iterator<Item = &Lane> {
-        self.policy.list(list).iter().filter_map(|id| self.lanes.get(id.index()))
+    fn lanes(&self, chosen: Chosen) -> impl Iterator<Item = &Lane> {
+        let choices = self.policy.list(chosen.list).iter().enumerate();
+        let choices = choices.filter(move |(place, _)| chosen.has(*place));
+        choices.filter_map(|(_, choice)| self.lanes.get(choice.target.index()))
     }
 }
 
@@ -158,14 +210,44 @@ impl Drop for InHand<'_> {
 }
 
 impl Lane {
+    /// Counts why a request does not go to this target.
+    fn pass_over(&self, miss: Miss) {
+        self.account.not_copied(match miss {
+            Miss::Method => NotCopied::Method,
+            Miss::Body => NotCopied::Body,
+            Miss::Sampled => NotCopied::Sampled,
+            Miss::Condition => NotCopied::Condition,
+            Miss::Unknown(error) => {
+                self.tell_unknown(&error);
+                NotCopied::Condition
+            }
+            Miss::Rate => {
+                self.account.select();
+                return self.drop_unsent(Loss::Rate);
+            }
+        });
+    }
+
+    /// The 1st, 2nd, 4th, 8th … time that an expression cannot be evaluated the log is told.
+    fn tell_unknown(&self, error: &str) {
+        let count = self.account.trouble(Trouble::Unknown);
+        if count.is_power_of_two() {
+            let name = &self.target.name;
+            log::warn!(
+                "CPY0115: a request is not copied to {name}: an expression cannot be evaluated: {error} \
+                 ({count} so far)"
+            );
+        }
+    }
+
     /// Drops a selected copy before the hand-over; the 1st, 2nd, 4th, 8th … time the log is told.
     fn drop_unsent(&self, loss: Loss) {
         self.account.drop_unsent(loss);
         let number = match loss {
             Loss::QueueFull => "CPY0111",
             Loss::Memory => "CPY0112",
-            // The log is told when the breaker opens.
-            Loss::Breaker | Loss::Stopping | Loss::Lost => return,
+            // The log is told when the breaker opens, and a rate is what was asked for.
+            Loss::Breaker | Loss::Rate | Loss::Stopping | Loss::Lost => return,
         };
         let count = self.account.trouble(Trouble::Dropped(loss));
         if count.is_power_of_two() {
@@ -245,7 +327,7 @@ mod tests {
             };
             let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
             let head = Head::serialise(received, &additions, self.mirror.budget()).unwrap();
-            self.mirror.offer(head.with_content(None), self.list, &self.server);
+            self.mirror.offer(head.with_content(None), Chosen::all(self.list), &self.server);
         }
 
         fn count(&self, target: usize, cell: Cell) -> u64 {
@@ -258,13 +340,13 @@ mod tests {
     #[test]
     fn a_target_whose_breaker_is_open_gets_no_copy_and_where_all_are_none_is_made() {
         let world = World::of(&["http://127.0.0.1:1/a", "http://127.0.0.1:1/b"].map(String::from));
-        assert!(world.mirror.would_take(world.list));
+        assert!(world.mirror.would_take(Chosen::all(world.list)));
         world.open(0, HOUR);
-        assert!(world.mirror.would_take(world.list));
+        assert!(world.mirror.would_take(Chosen::all(world.list)));
         world.offer();
         assert_eq!([0, 1].map(|target| world.count(target, Cell::DroppedBreaker)), [1, 0]);
         world.open(1, HOUR);
-        assert!(!world.mirror.would_take(world.list));
+        assert!(!world.mirror.would_take(Chosen::all(world.list)));
         world.offer();
         assert_eq!([0, 1].map(|target| world.count(target, Cell::DroppedBreaker)), [2, 1]);
         assert_eq!([0, 1].map(|target| world.count(target, Cell::Selected)), [2, 2]);
@@ -282,12 +364,12 @@ mod tests {
         }
         world.offer();
         world.open(0, Duration::from_millis(1));
-        while !world.mirror.would_take(world.list) {
+        while !world.mirror.would_take(Chosen::all(world.list)) {
             thread::yield_now();
         }
         world.offer();
         assert_eq!(world.count(0, Cell::DroppedQueueFull), 1);
-        assert!(world.mirror.would_take(world.list), "there is no probe under way");
+        assert!(world.mirror.would_take(Chosen::all(world.list)), "there is no probe under way");
         let state = world.segment.breaker(world.slots[0]).snapshot().state;
         assert!(matches!(state, Some(State::Open { .. })), "{state:?}");
     }

@@ -95,6 +95,8 @@ pub enum Loss {
     Memory,
     /// The target's breaker was open: staging had failed `failures=` times in a row.
     Breaker,
+    /// The target had its `rate=` of copies already.
+    Rate,
     /// The child ended before the copy was sent and answered.
     Stopping,
     /// The child died (was killed, or crashed) with the copy in hand.
@@ -103,8 +105,8 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 5] =
-        [Loss::QueueFull, Loss::Memory, Loss::Breaker, Loss::Stopping, Loss::Lost];
+    pub const ALL: [Loss; 6] =
+        [Loss::QueueFull, Loss::Memory, Loss::Breaker, Loss::Rate, Loss::Stopping, Loss::Lost];
 
     /// The reason as the error log and the status page spell it.
     pub fn name(self) -> &'static str {
@@ -112,6 +114,7 @@ impl Loss {
             Loss::QueueFull => "queue full",
             Loss::Memory => "memory",
             Loss::Breaker => "breaker",
+            Loss::Rate => "rate",
             Loss::Stopping => "stopping",
             Loss::Lost => "lost",
         }
@@ -133,6 +136,14 @@ pub enum NotCopied {
     Loop,
     /// `MirrorRequest Off`.
     Off,
+    /// Its method is not one of `methods=`.
+    Method,
+    /// It has content, under `body=off`.
+    Body,
+    /// It is not in the `sample=`.
+    Sampled,
+    /// It does not meet `env=` or `expr=`.
+    Condition,
 }
 
 /// Why a request brings forth no copy.

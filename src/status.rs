@@ -74,6 +74,7 @@ const GROUPS: [Group; 4] = [
             (Cell::DroppedQueueFull, "queue_full", "QueueFull"),
             (Cell::DroppedMemory, "memory", "Memory"),
             (Cell::DroppedBreaker, "breaker", "Breaker"),
+            (Cell::DroppedRate, "rate", "Rate"),
             (Cell::DroppedStopping, "stopping", "Stopping"),
             (Cell::DroppedLost, "lost", "Lost"),
         ],
@@ -88,6 +89,10 @@ const GROUPS: [Group; 4] = [
             (Cell::NotCopiedNotCopyable, "not_copyable", "NotCopyable"),
             (Cell::NotCopiedLoop, "loop", "Loop"),
             (Cell::NotCopiedOff, "off", "Off"),
+            (Cell::NotCopiedMethod, "method", "Method"),
+            (Cell::NotCopiedBody, "body", "Body"),
+            (Cell::NotCopiedSampled, "sampled", "Sampled"),
+            (Cell::NotCopiedCondition, "condition", "Condition"),
         ],
     },
 ];

@@ -54,7 +54,7 @@ fuzz_target!(|text: &str| {
                 policy
                     .list(list)
                     .iter()
-                    .for_each(|id| assert!(id.index() < policy.targets().len()));
+                    .for_each(|choice| assert!(choice.target.index() < policy.targets().len()));
             }
             again(&policy);
         }

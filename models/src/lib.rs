@@ -10,6 +10,8 @@ pub mod breaker;
 pub mod memory;
 #[path = "../../src/outcome.rs"]
 pub mod outcome;
+#[path = "../../src/select/valve.rs"]
+pub mod select;
 #[path = "../../src/stats/mod.rs"]
 pub mod stats;
 pub mod sync;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::draft::Place;
+use super::rules::{self, RULE_KEYS};
 use super::values::{self, Fault};
+use crate::select::Rule;
 use crate::target::{PathMode, Target, Url};
 use crate::tls;
 
@@ -59,7 +61,7 @@ impl Directive {
 pub static DIRECTIVES: [Directive; 14] = [
     Directive {
         name: c"CopyTarget",
-        arguments: "URL [key=value …]",
+        arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",
         default: "",
         context: Context::Directory,
         help: c"Copies the scope's requests to the staging server at http://host[:port][/path]",
@@ -67,7 +69,7 @@ pub static DIRECTIVES: [Directive; 14] = [
     },
     Directive {
         name: c"MirrorRequest",
-        arguments: "On | Off | URL-or-name …",
+        arguments: "On | Off | URL-or-name … [rule-key=value …] [env=[!]VAR | \"expr=…\"]",
         default: "On where a target is in scope",
         context: Context::Directory,
         help:
@@ -274,27 +276,67 @@ fn switch(arguments: &str) -> Result<bool, Fault> {
 }
 
 fn copy_target(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
-    let mut words = values::words(arguments).into_iter();
+    let mut words = values::keyed_words(arguments).into_iter();
     let url = words.next().unwrap_or_default();
     let mut target = Target::at(Url::parse(&url).map_err(|expected| Fault::new(expected, url))?);
-    let mut seen = Vec::new();
+    let mut keys = Keys::default();
     for word in words {
-        let (key, value) = word.split_once('=').unwrap_or((word.as_str(), ""));
-        if seen.iter().any(|known| known == key) {
-            return Err(Fault::new(format!("{key}= once"), word));
+        let (key, value) = keys.take(&word, &|| {
+            let targets = TARGET_KEYS.iter().chain(&RULE_KEYS);
+            targets.map(|(known, ..)| *known).collect()
+        })?;
+        if rules::has(key) {
+            keys.set_rule(place, key, value)?;
+        } else {
+            set_key(&mut target, key, value).map_err(|fault| fault.at_key(key))?;
         }
-        if !TARGET_KEYS.iter().any(|(known, ..)| *known == key) {
-            let known = TARGET_KEYS.map(|(known, ..)| format!("{known}=")).join(", ");
-            return Err(Fault::new(format!("one of the keys {known}"), word));
-        }
-        set_key(&mut target, key, value).map_err(|fault| fault.at_key(key))?;
-        seen.push(key.to_owned());
     }
     if target.pool.min > target.pool.max {
         let found = format!("min={} max={}", target.pool.min, target.pool.max);
         return Err(Fault::new("min= no greater than max=", found));
     }
-    place.define(target)
+    place.define(target, keys.rule)
+}
+
+/// The `key=value` words of a line, as they are read.
+#[derive(Default)]
+struct Keys {
+    seen: Vec<String>,
+    rule: Rule,
+}
+
+impl Keys {
+    /// Takes a word apart; its key is one of `known`, and was not met before.
+    fn take<'a>(
+        &mut self,
+        word: &'a str,
+        known: &dyn Fn() -> Vec<&'static str>,
+    ) -> Result<(&'a str, &'a str), Fault> {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        if self.seen.iter().any(|seen| seen == key) {
+            return Err(Fault::new(format!("{key}= once"), word));
+        }
+        let known = known();
+        if !known.contains(&key) {
+            let known: Vec<String> = known.iter().map(|known| format!("{known}=")).collect();
+            return Err(Fault::new(format!("one of the keys {}", known.join(", ")), word));
+        }
+        self.seen.push(key.to_owned());
+        Ok((key, value))
+    }
+
+    fn set_rule(&mut self, place: &mut Place<'_>, key: &str, value: &str) -> Result<(), Fault> {
+        let before = self.rule.condition.take();
+        rules::set(&mut self.rule, place.draft, key, value).map_err(|fault| fault.at_key(key))?;
+        match (before, &self.rule.condition) {
+            (Some(_), Some(_)) => Err(Fault::new("one condition, env= or expr=", value)),
+            (before, None) => {
+                self.rule.condition = before;
+                Ok(())
+            }
+            (None, Some(_)) => Ok(()),
+        }
+    }
 }
 
 fn set_key(target: &mut Target, key: &str, value: &str) -> Result<(), Fault> {
@@ -337,7 +379,7 @@ fn name(value: &str) -> Result<String, Fault> {
 
 fn mirror_request(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
     const EXPECTED: &str = "On, Off, or the URLs and names of targets";
-    let words = values::words(arguments);
+    let words = values::keyed_words(arguments);
     let on = match words.as_slice() {
         [] => return Err(Fault::new(EXPECTED, "")),
         [word] => values::switch(word),
@@ -347,19 +389,41 @@ fn mirror_request(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
         let expected = "no MirrorRequest that contradicts another one in the same scope";
         return Err(Fault::new(expected, arguments.trim()));
     }
-    place.scope.mirror = Some(on.unwrap_or(true));
     if on.is_none() {
-        for word in &words {
-            if values::switch(word).is_some() {
-                return Err(Fault::new("On or Off alone, or a list of targets", arguments.trim()));
-            }
+        select(place, &words, arguments.trim())?;
+    }
+    place.scope.mirror = Some(on.unwrap_or(true));
+    Ok(())
+}
+
+/// Puts the targets that these words name in scope, with the rule that the keys among them make.
+fn select(place: &mut Place<'_>, words: &[String], arguments: &str) -> Result<(), Fault> {
+    let mut keys = Keys::default();
+    let mut names = Vec::new();
+    for word in words {
+        if is_keyed(word) {
+            let known = || RULE_KEYS.iter().map(|(known, ..)| *known).collect();
+            let (key, value) = keys.take(word, &known)?;
+            keys.set_rule(place, key, value)?;
+        } else if values::switch(word).is_some() {
+            return Err(Fault::new("On or Off alone, or a list of targets", arguments));
+        } else {
             if word.contains([':', '/']) {
                 Url::parse(word).map_err(|expected| Fault::new(expected, word))?;
             }
-            place.select(word);
+            names.push(word);
         }
     }
+    if names.is_empty() {
+        return Err(Fault::new("the URL or name of a target for the rule", arguments));
+    }
+    names.into_iter().for_each(|name| place.select(name, keys.rule.clone()));
     Ok(())
+}
+
+/// Whether a word is a key and its value: no name has a `=`, and no URL one before its `:`.
+fn is_keyed(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
 #[cfg(test)]
@@ -396,7 +460,8 @@ mod tests {
                 "CopyTarget",
                 "http://s/ speed=9",
                 "expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, \
-                 queue=, failures=, retry=, path=, found 'speed=9'",
+                 queue=, failures=, retry=, path=, methods=, body=, sample=, samplekey=, env=, \
+                 expr=, rate=, adapt=, found 'speed=9'",
             ),
             ("CopyTarget", "http://s/ max=0", "max=: expected a number from 1 to 10000, found '0'"),
             (
@@ -447,6 +512,50 @@ mod tests {
                 "expected a URL with its scheme, as http://host[:port][/path], \
                  found 'staging.internal.net/api'",
             ),
+            (
+                "MirrorRequest",
+                "a max=3",
+                "expected one of the keys methods=, body=, sample=, samplekey=, env=, expr=, \
+                 rate=, adapt=, found 'max=3'",
+            ),
+            (
+                "MirrorRequest",
+                "sample=3%",
+                "expected the URL or name of a target for the rule, found 'sample=3%'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ methods=GET,",
+                "methods=: expected methods, as GET,HEAD, found 'GET,'",
+            ),
+            ("CopyTarget", "http://s/ body=no", "body=: expected on or off, found 'no'"),
+            (
+                "CopyTarget",
+                "http://s/ sample=0%",
+                "sample=: expected a share from 0.001% to 100% with at most 3 decimals, found '0%'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ samplekey=",
+                "samplekey=: expected an expression, found nothing",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ env=!",
+                "env=: expected a variable's name, perhaps after !, found '!'",
+            ),
+            ("CopyTarget", "http://s/ expr=", "expr=: expected an expression, found nothing"),
+            (
+                "CopyTarget",
+                "http://s/ env=A \"expr=true\"",
+                "expected one condition, env= or expr=, found 'true'",
+            ),
+            (
+                "CopyTarget",
+                "http://s/ rate=0/s",
+                "rate=: expected a rate from 1/s to 1000000/s, found '0/s'",
+            ),
+            ("CopyTarget", "http://s/ adapt=1", "adapt=: expected on or off, found '1'"),
             ("CopyPreserveHost", "maybe", "expected On or Off, found 'maybe'"),
             ("CopyPreserveHost", "On Off", "expected On or Off, found 'On Off'"),
             ("CopyDrainTimeout", "7s", "expected a time from 1ms to 6s, found '7s'"),

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::policy::{Policy, TargetId};
+use super::policy::{Choice, Policy, TargetId};
 use super::settings::{ListId, ScopeSettings, ServerSettings};
 use super::values::Fault;
+use crate::select::{Expression, Rule};
 use crate::stats;
 use crate::target::{Scheme, Target, Url};
 use crate::tls::{self, Tls};
@@ -50,6 +51,7 @@ pub struct Draft {
     targets: Vec<Defined>,
     tls: BTreeMap<Server, tls::Settings>,
     lists: Vec<Vec<Reference>>,
+    expressions: Vec<Written>,
     pub(super) memory: Option<usize>,
     pub(super) drain_timeout: Option<Duration>,
 }
@@ -57,9 +59,11 @@ pub struct Draft {
 /// A server of the configuration: the main one, or a virtual host, told from others by its record's address.
 pub type Server = Option<usize>;
 
+/// A target, and what its `CopyTarget` line says beside it.
 #[derive(Debug)]
 struct Defined {
     target: Target,
+    rule: Rule,
     /// Where it was defined first.
     origin: Origin,
     /// Where it was defined at all, each time with the same words.
@@ -70,8 +74,28 @@ struct Defined {
 enum Reference {
     /// A target that a `CopyTarget` line defines.
     Defined(TargetId),
-    /// A target that a `MirrorRequest` line names.
-    Named(String, Origin, Server),
+    /// A target that a `MirrorRequest` line names, and that line's rule.
+    Named(String, Rule, Origin, Server),
+}
+
+/// What an expression makes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// True or false.
+    Condition,
+    /// A text.
+    Text,
+}
+
+/// An expression as it is written; httpd's to parse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What it makes of a request.
+    pub kind: Kind,
+    /// The key it was first given to.
+    pub key: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// Where a directive takes effect.
@@ -92,17 +116,17 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Takes a target's definition, and puts it in scope.
-    pub fn define(&mut self, target: Target) -> Result<(), Fault> {
-        let id = self.draft.define(target, &self.origin, self.which)?;
+    /// Takes a target's definition with its rule, and puts it in scope.
+    pub fn define(&mut self, target: Target, rule: Rule) -> Result<(), Fault> {
+        let id = self.draft.define(target, rule, &self.origin, self.which)?;
         self.draft.refer(&mut self.scope.defined, Reference::Defined(id));
         self.server.mirrors = true;
         Ok(())
     }
 
-    /// Puts a target in scope by its name, or by its URL.
-    pub fn select(&mut self, name: &str) {
-        let reference = Reference::Named(name.to_owned(), self.origin.clone(), self.which);
+    /// Puts a target in scope by its name, or by its URL; what this rule sets goes before the target's own.
+    pub fn select(&mut self, name: &str, rule: Rule) {
+        let reference = Reference::Named(name.to_owned(), rule, self.origin.clone(), self.which);
         self.draft.refer(&mut self.scope.selected, reference);
         self.server.mirrors = true;
     }
@@ -138,9 +162,26 @@ impl Draft {
         self.tls.entry(server).or_default()
     }
 
+    /// An expression's place in the table of all; one that is there already, if it says the same.
+    pub(super) fn expression(&mut self, kind: Kind, key: &str, text: &str) -> Expression {
+        let is_known = |known: &Written| known.kind == kind && known.text == text;
+        let known = self.expressions.iter().position(is_known);
+        Expression::at(known.unwrap_or_else(|| {
+            let (key, text) = (key.to_owned(), text.to_owned());
+            self.expressions.push(Written { kind, key, text });
+            self.expressions.len().saturating_sub(1)
+        }))
+    }
+
+    /// Every expression so far, in the order of their places.
+    pub fn expressions(&self) -> &[Written] {
+        &self.expressions
+    }
+
     fn define(
         &mut self,
         target: Target,
+        rule: Rule,
         origin: &Origin,
         server: Server,
     ) -> Result<TargetId, Fault> {
@@ -149,7 +190,7 @@ impl Draft {
         }
         let mut known = self.targets.iter_mut().enumerate();
         if let Some((index, known)) = known.find(|(_, known)| known.target.name == target.name) {
-            return if known.target == target {
+            return if known.target == target && known.rule == rule {
                 known.servers.push(server);
                 Ok(TargetId::new(index))
             } else {
@@ -160,7 +201,8 @@ impl Draft {
             let most = format!("at most {} targets in a configuration", stats::TARGETS);
             return Err(Fault::new(most, target.name));
         }
-        self.targets.push(Defined { target, origin: origin.clone(), servers: vec![server] });
+        let (origin, servers) = (origin.clone(), vec![server]);
+        self.targets.push(Defined { target, rule, origin, servers });
         Ok(TargetId::new(self.targets.len().saturating_sub(1)))
     }
 
@@ -171,9 +213,8 @@ impl Draft {
         for references in std::mem::take(&mut self.lists) {
             let mut list = Vec::with_capacity(references.len());
             for reference in &references {
-                match self.look_up(reference) {
-                    Ok(id) if list.contains(&id) => {}
-                    Ok(id) => list.push(id),
+                match self.choice(reference, &list) {
+                    Ok(choice) => list.extend(choice),
                     Err(misfit) => misfits.push(misfit),
                 }
             }
@@ -190,12 +231,32 @@ impl Draft {
         if !misfits.is_empty() {
             return Err(misfits);
         }
-        Ok(Policy::new(targets, lists, self.memory, self.drain_timeout))
+        let rules = self.targets.iter().map(|known| known.rule.clone()).collect();
+        Ok(Policy::new(targets, rules, lists, self.memory, self.drain_timeout))
+    }
+
+    /// What a reference adds to its list: nothing, where that has the target with the same rule already.
+    fn choice(&mut self, reference: &Reference, list: &[Choice]) -> Result<Option<Choice>, Misfit> {
+        let target = self.look_up(reference)?;
+        let own = self.targets.get(target.index()).map(|known| known.rule.clone());
+        let own = own.unwrap_or_default();
+        let rule = match reference {
+            Reference::Defined(_) => own,
+            Reference::Named(_, rule, ..) => own.merge(rule),
+        };
+        match (list.iter().find(|choice| choice.target == target), reference) {
+            (None, _) => Ok(Some(Choice { target, rule })),
+            (Some(known), Reference::Named(name, _, origin, _)) if known.rule != rule => {
+                let fault = Fault::new("one rule for a target in the same scope", name);
+                Err(Misfit { directive: "MirrorRequest", fault, origin: origin.clone() })
+            }
+            (Some(_), _) => Ok(None),
+        }
     }
 
     /// What connections to a target over TLS are made with.
     fn secure(&self, defined: &Defined, loader: &mut tls::Loader) -> Result<Option<Tls>, Misfit> {
-        let Defined { target, origin, servers } = defined;
+        let Defined { target, origin, servers, .. } = defined;
         if target.url.scheme() != Scheme::Https {
             return Ok(None);
         }
@@ -221,7 +282,7 @@ impl Draft {
     fn look_up(&mut self, reference: &Reference) -> Result<TargetId, Misfit> {
         let (name, origin, server) = match reference {
             Reference::Defined(id) => return Ok(*id),
-            Reference::Named(name, origin, server) => (name, origin, *server),
+            Reference::Named(name, _, origin, server) => (name, origin, *server),
         };
         let url = Url::parse(name).ok();
         let misfit = |fault| Misfit { directive: "MirrorRequest", fault, origin: origin.clone() };
@@ -238,7 +299,9 @@ impl Draft {
                 let expected = "the name of one of the CopyTargets with this URL";
                 Err(misfit(Fault::new(expected, name)))
             }
-            (None, _, Some(url)) => self.define(Target::at(url), origin, server).map_err(misfit),
+            (None, _, Some(url)) => {
+                self.define(Target::at(url), Rule::default(), origin, server).map_err(misfit)
+            }
             (None, _, None) => {
                 let expected = "On, Off, a URL, or the name of a CopyTarget";
                 Err(misfit(Fault::new(expected, name)))
@@ -258,13 +321,13 @@ mod tests {
 
     /// One configuration, each line with the scope it stands in.
     #[derive(Default)]
-    struct Written {
+    struct Lines {
         draft: Draft,
         scopes: [ScopeSettings; 2],
         server: ServerSettings,
     }
 
-    impl Written {
+    impl Lines {
         fn line(&mut self, scope: usize, directive: &str, arguments: &str) -> Result<(), Fault> {
             let origin = Origin { file: "vhost.conf".to_owned(), line: 7 };
             let scope = &mut self.scopes[scope];
@@ -282,14 +345,14 @@ mod tests {
         fn names(self, scope: usize) -> Vec<String> {
             let list = self.scopes[scope].list().unwrap();
             let policy = self.draft.resolve().unwrap();
-            let name = |id: &TargetId| policy.targets()[id.index()].name.clone();
+            let name = |choice: &Choice| policy.targets()[choice.target.index()].name.clone();
             policy.list(list).iter().map(name).collect()
         }
     }
 
     #[test]
     fn a_selection_may_stand_before_the_definition_it_names() {
-        let mut written = Written::default();
+        let mut written = Lines::default();
         written.line(1, "MirrorRequest", "beta http://c").unwrap();
         written.line(0, "CopyTarget", "http://a/ name=alpha").unwrap();
         written.line(0, "CopyTarget", "http://b/ name=beta").unwrap();
@@ -298,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_url_in_a_selection_is_the_target_defined_with_it() {
-        let mut written = Written::default();
+        let mut written = Lines::default();
         written.line(0, "CopyTarget", "http://a max=5").unwrap();
         written.line(1, "MirrorRequest", "http://a/ http://a").unwrap();
         assert_eq!(written.names(1), ["http://a/"]);
@@ -306,11 +369,11 @@ mod tests {
 
     #[test]
     fn a_url_in_a_selection_finds_the_target_that_has_a_name() {
-        let mut written = Written::default();
+        let mut written = Lines::default();
         written.line(0, "CopyTarget", "http://a/ name=alpha max=3").unwrap();
         written.line(1, "MirrorRequest", "http://a").unwrap();
         assert_eq!(written.names(1), ["alpha"]);
-        let mut twice = Written::default();
+        let mut twice = Lines::default();
         twice.line(0, "CopyTarget", "http://a/ name=alpha").unwrap();
         twice.line(0, "CopyTarget", "http://a/ name=beta").unwrap();
         twice.line(1, "MirrorRequest", "http://a/").unwrap();
@@ -325,19 +388,19 @@ mod tests {
     fn a_url_that_is_too_long_for_a_name_needs_one() {
         let url = format!("http://a/{}", "x".repeat(250));
         let expected = format!("expected a shorter URL, or a name=, found '{url}'");
-        let mut written = Written::default();
+        let mut written = Lines::default();
         assert_eq!(written.line(0, "CopyTarget", &url).unwrap_err().to_string(), expected);
         written.line(0, "CopyTarget", &format!("{url} name=short")).unwrap();
         written.line(1, "MirrorRequest", &url).unwrap();
         assert_eq!(written.names(1), ["short"]);
-        let mut selected = Written::default();
+        let mut selected = Lines::default();
         selected.line(0, "MirrorRequest", &url).unwrap();
         assert!(selected.draft.resolve().unwrap_err()[0].to_string().contains(&expected));
     }
 
     #[test]
     fn the_same_line_twice_is_one_target_and_other_keys_need_another_name() {
-        let mut written = Written::default();
+        let mut written = Lines::default();
         written.line(0, "CopyTarget", "http://a/ max=5").unwrap();
         written.line(1, "CopyTarget", "http://a/ max=5").unwrap();
         let fault = written.line(1, "CopyTarget", "http://a/ max=6").unwrap_err();
@@ -351,7 +414,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_told_with_its_place() {
-        let mut written = Written::default();
+        let mut written = Lines::default();
         written.line(0, "MirrorRequest", "beta").unwrap();
         let misfits = written.draft.resolve().unwrap_err();
         assert_eq!(
@@ -363,7 +426,7 @@ mod tests {
 
     #[test]
     fn more_targets_than_there_are_counters_for_are_refused() {
-        let mut written = Written::default();
+        let mut written = Lines::default();
         for index in 0..stats::TARGETS {
             written.line(0, "CopyTarget", &format!("http://a/ name=t{index}")).unwrap();
         }
@@ -376,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_server_mirrors_only_where_some_scope_names_a_target() {
-        let mut written = Written::default();
+        let mut written = Lines::default();
         written.line(0, "CopyTimeout", "3").unwrap();
         written.line(0, "MirrorRequest", "Off").unwrap();
         assert!(!written.server.mirrors);

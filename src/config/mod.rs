@@ -4,6 +4,7 @@ mod directives;
 mod draft;
 mod policy;
 mod reference;
+mod rules;
 mod settings;
 #[cfg(not(fuzzing))]
 mod values;
@@ -12,8 +13,9 @@ mod values;
 pub mod values;
 
 pub use directives::{Context, DIRECTIVES, Directive, TARGET_KEYS, find};
-pub use draft::{Draft, Misfit, Origin, Place};
-pub use policy::{Policy, TargetId};
+pub use draft::{Draft, Kind, Misfit, Origin, Place, Written};
+pub use policy::{Choice, Policy, TargetId};
 pub use reference::markdown as reference;
+pub use rules::RULE_KEYS;
 pub use settings::{BODY_LIMIT, ListId, ScopeSettings, ServerPolicy, ServerSettings};
 pub use values::Fault;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::ListId;
+use crate::select::Rule;
 use crate::target::Target;
 use crate::tls::Tls;
 
@@ -22,12 +23,29 @@ impl TargetId {
     }
 }
 
+/// A target that a scope names, and which of the scope's requests it gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The target.
+    pub target: TargetId,
+    /// What a request must meet.
+    pub rule: Rule,
+}
+
+#[derive(Debug)]
+struct List {
+    choices: Vec<Choice>,
+    /// Every request goes to all of them.
+    is_open: bool,
+}
+
 /// A whole configuration, resolved.
 #[derive(Debug)]
 pub struct Policy {
     targets: Vec<Arc<Target>>,
     tls: Vec<Option<Tls>>,
-    lists: Vec<Vec<TargetId>>,
+    rules: Vec<Rule>,
+    lists: Vec<List>,
     memory: usize,
     drain_timeout: Duration,
 }
@@ -35,15 +53,21 @@ pub struct Policy {
 impl Policy {
     pub(super) fn new(
         targets: Vec<(Arc<Target>, Option<Tls>)>,
-        lists: Vec<Vec<TargetId>>,
+        rules: Vec<Rule>,
+        lists: Vec<Vec<Choice>>,
         memory: Option<usize>,
         drain_timeout: Option<Duration>,
     ) -> Policy {
+        let list = |choices: Vec<Choice>| {
+            let is_open = choices.iter().all(|choice| choice.rule.is_open());
+            List { choices, is_open }
+        };
         let (targets, tls) = targets.into_iter().unzip();
         Policy {
             targets,
             tls,
-            lists,
+            rules,
+            lists: lists.into_iter().map(list).collect(),
             memory: memory.unwrap_or(64 << 20),
             drain_timeout: drain_timeout.unwrap_or(Duration::from_secs(2)),
         }
@@ -59,9 +83,25 @@ impl Policy {
         self.targets.iter().zip(self.tls.iter().map(Option::as_ref))
     }
 
-    /// The targets that a scope names.
-    pub fn list(&self, ListId(index): ListId) -> &[TargetId] {
-        self.lists.get(index as usize).map_or(&[], Vec::as_slice)
+    /// The rule of each target's own `CopyTarget` line, in the order of their ids.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The targets that a scope names, each once.
+    pub fn list(&self, ListId(index): ListId) -> &[Choice] {
+        self.lists.get(index as usize).map_or(&[], |list| &list.choices)
+    }
+
+    /// Whether every request goes to all targets of the list.
+    pub fn is_open(&self, ListId(index): ListId) -> bool {
+        self.lists.get(index as usize).is_none_or(|list| list.is_open)
+    }
+
+    /// Whether some rule of the target's adapts.
+    pub fn adapts(&self, target: TargetId) -> bool {
+        let choices = self.lists.iter().flat_map(|list| &list.choices);
+        choices.into_iter().any(|choice| choice.target == target && choice.rule.adapts())
     }
 
     /// `CopyMemory` in bytes.

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::directives::{DIRECTIVES, TARGET_KEYS};
+use super::rules::RULE_KEYS;
 
-/// The reference as Markdown: a table of directives, and one of a target's keys.
+/// The reference as Markdown: a table of directives, one of a target's keys, and one of a rule's.
 pub fn markdown() -> String {
     let mut page =
         String::from("| directive | context | default | what it does |\n|---|---|---|---|\n");
@@ -19,6 +20,13 @@ pub fn markdown() -> String {
         "\n| key of `CopyTarget` | value | default | what it sets |\n|---|---|---|---|\n",
     );
     for (name, value, default, help) in TARGET_KEYS {
+        let _ = writeln!(page, "| `{name}=` | {value} | {default} | {help} |");
+    }
+    page.push_str(
+        "\n| rule key of `CopyTarget` and `MirrorRequest` | value | default | which requests the target gets |\n\
+         |---|---|---|---|\n",
+    );
+    for (name, value, default, help) in RULE_KEYS {
         let _ = writeln!(page, "| `{name}=` | {value} | {default} | {help} |");
     }
     page

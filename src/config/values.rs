@@ -46,6 +46,21 @@ impl fmt::Display for Fault {
 /// Splits a directive's arguments as httpd does: by blanks, with `"…"` and `'…'` around words that
 /// hold some, `\` before a quote inside them, and `\\` for a `\`.
 pub fn words(arguments: &str) -> Vec<String> {
+    split(arguments, |_| None)
+}
+
+/// As [`words`]; and the value of a `key="…"` may stand in quotes, if nothing but a blank follows them.
+///
+/// httpd would take these quotes for part of the value, and end it at the first blank.
+pub fn keyed_words(arguments: &str) -> Vec<String> {
+    split(arguments, quoted_value)
+}
+
+/// The words of a line; `special` may know better where one ends that does not begin with a quote.
+fn split(
+    arguments: &str,
+    special: impl for<'a> Fn(Rest<'a>) -> Option<(String, Rest<'a>)>,
+) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = arguments.chars().peekable();
     loop {
@@ -54,19 +69,53 @@ pub fn words(arguments: &str) -> Vec<String> {
         if quote.is_none() && rest.peek().is_none() {
             return words;
         }
-        let mut word = String::new();
-        while let Some(character) = rest.next_if(|next| quote.is_some() || !is_blank(next)) {
-            match character {
-                _ if Some(character) == quote => break,
-                '\\' => {
-                    let meant = rest.next_if(|next| *next == '\\' || Some(*next) == quote);
-                    word.push(meant.unwrap_or('\\'));
-                }
-                _ => word.push(character),
+        match quote.is_none().then(|| special(rest.clone())).flatten() {
+            Some((word, after)) => {
+                words.push(word);
+                rest = after;
             }
+            None => words.push(word(&mut rest, quote)),
         }
-        words.push(word);
     }
+}
+
+type Rest<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
+/// The rest of a word that began with this quote, or with none.
+fn word(rest: &mut Rest<'_>, quote: Option<char>) -> String {
+    let mut word = String::new();
+    while let Some(character) = rest.next_if(|next| quote.is_some() || !is_blank(next)) {
+        match character {
+            _ if Some(character) == quote => break,
+            '\\' => {
+                let meant = rest.next_if(|next| *next == '\\' || Some(*next) == quote);
+                word.push(meant.unwrap_or('\\'));
+            }
+            _ => word.push(character),
+        }
+    }
+    word
+}
+
+/// A word `key="…"` without its quotes, and what comes after it; `None` where the next word is none.
+fn quoted_value(mut rest: Rest<'_>) -> Option<(String, Rest<'_>)> {
+    let mut key = String::new();
+    while let Some(letter) = rest.next_if(char::is_ascii_alphabetic) {
+        key.push(letter);
+    }
+    rest.next_if_eq(&'=')?;
+    let quote = rest.next_if(|next| matches!(next, '"' | '\''))?;
+    let mut is_closed = false;
+    let mut seen = rest.clone();
+    while let Some(character) = seen.next() {
+        if character == '\\' {
+            seen.next_if(|next| *next == '\\' || *next == quote);
+        } else if character == quote {
+            is_closed = seen.peek().is_none_or(is_blank);
+            break;
+        }
+    }
+    is_closed.then(|| (format!("{key}={}", word(&mut rest, Some(quote))), rest))
 }
 
 /// What separates words: C's blanks, not Unicode's.
@@ -176,6 +225,21 @@ mod tests {
             ("a\u{a0}b\u{85}c\x0bd", vec!["a\u{a0}b\u{85}c", "d"]),
         ] {
             assert_eq!(words(arguments), expected, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn a_value_may_stand_in_quotes_if_a_blank_follows_them() {
+        for (arguments, expected) in [
+            (r#"a samplekey="%{HTTP:X User}" b"#, vec!["a", "samplekey=%{HTTP:X User}", "b"]),
+            (r#"expr="a"=="a""#, vec![r#"expr="a"=="a""#]),
+            (r#"expr='a b' c"#, vec!["expr=a b", "c"]),
+            (r#"expr="a \" b""#, vec![r#"expr=a " b"#]),
+            (r#"expr="a b"#, vec![r#"expr="a"#, "b"]),
+            (r#""expr=a =~ m#b#" x="#, vec!["expr=a =~ m#b#", "x="]),
+            (r#"http://a/b="c d""#, vec![r#"http://a/b="c"#, r#"d""#]),
+        ] {
+            assert_eq!(keyed_words(arguments), expected, "{arguments}");
         }
     }
 

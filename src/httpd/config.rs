@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{ffi, log, pool, proxy, segment};
+use super::{expr, ffi, log, pool, proxy, segment};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::config::{
@@ -31,6 +31,8 @@ pub struct Generation {
     pub segment: Segment,
     /// The counters of each target, in the policy's order.
     pub slots: Vec<Slot>,
+    /// The expressions of its rules, in the order of their places.
+    pub expressions: Vec<expr::Parsed>,
 }
 
 /// The configuration that is being read. Only the parent, with one thread, reads one.
@@ -189,6 +191,10 @@ pub unsafe extern "C" fn directive(
             origin: unsafe { origin(parameters.directive) },
         };
         let applied = directive.apply(&mut place, &String::from_utf8_lossy(arguments));
+        let applied = applied.map_err(|fault| fault.to_string()).and_then(|()| {
+            // SAFETY: httpd's record of this directive.
+            unsafe { expr::parse(cmd, draft.expressions()) }
+        });
         let name = directive.name.to_string_lossy();
         applied.err().map(|fault| format!("{name}: {fault}"))
     });
@@ -232,6 +238,7 @@ pub unsafe extern "C" fn begin(
         let root = OsStr::from_bytes(unsafe { pool::bytes(root) });
         *lock(&DRAFT) = Draft::in_server_root(root.into());
         *lock(&CHECKED) = None;
+        expr::take();
         GENERATION.store(ptr::null_mut(), Ordering::Release);
         ffi::HOOK_OK
     })
@@ -346,10 +353,11 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
             find(&segment).ok_or_else(|| std::io::Error::other("more targets than counters"))?
         }
     };
-    for (target, slot) in policy.targets().iter().zip(&slots) {
+    for ((target, slot), rule) in policy.targets().iter().zip(&slots).zip(policy.rules()) {
         segment.breaker(*slot).configure(target.breaker, clock::now());
+        segment.valve(*slot).throttle.configure(rule.share().parts(), rule.adapts());
     }
-    Ok(Generation { policy: Arc::new(policy), segment, slots })
+    Ok(Generation { policy: Arc::new(policy), segment, slots, expressions: expr::take() })
 }
 
 unsafe fn put_into_force(pconf: *mut ffi::apr_pool_t, generation: Generation) {

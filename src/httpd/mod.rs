@@ -6,6 +6,7 @@
 
 mod child;
 mod config;
+mod expr;
 mod ffi;
 mod guard;
 mod log;

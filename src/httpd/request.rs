@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::ptr::{self, NonNull};
 
-use super::{child, config, ffi, pool, proxy};
+use super::{child, config, expr, ffi, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
 use crate::journey::{Journey, Scope};
 use crate::message::{Forwarded, Received, is};
@@ -127,6 +127,7 @@ impl Passage {
             proxy_preserve_host: unsafe { proxy::preserve_host(request.per_dir_config) },
             client: Forwarded { client, proto: scheme(request) },
             copyable: is_copyable(request) && (ptr::eq(request, served) || is_copyable(served)),
+            ask: &expr::Asking(request),
         };
         self.journey.decide(&scope, received);
     }

@@ -54,6 +54,7 @@ impl World {
             proxy_preserve_host: false,
             client: Forwarded { client: b"192.0.2.7", proto: "http" },
             copyable: true,
+            ask: &(),
         };
         let fields = [(&b"Host"[..], &b"www.example.com"[..])];
         let received = Received {

@@ -4,7 +4,7 @@ use crate::outcome::{Failure, Loss, NotCopied, Outcome, StatusClass};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const LATENCY_BUCKETS: usize = 32;
-pub(super) const CELLS: usize = 64;
+pub(super) const CELLS: usize = 72;
 
 /// What is counted for each target, in the order of the status page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum Cell {
     DroppedMemory,
     /// [`Loss::Breaker`].
     DroppedBreaker,
+    /// [`Loss::Rate`].
+    DroppedRate,
     /// [`Loss::Stopping`].
     DroppedStopping,
     /// [`Loss::Lost`].
@@ -60,6 +62,14 @@ pub enum Cell {
     NotCopiedLoop,
     /// [`NotCopied::Off`].
     NotCopiedOff,
+    /// [`NotCopied::Method`].
+    NotCopiedMethod,
+    /// [`NotCopied::Body`].
+    NotCopiedBody,
+    /// [`NotCopied::Sampled`].
+    NotCopiedSampled,
+    /// [`NotCopied::Condition`].
+    NotCopiedCondition,
     /// Bytes of requests written to staging.
     BytesSent,
     /// Bytes of answers read from staging.
@@ -75,7 +85,7 @@ pub enum Cell {
 
 impl Cell {
     /// The cells of the promise's right side: every copy ends in exactly one of them.
-    pub const OUTCOMES: [Cell; 17] = [
+    pub const OUTCOMES: [Cell; 18] = [
         Cell::Delivered2xx,
         Cell::Delivered3xx,
         Cell::Delivered4xx,
@@ -91,13 +101,14 @@ impl Cell {
         Cell::DroppedQueueFull,
         Cell::DroppedMemory,
         Cell::DroppedBreaker,
+        Cell::DroppedRate,
         Cell::DroppedStopping,
         Cell::DroppedLost,
     ];
 
     /// What copies end in that no forwarder ever took in hand.
-    pub(super) const UNSENT: [Cell; 3] =
-        [Cell::DroppedQueueFull, Cell::DroppedMemory, Cell::DroppedBreaker];
+    pub(super) const UNSENT: [Cell; 4] =
+        [Cell::DroppedQueueFull, Cell::DroppedMemory, Cell::DroppedBreaker, Cell::DroppedRate];
 
     /// How many cells there are before the latency histogram.
     pub(super) const NAMED: usize = Cell::Unanswered as usize + 1;
@@ -131,6 +142,7 @@ impl Cell {
             Loss::QueueFull => Cell::DroppedQueueFull,
             Loss::Memory => Cell::DroppedMemory,
             Loss::Breaker => Cell::DroppedBreaker,
+            Loss::Rate => Cell::DroppedRate,
             Loss::Stopping => Cell::DroppedStopping,
             Loss::Lost => Cell::DroppedLost,
         }
@@ -144,6 +156,10 @@ impl Cell {
             NotCopied::NotCopyable => Cell::NotCopiedNotCopyable,
             NotCopied::Loop => Cell::NotCopiedLoop,
             NotCopied::Off => Cell::NotCopiedOff,
+            NotCopied::Method => Cell::NotCopiedMethod,
+            NotCopied::Body => Cell::NotCopiedBody,
+            NotCopied::Sampled => Cell::NotCopiedSampled,
+            NotCopied::Condition => Cell::NotCopiedCondition,
         }
     }
 }

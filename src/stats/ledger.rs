@@ -6,6 +6,7 @@ use super::cells::{Cell, Cells, latency_bucket};
 use super::segment::{Row, Segment, Slot};
 use crate::breaker::Breaker;
 use crate::outcome::{Failure, Loss, NotCopied, Outcome};
+use crate::select::Valve;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 pub(super) const TROUBLES: usize = 16;
@@ -38,6 +39,7 @@ impl Ledger {
             cells: self.row.targets.get(index).unwrap_or(first),
             troubles: self.segment.header.troubles.get(index).unwrap_or(no_troubles),
             breaker: self.segment.breaker(slot),
+            valve: self.segment.valve(slot),
         }
     }
 
@@ -72,6 +74,7 @@ pub struct Account {
     cells: &'static Cells,
     troubles: &'static [AtomicU64; TROUBLES],
     breaker: &'static Breaker,
+    valve: &'static Valve,
 }
 
 /// What a copy took, and how far it came.
@@ -91,6 +94,11 @@ impl Account {
     /// The target's breaker, which it shares with all processes.
     pub fn breaker(&self) -> &'static Breaker {
         self.breaker
+    }
+
+    /// What holds the target's copies back, which it shares with all processes.
+    pub fn valve(&self) -> &'static Valve {
+        self.valve
     }
 
     /// Counts a copy that is about to be offered: from here on it must have an outcome.
@@ -166,6 +174,7 @@ impl Account {
         let index = match trouble {
             Trouble::Failed(failure) => failure as usize,
             Trouble::Dropped(loss) => Failure::ALL.len() + loss as usize,
+            Trouble::Unknown => Failure::ALL.len() + Loss::ALL.len(),
         };
         let [first, ..] = self.troubles;
         self.troubles.get(index).unwrap_or(first).fetch_add(1, Ordering::Relaxed).saturating_add(1)
@@ -179,6 +188,8 @@ pub enum Trouble {
     Failed(Failure),
     /// A copy was dropped.
     Dropped(Loss),
+    /// An expression could not be evaluated.
+    Unknown,
 }
 
-const _: () = assert!(Failure::ALL.len() + Loss::ALL.len() <= TROUBLES);
+const _: () = assert!(Failure::ALL.len() + Loss::ALL.len() < TROUBLES);

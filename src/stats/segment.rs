@@ -1,10 +1,11 @@
 //! The shared memory: a row of counters for each child, the targets they belong to, the sum of all.
 
-use super::cells::{CELLS, Cells};
+use super::cells::{CELLS, Cell, Cells};
 use super::ledger::{Ledger, TROUBLES};
 use super::totals::Totals;
 use crate::breaker::Breaker;
 use crate::outcome::Loss;
+use crate::select::Valve;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::thread;
 
@@ -17,7 +18,7 @@ pub const CHILDREN: usize = 1024;
 /// The holder of a row whose counters are being moved.
 const FOLDING: u32 = u32::MAX;
 /// Changes whenever the layout does; a segment of another version is not taken over.
-pub const VERSION: u64 = 3;
+pub const VERSION: u64 = 4;
 
 /// The counters of one child process; the first row of a segment belongs to no child.
 #[repr(C, align(64))]
@@ -86,6 +87,8 @@ pub struct Header {
     pub(super) troubles: [[AtomicU64; TROUBLES]; TARGETS],
     /// The breaker of each target.
     pub(super) breakers: [Breaker; TARGETS],
+    /// What holds the copies to each target back.
+    valves: [Valve; TARGETS],
     /// The process that counts in each row; 0 where the row is free.
     pids: [AtomicU32; CHILDREN],
 }
@@ -102,6 +105,7 @@ impl Header {
             names: [const { Name::new() }; TARGETS],
             troubles: [const { [const { AtomicU64::new(0) }; TROUBLES] }; TARGETS],
             breakers: [const { Breaker::new() }; TARGETS],
+            valves: [const { Valve::new() }; TARGETS],
             pids: [const { AtomicU32::new(0) }; CHILDREN],
         }
     }
@@ -187,6 +191,12 @@ impl Segment {
         self.header.breakers.get(index).unwrap_or(first)
     }
 
+    /// What holds the copies to the target back.
+    pub fn valve(&self, Slot(index): Slot) -> &'static Valve {
+        let [first, ..] = &self.header.valves;
+        self.header.valves.get(index).unwrap_or(first)
+    }
+
     /// Takes a row for this process; `None` where all are taken by processes that live.
     pub fn join(&self, pid: u32, alive: impl Fn(u32) -> bool) -> Option<Ledger> {
         // A row under our own number is that of a process which had it before us.
@@ -250,15 +260,30 @@ impl Segment {
         totals
     }
 
-    fn sum(&self) -> Vec<Totals> {
+    /// Some counters of one target, over all children; without the care that [`totals`](Segment::totals) takes.
+    pub fn glance<const N: usize>(&self, Slot(index): Slot, cells: [Cell; N]) -> [u64; N] {
+        let rows = self.used_rows().filter_map(|row| row.targets.get(index));
+        let rows: Vec<_> = rows.collect();
+        cells.map(|cell| {
+            let counts = rows.iter().map(|cells| cells.cell(cell).load(Ordering::Relaxed));
+            counts.fold(0, u64::wrapping_add)
+        })
+    }
+
+    /// The row of the past, and those of all children.
+    fn used_rows(&self) -> impl Iterator<Item = &'static Row> {
         let used = |(pid, _): &(&AtomicU32, &Row)| pid.load(Ordering::Acquire) != 0;
+        let rows = self.header.pids.iter().zip(self.rows).filter(used).map(|(_, row)| row);
+        rows.chain([self.base])
+    }
+
+    fn sum(&self) -> Vec<Totals> {
         let names = self.header.names.iter().take(self.named());
-        let targets = names.zip(&self.header.breakers).enumerate();
+        let targets = names.zip(&self.header.breakers).zip(&self.header.valves).enumerate();
         targets
-            .map(|(index, (name, breaker))| {
+            .map(|(index, ((name, breaker), valve))| {
                 let mut cells = [0_u64; CELLS];
-                let rows = self.header.pids.iter().zip(self.rows).filter(used).map(|(_, row)| row);
-                for row in rows.chain([self.base]) {
+                for row in self.used_rows() {
                     if let Some(row) = row.targets.get(index) {
                         // Backwards: what is counted first is read last, so no sum runs ahead of its whole.
                         for (sum, cell) in cells.iter_mut().zip(&row.0).rev() {
@@ -266,7 +291,7 @@ impl Segment {
                         }
                     }
                 }
-                Totals::new(name.read(), breaker.snapshot(), cells)
+                Totals::new(name.read(), breaker.snapshot(), valve.throttle.snapshot(), cells)
             })
             .collect()
     }

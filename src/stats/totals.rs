@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::breaker::Snapshot;
+use crate::select::Held;
 
 use super::cells::{CELLS, Cell, LATENCY_BUCKETS};
 
@@ -13,12 +14,14 @@ pub struct Totals {
     pub name: String,
     /// Its breaker.
     pub breaker: Snapshot,
+    /// How far its sample is held back.
+    pub held: Held,
     cells: [u64; CELLS],
 }
 
 impl Totals {
-    pub(super) fn new(name: String, breaker: Snapshot, cells: [u64; CELLS]) -> Totals {
-        Totals { name, breaker, cells }
+    pub(super) fn new(name: String, breaker: Snapshot, held: Held, cells: [u64; CELLS]) -> Totals {
+        Totals { name, breaker, held, cells }
     }
 
     /// One counter.

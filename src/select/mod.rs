@@ -1,0 +1,241 @@
+//! Shall this request be copied to a target? Method, content, sample, condition, rate; chance and time passed in.
+//!
+//! The checks come in this order, the first that fails decides, and none after it is made: what is cheap
+//! first, an expression only for what is in the sample, a place in the rate only for what is copied else.
+
+mod methods;
+pub mod pressure;
+mod sample;
+mod valve;
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString};
+
+pub use methods::Methods;
+pub use sample::{Share, chance};
+pub use valve::{Held, Nanos, Rate, Throttle, Valve};
+
+/// What a request must meet to be copied to a target; what is not set is met by all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// `methods=`.
+    pub methods: Option<Methods>,
+    /// `body=`: whether requests with content are copied.
+    pub body: Option<bool>,
+    /// `sample=`.
+    pub sample: Option<Share>,
+    /// `samplekey=`: what says on which side of the sample a request falls.
+    pub key: Option<Expression>,
+    /// `env=` or `expr=`.
+    pub condition: Option<Condition>,
+    /// `rate=`.
+    pub rate: Option<Rate>,
+    /// `adapt=`: whether pressure lowers the sample.
+    pub adapt: Option<bool>,
+}
+
+/// An expression of the configuration, by its place in the table of all; what it says is for httpd alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expression(u32);
+
+impl Expression {
+    /// The expression at that place.
+    pub fn at(place: usize) -> Expression {
+        Expression(u32::try_from(place).unwrap_or(u32::MAX))
+    }
+
+    /// Its place.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A condition on a request, as `CustomLog` has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `env=VAR`: the variable is set.
+    Set(CString),
+    /// `env=!VAR`: it is not.
+    Unset(CString),
+    /// `expr=…`: the expression is true.
+    Expression(Expression),
+}
+
+/// Whoever knows the request that a rule asks about.
+pub trait Ask {
+    /// Whether the request has this variable in its environment.
+    fn is_set(&self, variable: &CStr) -> bool;
+
+    /// Whether the expression is true of it; the error is for the log.
+    fn holds(&self, expression: Expression) -> Result<bool, String>;
+
+    /// What the expression makes of it.
+    fn text(&self, expression: Expression) -> Result<&[u8], String>;
+}
+
+/// Nobody: no variable is set, and no expression can be evaluated.
+impl Ask for () {
+    fn is_set(&self, _: &CStr) -> bool {
+        false
+    }
+
+    fn holds(&self, _: Expression) -> Result<bool, String> {
+        Err("nobody to ask".to_owned())
+    }
+
+    fn text(&self, _: Expression) -> Result<&[u8], String> {
+        Err("nobody to ask".to_owned())
+    }
+}
+
+/// A request that rules ask about; it is asked the same once, however many targets want to know.
+pub struct Asked<'a> {
+    method: &'a [u8],
+    has_content: bool,
+    ask: &'a dyn Ask,
+    held: RefCell<Found<bool>>,
+    keyed: RefCell<Found<Option<u64>>>,
+}
+
+/// What the last expression made of the request.
+type Found<T> = Option<(Expression, Result<T, String>)>;
+
+impl<'a> Asked<'a> {
+    /// A request of this method, and what else is asked about it.
+    pub fn new(method: &'a [u8], has_content: bool, ask: &'a dyn Ask) -> Asked<'a> {
+        Asked { method, has_content, ask, held: RefCell::default(), keyed: RefCell::default() }
+    }
+
+    fn meets(&self, condition: &Condition) -> Result<bool, String> {
+        match condition {
+            Condition::Set(variable) => Ok(self.ask.is_set(variable)),
+            Condition::Unset(variable) => Ok(!self.ask.is_set(variable)),
+            Condition::Expression(expression) => {
+                once(&self.held, *expression, || self.ask.holds(*expression))
+            }
+        }
+    }
+
+    /// Where the key's text falls; `None` where it is empty.
+    fn place(&self, key: Expression) -> Result<Option<u64>, String> {
+        once(&self.keyed, key, || self.ask.text(key).map(sample::place))
+    }
+}
+
+/// What was found the last time, if that was the same expression, else what `find` finds.
+fn once<T: Clone>(
+    last: &RefCell<Found<T>>,
+    expression: Expression,
+    find: impl FnOnce() -> Result<T, String>,
+) -> Result<T, String> {
+    match &*last.borrow() {
+        Some((known, found)) if *known == expression => return found.clone(),
+        _ => {}
+    }
+    let found = find();
+    last.replace(Some((expression, found.clone())));
+    found
+}
+
+/// Why a request is not copied to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// Not one of `methods=`.
+    Method,
+    /// It has content, under `body=off`.
+    Body,
+    /// Outside of `sample=`.
+    Sampled,
+    /// `env=` or `expr=` is not met.
+    Condition,
+    /// An expression could not be evaluated.
+    Unknown(String),
+    /// Above `rate=`.
+    Rate,
+}
+
+impl Rule {
+    /// Whether every request meets it.
+    pub fn is_open(&self) -> bool {
+        let sampled = self.sample.is_some_and(|share| share != Share::ALL) || self.adapts();
+        let Rule { methods, condition, rate, .. } = self;
+        !sampled && methods.is_none() && condition.is_none() && rate.is_none() && self.takes_body()
+    }
+
+    /// Whether pressure lowers its sample.
+    pub fn adapts(&self) -> bool {
+        self.adapt.unwrap_or(false)
+    }
+
+    /// The sample that it asks for.
+    pub fn share(&self) -> Share {
+        self.sample.unwrap_or(Share::ALL)
+    }
+
+    fn takes_body(&self) -> bool {
+        self.body.unwrap_or(true)
+    }
+
+    /// This rule with what `inner` sets in its place.
+    pub fn merge(&self, inner: &Rule) -> Rule {
+        let Rule { methods, body, sample, key, condition, rate, adapt } = inner.clone();
+        Rule {
+            methods: methods.or_else(|| self.methods.clone()),
+            body: body.or(self.body),
+            sample: sample.or(self.sample),
+            key: key.or(self.key),
+            condition: condition.or_else(|| self.condition.clone()),
+            rate: rate.or(self.rate),
+            adapt: adapt.or(self.adapt),
+        }
+    }
+
+    /// Whether the request is copied to the target with this valve.
+    ///
+    /// `draw` is a number of 64 bits by chance, `now` the time: asked for only where they matter.
+    pub fn judge(
+        &self,
+        request: &Asked<'_>,
+        valve: &Valve,
+        draw: impl FnOnce() -> u64,
+        now: impl FnOnce() -> Nanos,
+    ) -> Result<(), Miss> {
+        if self.methods.as_ref().is_some_and(|methods| !methods.has(request.method)) {
+            return Err(Miss::Method);
+        }
+        if request.has_content && !self.takes_body() {
+            return Err(Miss::Body);
+        }
+        self.is_in_sample(request, valve, draw)?;
+        if let Some(condition) = &self.condition
+            && !request.meets(condition).map_err(Miss::Unknown)?
+        {
+            return Err(Miss::Condition);
+        }
+        match self.rate {
+            Some(rate) if !valve.bucket.admit(rate, now()) => Err(Miss::Rate),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_in_sample(
+        &self,
+        request: &Asked<'_>,
+        valve: &Valve,
+        draw: impl FnOnce() -> u64,
+    ) -> Result<(), Miss> {
+        let limit = match self.adapts() {
+            true => valve.throttle.lower(self.share().limit()),
+            false => self.share().limit(),
+        };
+        let Some(limit) = limit else { return Ok(()) };
+        let place = match self.key {
+            Some(key) => request.place(key).map_err(Miss::Unknown)?,
+            None => None,
+        };
+        if place.unwrap_or_else(draw) < limit { Ok(()) } else { Err(Miss::Sampled) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
