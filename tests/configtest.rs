@@ -44,12 +44,12 @@ const WRONG_LINES: &[(&str, &str)] = &[
     (
         "CopyTarget http://staging/ speed=9",
         "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
-         failures=, retry=, path=, found 'speed=9'",
+         failures=, retry=, path=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'speed=9'",
     ),
     (
         "CopyTarget http://staging/ On",
         "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
-         failures=, retry=, path=, found 'On'",
+         failures=, retry=, path=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'On'",
     ),
     ("CopyTarget http://staging/ max=3 max=4", "CopyTarget: expected max= once, found 'max=4'"),
     (
@@ -125,6 +125,126 @@ const WRONG_LINES: &[(&str, &str)] = &[
         "MirrorRequest: expected a URL with its scheme, as http://host[:port][/path], found 'staging.internal.net/api'",
     ),
     (
+        "CopyTarget http://s/ methods=",
+        "CopyTarget: methods=: expected methods, as GET,HEAD, found nothing",
+    ),
+    (
+        "CopyTarget http://s/ \"methods=GET HEAD\"",
+        "CopyTarget: methods=: expected methods, as GET,HEAD, found 'GET HEAD'",
+    ),
+    ("CopyTarget http://s/ body=maybe", "CopyTarget: body=: expected on or off, found 'maybe'"),
+    (
+        "CopyTarget http://s/ sample=10",
+        "CopyTarget: sample=: expected a share from 0.001% to 100% with at most 3 decimals, found '10'",
+    ),
+    (
+        "CopyTarget http://s/ sample=0.0005%",
+        "CopyTarget: sample=: expected a share from 0.001% to 100% with at most 3 decimals, found '0.0005%'",
+    ),
+    (
+        "CopyTarget http://s/ sample=101%",
+        "CopyTarget: sample=: expected a share from 0.001% to 100% with at most 3 decimals, found '101%'",
+    ),
+    (
+        "CopyTarget http://s/ sample=1% sample=2%",
+        "CopyTarget: expected sample= once, found 'sample=2%'",
+    ),
+    (
+        "CopyTarget http://s/ samplekey=",
+        "CopyTarget: samplekey=: expected an expression, found nothing",
+    ),
+    (
+        "CopyTarget http://s/ samplekey=\"%{NOSUCH}\"",
+        "CopyTarget: samplekey=: Variable 'NOSUCH' does not exist, in '%{NOSUCH}'",
+    ),
+    (
+        "CopyTarget http://s/ env=",
+        "CopyTarget: env=: expected a variable's name, perhaps after !, found nothing",
+    ),
+    (
+        "CopyTarget http://s/ env=!",
+        "CopyTarget: env=: expected a variable's name, perhaps after !, found '!'",
+    ),
+    ("CopyTarget http://s/ env=A env=B", "CopyTarget: expected env= once, found 'env=B'"),
+    (
+        "CopyTarget http://s/ env=A expr=true",
+        "CopyTarget: expected one condition, env= or expr=, found 'true'",
+    ),
+    ("CopyTarget http://s/ expr=", "CopyTarget: expr=: expected an expression, found nothing"),
+    (
+        "CopyTarget http://s/ \"expr=%{REQUEST_URI} ==\"",
+        "CopyTarget: expr=: syntax error, unexpected $end, in '%{REQUEST_URI} =='",
+    ),
+    (
+        "CopyTarget http://s/ \"expr=%{REQUEST_URI} =~ m#(#\"",
+        "CopyTarget: expr=: Failed to compile regular expression, in '%{REQUEST_URI} =~ m#(#'",
+    ),
+    (
+        "CopyTarget http://s/ \"expr=-R '10.0.0.0/99'\"",
+        "CopyTarget: expr=: parsing of subnet/netmask failed, in '-R '10.0.0.0/99''",
+    ),
+    (
+        "CopyTarget http://s/ \"expr=-F %{REQUEST_URI}\"",
+        "CopyTarget: expr=: -F, -U and -A run subrequests, for which production would wait, in '-F %{REQUEST_URI}'",
+    ),
+    (
+        "CopyTarget http://s/ \"expr=-U %{REQUEST_URI}\"",
+        "CopyTarget: expr=: -F, -U and -A run subrequests, for which production would wait, in '-U %{REQUEST_URI}'",
+    ),
+    (
+        "CopyTarget http://s/ \"expr=-A %{REQUEST_URI}\"",
+        "CopyTarget: expr=: -F, -U and -A run subrequests, for which production would wait, in '-A %{REQUEST_URI}'",
+    ),
+    (
+        "CopyTarget http://s/ \"expr=-f %{REQUEST_FILENAME}\"",
+        "CopyTarget: expr=: -f not available in restricted context, in '-f %{REQUEST_FILENAME}'",
+    ),
+    (
+        "CopyTarget http://s/ \"expr=file('/a') == 'a'\"",
+        "CopyTarget: expr=: file not available in restricted context, in 'file('/a') == 'a''",
+    ),
+    (
+        "CopyTarget http://s/ \"expr=%{REMOTE_HOST} == 'a'\"",
+        "CopyTarget: expr=: REMOTE_HOST and REMOTE_IDENT ask over the network, for which production would wait, in '%{REMOTE_HOST} == 'a''",
+    ),
+    (
+        "CopyTarget http://s/ samplekey=%{SCRIPT_USER}",
+        "CopyTarget: samplekey=: SCRIPT_USER and SCRIPT_GROUP ask the system's name service, for which production would wait, in '%{SCRIPT_USER}'",
+    ),
+    (
+        "CopyTarget http://s/ rate=500",
+        "CopyTarget: rate=: expected a rate from 1/s to 1000000/s, found '500'",
+    ),
+    (
+        "CopyTarget http://s/ rate=0/s",
+        "CopyTarget: rate=: expected a rate from 1/s to 1000000/s, found '0/s'",
+    ),
+    (
+        "CopyTarget http://s/ rate=10/min",
+        "CopyTarget: rate=: expected a rate from 1/s to 1000000/s, found '10/min'",
+    ),
+    ("CopyTarget http://s/ adapt=yes", "CopyTarget: adapt=: expected on or off, found 'yes'"),
+    (
+        "MirrorRequest On sample=10%",
+        "MirrorRequest: expected On or Off alone, or a list of targets, found 'On sample=10%'",
+    ),
+    (
+        "MirrorRequest sample=10%",
+        "MirrorRequest: expected the URL or name of a target for the rule, found 'sample=10%'",
+    ),
+    (
+        "MirrorRequest http://s/ max=3",
+        "MirrorRequest: expected one of the keys methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'max=3'",
+    ),
+    (
+        "MirrorRequest http://s/ methods=GET,",
+        "MirrorRequest: methods=: expected methods, as GET,HEAD, found 'GET,'",
+    ),
+    (
+        "MirrorRequest http://s/ expr=%{NOSUCH}",
+        "MirrorRequest: expr=: syntax error, unexpected $end: Variable 'NOSUCH' does not exist, in '%{NOSUCH}'",
+    ),
+    (
         "CopyTimeout soon",
         "CopyTimeout: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found 'soon'",
     ),
@@ -188,6 +308,11 @@ const WRONG_TOGETHER: &[(&str, &str)] = &[
         "CopyTarget: expected a name= of its own where the settings differ, found 'http://staging/, which is set \
          otherwise at FILE:1'",
     ),
+    (
+        "CopyTarget http://staging/ sample=5%\nCopyTarget http://staging/ sample=6%",
+        "CopyTarget: expected a name= of its own where the settings differ, found 'http://staging/, which is set \
+         otherwise at FILE:1'",
+    ),
 ];
 
 /// Directives in sections they do not belong in; httpd's own words, and the line they are on.
@@ -211,6 +336,16 @@ const WRONG_CONTEXTS: &[(&str, usize, &str)] = &[
         "<Directory \"/\">\nCopyConnectTimeout 1\n</Directory>",
         2,
         "CopyConnectTimeout not allowed in <Directory> context",
+    ),
+    (
+        "<Directory \"/\">\n<Limit GET>\nCopyTarget http://staging/\n</Limit>\n</Directory>",
+        3,
+        "CopyTarget cannot occur within <Limit> or <LimitExcept> section",
+    ),
+    (
+        "<Directory \"/\">\n<LimitExcept GET>\nMirrorRequest Off\n</LimitExcept>\n</Directory>",
+        3,
+        "MirrorRequest cannot occur within <Limit> or <LimitExcept> section",
     ),
     (
         "<Location \"/\">\nCopyMemory 1M\n</Location>",
@@ -267,6 +402,26 @@ fn an_unknown_name_is_told_once_the_whole_configuration_is_read() {
     let told = told("MirrorRequest beta\nCopyTarget http://staging/ name=alpha");
     let message = "CPY0001: MirrorRequest: expected On, Off, a URL, or the name of a CopyTarget, found 'beta' (FILE:1)";
     assert!(told.contains(message), "{told}");
+}
+
+#[test]
+fn two_rules_for_a_target_in_a_scope_are_told() {
+    let told = told(
+        "CopyTarget http://staging/ name=alpha\nMirrorRequest alpha sample=10%\nMirrorRequest alpha sample=20%",
+    );
+    let message = "CPY0001: MirrorRequest: expected one rule for a target in the same scope, found 'alpha' (FILE:3)";
+    assert!(told.contains(message), "{told}");
+}
+
+#[test]
+fn the_same_rule_twice_is_one() {
+    let lines = "CopyTarget http://a/ sample=5% \"expr=-R '10.0.0.0/8'\"";
+    let selects = "MirrorRequest http://a/ rate=5/s\nMirrorRequest http://a/ rate=5/s";
+    let verdict = Server::on(Mpm::Event)
+        .global(lines)
+        .vhost(format!("{lines}\n<Location \"/a\">\n{selects}\n</Location>"))
+        .configtest();
+    assert!(verdict.passed, "{}", verdict.stderr);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod wire;
 mod accounting;
 mod answers;
 mod breaker;
+mod choose;
 mod configtest;
 mod copying;
 mod corpus;
