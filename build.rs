@@ -24,11 +24,14 @@ mod shell {
     const FUNCTIONS: &[&str] = &[
         "ap_add_input_filter_handle",
         "ap_check_cmd_context",
+        "ap_exists_scoreboard_image",
         "ap_expr_(exec|lookup_default|parse_cmd_mi|str_exec)",
         "ap_find_linked_module",
         "ap_get_module_config",
         "ap_hook_(access_checker|check_config|child_init|handler|insert_filter|log_transaction|post_config|post_read_request|pre_config|translate_name|type_checker)",
         "ap_get_brigade",
+        "ap_get_scoreboard_worker_from_indexes",
+        "ap_mpm_query",
         "ap_register_input_filter",
         "ap_retained_data_(create|get)",
         "ap_run_http_scheme",
@@ -55,6 +58,7 @@ mod shell {
     const VARIABLES: &[&str] = &[
         "ACCESS_CONF",
         "AP_EXPR_.*",
+        "AP_MPMQ_.*",
         "AP_SQ_.*",
         "APLOG_.*",
         "APR_HOOK_.*",
@@ -67,6 +71,7 @@ mod shell {
         "NOT_IN_.*",
         "OK",
         "RSRC_CONF",
+        "SERVER_(BUSY_READ|GRACEFUL)",
         "ap_server_conf",
         "ap_server_root",
     ];

@@ -8,8 +8,10 @@
 #include <http_main.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <scoreboard.h>
 #include <util_filter.h>
 #include <ap_mmn.h>
+#include <ap_mpm.h>
 #include <apr_errno.h>
 #include <apr_general.h>
 #include <apr_hooks.h>

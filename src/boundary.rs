@@ -30,6 +30,7 @@ pub enum Boundary {
     Forwarder,
     Exchange,
     Lookup,
+    Adapt,
 }
 
 #[cfg(not(feature = "fault-injection"))]

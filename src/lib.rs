@@ -46,6 +46,7 @@
 //! `httpd` is the only room with `unsafe`. Without the feature `httpd` all but that room is built, and
 //! its tests run without httpd.
 
+pub mod adapt;
 pub mod boundary;
 pub mod breaker;
 pub mod capture;

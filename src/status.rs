@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::breaker::{Millis, State};
 use crate::clock;
+use crate::select::{Share, Throttle, pressure};
 use crate::stats::{Cell, Segment, Totals};
 
 /// How the counters are shown.
@@ -174,6 +175,37 @@ impl Breaker {
     }
 }
 
+/// A target's sample as all three formats have it, in percent.
+struct Sample {
+    /// What the target's own line asks for.
+    asked: f64,
+    /// What pressure leaves of that.
+    effective: f64,
+    adapt: &'static str,
+    lowered: u64,
+    cause: &'static str,
+    /// Staging's usual latency in microseconds, as far as it is watched.
+    usual: u64,
+}
+
+impl Sample {
+    fn of(totals: &Totals) -> Sample {
+        let held = totals.held;
+        let whole = f64::from(Share::ALL.parts());
+        let asked = 100.0 * if held.asked == 0 { 1.0 } else { held.asked as f64 / whole };
+        let left = 1.0 - held.part as f64 / Throttle::WHOLE as f64;
+        Sample {
+            asked,
+            // As exact as a thousandth of a percent is of the least that is left.
+            effective: (asked * left * 1e6).round() / 1e6,
+            adapt: if held.adapts { "on" } else { "off" },
+            lowered: held.lowered,
+            cause: pressure::Cause::name(held.cause),
+            usual: held.usual,
+        }
+    }
+}
+
 fn text(started: u64, faults: u64, targets: &[Totals], now: Now) -> String {
     let mut page = format!("mod_copy {}, counting since {started}\n", env!("CARGO_PKG_VERSION"));
     if faults > 0 {
@@ -207,6 +239,7 @@ fn text_of_target(page: &mut String, totals: &Totals, now: Now) -> std::fmt::Res
     let forwarders = totals.count(Cell::Forwarders);
     writeln!(page, "  now        {queued} queued, {in_flight} in flight, {forwarders} forwarders")?;
     text_of_breaker(page, &Breaker::of(totals, now))?;
+    text_of_sample(page, &Sample::of(totals))?;
     writeln!(page, "  {:<11}{}", "unanswered", totals.count(Cell::Unanswered))?;
     let (sent, received) = (totals.count(Cell::BytesSent), totals.count(Cell::BytesReceived));
     writeln!(page, "  bytes      {sent} sent, {received} received")?;
@@ -234,6 +267,18 @@ fn text_of_breaker(page: &mut String, breaker: &Breaker) -> std::fmt::Result {
     writeln!(page, ", opened {opened}")
 }
 
+fn text_of_sample(page: &mut String, sample: &Sample) -> std::fmt::Result {
+    let Sample { asked, effective, adapt, lowered, cause, usual } = sample;
+    write!(page, "  sample     {asked}%")?;
+    if *adapt == "on" {
+        write!(
+            page,
+            ", now {effective}%, lowered {lowered}, last cause {cause}, usual {usual} µs"
+        )?;
+    }
+    writeln!(page)
+}
+
 fn auto(started: u64, faults: u64, targets: &[Totals], now: Now) -> String {
     let mut page = format!("CopyVersion: {}\nCopyStarted: {started}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(page, "CopyFaults: {faults}");
@@ -259,6 +304,13 @@ fn auto(started: u64, faults: u64, targets: &[Totals], now: Now) -> String {
         line("BreakerSince", &breaker.since);
         line("BreakerUntil", &breaker.until);
         line("BreakerOpened", &breaker.opened);
+        let sample = Sample::of(totals);
+        line("SamplePercent", &sample.asked);
+        line("SampleEffectivePercent", &sample.effective);
+        line("SampleAdapt", &sample.adapt);
+        line("SampleLowered", &sample.lowered);
+        line("SampleCause", &sample.cause);
+        line("SampleUsualMicros", &sample.usual);
         line("Unanswered", &totals.count(Cell::Unanswered));
         line("BytesSent", &totals.count(Cell::BytesSent));
         line("BytesReceived", &totals.count(Cell::BytesReceived));
@@ -294,6 +346,12 @@ fn json_of_target(totals: &Totals, now: Now) -> Value {
         "state": state, "failures": failures, "since": since, "until": until, "opened": opened
     });
     member("breaker", breaker);
+    let Sample { asked, effective, adapt, lowered, cause, usual } = Sample::of(totals);
+    let sample = json!({
+        "percent": asked, "effective_percent": effective,
+        "adapt": adapt, "lowered": lowered, "cause": cause, "usual_us": usual
+    });
+    member("sample", sample);
     member("unanswered", totals.count(Cell::Unanswered).into());
     member("bytes_sent", totals.count(Cell::BytesSent).into());
     member("bytes_received", totals.count(Cell::BytesReceived).into());

@@ -81,6 +81,12 @@ impl Counters<'_> {
         value.and_then(Value::as_str).unwrap_or_else(|| panic!("no text {path} in {}", self.0))
     }
 
+    /// A number that is no count by its path, as `sample.effective_percent`.
+    pub fn number(&self, path: &str) -> f64 {
+        let value = path.split('.').try_fold(self.0, |value, key| value.get(key));
+        value.and_then(Value::as_f64).unwrap_or_else(|| panic!("no number {path} in {}", self.0))
+    }
+
     /// Every outcome there is, as `failed.refused`, and how many copies had it.
     pub fn outcomes(&self) -> BTreeMap<String, u64> {
         let groups = ["delivered", "failed", "dropped"].into_iter();

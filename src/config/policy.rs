@@ -98,10 +98,13 @@ impl Policy {
         self.lists.get(index as usize).is_none_or(|list| list.is_open)
     }
 
-    /// Whether some rule of the target's adapts.
-    pub fn adapts(&self, target: TargetId) -> bool {
-        let choices = self.lists.iter().flat_map(|list| &list.choices);
-        choices.into_iter().any(|choice| choice.target == target && choice.rule.adapts())
+    /// Whether some scope's rule for the target adapts, for each target in the order of their ids.
+    pub fn adapting(&self) -> impl Iterator<Item = bool> {
+        let adapts = |target: usize| {
+            let mut choices = self.lists.iter().flat_map(|list| &list.choices);
+            choices.any(|choice| choice.target.index() == target && choice.rule.adapts())
+        };
+        (0..self.targets.len()).map(adapts)
     }
 
     /// `CopyMemory` in bytes.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::guard::guard;
-use super::{config, ffi, log, pool, sys};
+use super::{config, ffi, log, pool, scoreboard, sys};
+use crate::adapt;
 use crate::boundary::Boundary;
 use crate::mirror::Mirror;
 
@@ -59,6 +60,7 @@ pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::ser
                 }
                 // SAFETY: httpd's pool of this child.
                 unsafe { ffi::apr_pool_pre_cleanup_register(pchild, ptr::null(), Some(forgo)) };
+                watch_pressure(generation, main);
             }
             Err(error) => {
                 let line = format!("CPY0012: this child copies nothing: {error}");
@@ -81,6 +83,20 @@ fn start(generation: &config::Generation) -> std::io::Result<&'static Mirror> {
     })?;
     // Forwarders use it until the process ends.
     Ok(Box::leak(Box::new(mirror)))
+}
+
+/// Starts what lowers samples under pressure, where a rule asks for it.
+fn watch_pressure(generation: &config::Generation, main: *const ffi::server_rec) {
+    let slots: Vec<_> = generation.adapting().collect();
+    if slots.is_empty() {
+        return;
+    }
+    let busy = scoreboard::busy;
+    if let Err(error) = sys::with_signals_blocked(|| adapt::start(generation.segment, &slots, busy))
+    {
+        let line = format!("CPY0014: this child does not watch the pressure: {error}");
+        log::write(ffi::APLOG_ERR, main, &line);
+    }
 }
 
 /// Before anything in the child's pool goes, its requests included: from now on they free nothing.

@@ -35,6 +35,14 @@ pub struct Generation {
     pub expressions: Vec<expr::Parsed>,
 }
 
+impl Generation {
+    /// The targets whose sample pressure may lower.
+    pub fn adapting(&self) -> impl Iterator<Item = Slot> {
+        let slots = self.slots.iter().zip(self.policy.adapting());
+        slots.filter(|(_, adapts)| *adapts).map(|(slot, _)| *slot)
+    }
+}
+
 /// The configuration that is being read. Only the parent, with one thread, reads one.
 static DRAFT: Lazy<Mutex<Draft>> = Lazy::new(Mutex::default);
 /// The configuration that was read and found right.
@@ -353,9 +361,11 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
             find(&segment).ok_or_else(|| std::io::Error::other("more targets than counters"))?
         }
     };
-    for ((target, slot), rule) in policy.targets().iter().zip(&slots).zip(policy.rules()) {
+    for (target, slot) in policy.targets().iter().zip(&slots) {
         segment.breaker(*slot).configure(target.breaker, clock::now());
-        segment.valve(*slot).throttle.configure(rule.share().parts(), rule.adapts());
+    }
+    for ((rule, slot), adapts) in policy.rules().iter().zip(&slots).zip(policy.adapting()) {
+        segment.valve(*slot).throttle.configure(rule.share().parts(), adapts);
     }
     Ok(Generation { policy: Arc::new(policy), segment, slots, expressions: expr::take() })
 }

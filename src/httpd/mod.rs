@@ -14,6 +14,7 @@ mod module;
 mod pool;
 mod proxy;
 mod request;
+mod scoreboard;
 mod segment;
 mod status;
 mod sys;

@@ -96,7 +96,7 @@ pub struct Throttle {
     usual: AtomicU64,
     /// Until when one child watches; then another may.
     lease: AtomicU64,
-    /// The parts of the sample that the target's own rule asks for, and, in the highest bit, whether it adapts.
+    /// The parts of the sample that the target's own rule asks for, and, in the highest bit, whether any adapts.
     asked: AtomicU64,
 }
 
@@ -111,8 +111,10 @@ pub struct Held {
     pub cause: u64,
     /// The share that the target's own rule asks for, in thousandths of a percent; 0 where there is none.
     pub asked: u64,
-    /// Whether that rule adapts.
+    /// Whether some scope's rule for it adapts.
     pub adapts: bool,
+    /// Staging's usual latency in microseconds; 0 while unknown.
+    pub usual: u64,
 }
 
 impl Throttle {
@@ -133,7 +135,7 @@ impl Throttle {
         }
     }
 
-    /// Tells what the target's own rule asks for; without adapting nothing is held back.
+    /// Tells what the target's own rule asks for, and whether any rule for it adapts; else nothing is held back.
     pub fn configure(&self, parts: u32, adapts: bool) {
         let flag = if adapts { Throttle::ADAPTS } else { 0 };
         self.asked.store(u64::from(parts) | flag, Ordering::Relaxed);
@@ -198,6 +200,7 @@ impl Throttle {
             cause: self.cause.load(Ordering::Relaxed),
             asked: asked & !Throttle::ADAPTS,
             adapts: asked & Throttle::ADAPTS != 0,
+            usual: self.usual.load(Ordering::Relaxed),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The shared memory: a row of counters for each child, the targets they belong to, the sum of all.
 
-use super::cells::{CELLS, Cell, Cells};
+use super::cells::{CELLS, Cells};
 use super::ledger::{Ledger, TROUBLES};
 use super::totals::Totals;
 use crate::breaker::Breaker;
@@ -260,14 +260,10 @@ impl Segment {
         totals
     }
 
-    /// Some counters of one target, over all children; without the care that [`totals`](Segment::totals) takes.
-    pub fn glance<const N: usize>(&self, Slot(index): Slot, cells: [Cell; N]) -> [u64; N] {
-        let rows = self.used_rows().filter_map(|row| row.targets.get(index));
-        let rows: Vec<_> = rows.collect();
-        cells.map(|cell| {
-            let counts = rows.iter().map(|cells| cells.cell(cell).load(Ordering::Relaxed));
-            counts.fold(0, u64::wrapping_add)
-        })
+    /// One target's totals, without the care that [`totals`](Segment::totals) takes: while what a dead child
+    /// counted is moved, some of it may be missing.
+    pub fn totals_of(&self, Slot(index): Slot) -> Totals {
+        self.sum_of(index)
     }
 
     /// The row of the past, and those of all children.
@@ -278,21 +274,22 @@ impl Segment {
     }
 
     fn sum(&self) -> Vec<Totals> {
-        let names = self.header.names.iter().take(self.named());
-        let targets = names.zip(&self.header.breakers).zip(&self.header.valves).enumerate();
-        targets
-            .map(|(index, ((name, breaker), valve))| {
-                let mut cells = [0_u64; CELLS];
-                for row in self.used_rows() {
-                    if let Some(row) = row.targets.get(index) {
-                        // Backwards: what is counted first is read last, so no sum runs ahead of its whole.
-                        for (sum, cell) in cells.iter_mut().zip(&row.0).rev() {
-                            *sum = sum.wrapping_add(cell.load(Ordering::Acquire));
-                        }
-                    }
+        (0..self.named()).map(|index| self.sum_of(index)).collect()
+    }
+
+    fn sum_of(&self, index: usize) -> Totals {
+        let mut cells = [0_u64; CELLS];
+        for row in self.used_rows() {
+            if let Some(row) = row.targets.get(index) {
+                // Backwards: what is counted first is read last, so no sum runs ahead of its whole.
+                for (sum, cell) in cells.iter_mut().zip(&row.0).rev() {
+                    *sum = sum.wrapping_add(cell.load(Ordering::Acquire));
                 }
-                Totals::new(name.read(), breaker.snapshot(), valve.throttle.snapshot(), cells)
-            })
-            .collect()
+            }
+        }
+        let slot = Slot(index);
+        let name = self.header.names.get(index).map(Name::read).unwrap_or_default();
+        let held = self.valve(slot).throttle.snapshot();
+        Totals::new(name, self.breaker(slot).snapshot(), held, cells)
     }
 }

@@ -42,6 +42,7 @@ fn the_page_can_be_read() {
          \x20 not copied 1 (off 1)\n\
          \x20 now        1 queued, 0 in flight, 1 forwarders\n\
          \x20 breaker    off\n\
+         \x20 sample     100%\n\
          \x20 unanswered 1\n\
          \x20 bytes      30 sent, 60 received\n\
          \x20 latency    mean 300 µs, p50 below 512 µs, p90 below 512 µs, p99 below 512 µs\n"
@@ -122,6 +123,35 @@ fn a_breaker_is_shown_with_its_state_and_times() {
     breaker.admit(|| 90_200).unwrap();
     let text = "half-open since 1699999990, next try at 1700000001, opened 1";
     shown("half-open", 0, 1_699_999_990, 1_700_000_001, 1, text);
+}
+
+#[test]
+fn a_sample_is_shown_with_what_pressure_leaves_of_it() {
+    let segment = counted();
+    let throttle = &segment.valve(segment.slot("http://staging/").unwrap()).throttle;
+    throttle.configure(12_345, true);
+    throttle.keep_usual(900);
+    throttle.hold(Throttle::WHOLE / 4 * 3, pressure::Cause::Slow as u64);
+    let [page, auto, json] =
+        [Format::Text, Format::Auto, Format::Json].map(|format| render(&segment, format));
+    let text = "\n  sample     12.345%, now 3.08625%, lowered 1, last cause slow, usual 900 µs\n";
+    assert!(page.contains(text), "{page}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let expected = json!({
+        "percent": 12.345, "effective_percent": 3.08625,
+        "adapt": "on", "lowered": 1, "cause": "slow", "usual_us": 900
+    });
+    assert_eq!(json["targets"][0]["sample"], expected);
+    for line in [
+        "SamplePercent: 12.345",
+        "SampleEffectivePercent: 3.08625",
+        "SampleAdapt: on",
+        "SampleLowered: 1",
+        "SampleCause: slow",
+        "SampleUsualMicros: 900",
+    ] {
+        assert!(auto.contains(&format!("CopyTarget[0]{line}\n")), "{line} in\n{auto}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod examples;
+mod pressure;
 mod rate;
 mod sampling;
 mod scopes;

@@ -133,6 +133,20 @@ fn a_panic_in_a_forwarder_costs_no_copy_but_the_one_in_its_hand(mpm: Mpm) {
     assert!(server.status().target("staging").count("forwarders") > 0);
 }
 
+#[test]
+fn a_panic_of_who_watches_the_pressure_costs_nothing() {
+    let staging = Staging::start();
+    let lines = format!("CopyTarget {} name=staging adapt=on", staging.url("/"));
+    let server = Server::on(Mpm::Event).with_faults().vhost(lines).file("htdocs/a", "a");
+    let server = server.expect("CPY0091:").expect("on purpose").start();
+    Faults::of(server.root()).panic_at("Adapt-enter");
+    server.status_when("a panic", |status| status.faults() == 1);
+    server.status_when("a usual latency", |status| {
+        assert_eq!(server.client().get("/a").status, 200);
+        status.target("staging").count("sample.usual_us") > 0
+    });
+}
+
 fn a_panic_while_a_configuration_is_read_keeps_production_going(mpm: Mpm) {
     let staging = Staging::start();
     let server = mirroring(mpm, &staging).start();
