@@ -23,8 +23,9 @@
 //!               │ post_read_request   insert_filter    log_transaction
 //!               ▼                     ▼                ▼
 //!            Journey::begin ──► Journey::decide ──► Journey::conclude        httpd/, journey
-//!               │  the tee sees       │ Head::serialise                      message, capture
-//!               │  content pass       ▼
+//!               │  the tee sees       │ Mirror::choose: which targets        select
+//!               │  content pass       │ Head::serialise                      message, capture
+//!               │                     ▼
 //!               └───────────────► Mirror::offer                              mirror
 //!                                     │ one shared Message, a Job for each target whose
 //!                                     │ breaker is closed                            breaker
@@ -39,7 +40,8 @@
 //! # Rooms and walls
 //!
 //! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
-//! ([`message`], [`target`], [`outcome`], [`breaker`], [`stats`], [`memory`], [`queue`]) knows none of these.
+//! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
+//! [`adapt`] is a thread beside them, which lowers samples under pressure.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
 //! to; [`tls`] reads the files that it names. The core never names an httpd type, and logs through `log`;
