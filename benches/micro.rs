@@ -47,6 +47,8 @@ struct World {
     server: &'static ServerPolicy,
     scope: ScopeSettings,
     list: ListId,
+    /// Of a scope that the same target gets next to nothing of.
+    sampled_out: ScopeSettings,
 }
 
 fn world() -> &'static World {
@@ -56,14 +58,16 @@ fn world() -> &'static World {
 
 impl World {
     fn new() -> World {
-        let (mut draft, mut scope, mut server) =
-            (Draft::default(), ScopeSettings::default(), ServerSettings::default());
-        for (directive, arguments) in
-            [("CopyTarget", format!("{} max=1", staging())), ("CopyMemory", "1G".into())]
-        {
+        let (mut draft, mut scopes, mut server) =
+            (Draft::default(), [ScopeSettings::default(); 2], ServerSettings::default());
+        for (at, directive, arguments) in [
+            (0, "CopyTarget", format!("{} max=1 name=staging", staging())),
+            (0, "CopyMemory", "1G".into()),
+            (1, "MirrorRequest", "staging sample=0.001%".into()),
+        ] {
             let mut place = Place {
                 draft: &mut draft,
-                scope: &mut scope,
+                scope: &mut scopes[at],
                 server: &mut server,
                 which: None,
                 in_section: false,
@@ -71,6 +75,7 @@ impl World {
             };
             assert!(find(directive).unwrap().apply(&mut place, &arguments).is_ok());
         }
+        let [scope, sampled_out] = scopes;
         let policy = Arc::new(draft.resolve().unwrap());
         let segment = segment(1);
         let name = |target: &Arc<Target>| segment.slot(&target.name).unwrap();
@@ -83,6 +88,7 @@ impl World {
             server: Box::leak(Box::new(server.resolve(None))),
             list: scope.list().unwrap(),
             scope,
+            sampled_out,
         }
     }
 
@@ -213,6 +219,15 @@ mod request_path {
         after_rest(bencher, |world| {
             let mut journey = world.begin(None);
             black_box(world.decide(&mut journey, ScopeSettings::default(), b"GET"));
+            journey.conclude();
+        });
+    }
+
+    #[divan::bench]
+    fn sampled_out(bencher: Bencher<'_, '_>) {
+        after_rest(bencher, |world| {
+            let mut journey = world.begin(None);
+            black_box(world.decide(&mut journey, world.sampled_out, b"GET"));
             journey.conclude();
         });
     }

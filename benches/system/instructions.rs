@@ -26,6 +26,11 @@ use crate::wait::poll;
 const WARM: u64 = 200;
 const COUNTED: u64 = 1000;
 
+/// A rule that leaves all but every hundred thousandth request out.
+const SAMPLED_OUT: &str = "sample=0.001%";
+/// A rule that every request meets, by a regular expression on its path.
+const EXPRESSION: &str = "\"expr=%{REQUEST_URI} =~ m#^/(static|origin)#\"";
+
 /// Instructions per request.
 struct Counted {
     post: f64,
@@ -44,16 +49,22 @@ pub fn measure(plan: &Plan, table: &mut Table) -> Counts {
 
 fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str, f64> {
     let backends = Backends::start();
-    let modules = [Module::Off, Module::Elsewhere, Module::On];
-    let mut counts: [Vec<Counted>; 3] = Default::default();
+    let settings = [
+        (Module::Off, ""),
+        (Module::Elsewhere, ""),
+        (Module::On, ""),
+        (Module::On, SAMPLED_OUT),
+        (Module::On, EXPRESSION),
+    ];
+    let mut counts: [Vec<Counted>; 5] = Default::default();
     for repeat in 0..plan.repeats {
         eprintln!("instructions, {}, {} of {} …", mpm.module(), repeat + 1, plan.repeats);
-        let counted = modules.map(|module| count(mpm, module, &backends));
+        let counted = settings.map(|(module, rule)| count(mpm, module, rule, &backends));
         for (counts, counted) in counts.iter_mut().zip(counted) {
             counts.push(counted);
         }
     }
-    let [off, elsewhere, on] = &counts;
+    let [off, elsewhere, on, sampled_out, expression] = &counts;
     let mpm = mpm.module();
     table.title(format!("user instructions on the request path, {mpm}"));
     measured(
@@ -68,13 +79,28 @@ fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str
         [off, on, elsewhere],
         |counted| counted.get,
     );
+    let get: Of = |counted| counted.get;
+    table.row(
+        "added to a GET, sampled out",
+        added(sampled_out, off, get),
+        Required::AtMost(1000.0),
+    );
+    table.row(
+        "added to a copied GET by an expression",
+        added(expression, on, get),
+        Required::AtMost(1500.0),
+    );
     let kinds: [(_, _, Of); 4] = [
         ("post", on, |counted| counted.post),
         ("get", on, |counted| counted.get),
         ("post_out_of_scope", elsewhere, |counted| counted.post),
         ("get_out_of_scope", elsewhere, |counted| counted.get),
     ];
-    kinds.map(|(kind, counts, of)| (kind, median_of(added(counts, off, of)))).into()
+    let mut kept: BTreeMap<_, _> =
+        kinds.map(|(kind, counts, of)| (kind, median_of(added(counts, off, of)))).into();
+    kept.insert("get_sampled_out", median_of(added(sampled_out, off, get)));
+    kept.insert("get_expression", median_of(added(expression, on, get)));
+    kept
 }
 
 /// The count of one kind of request.
@@ -99,10 +125,10 @@ fn measured(
 }
 
 /// Three runs side by side: their differences are what only the further requests cost.
-fn count(mpm: Mpm, module: Module, backends: &Backends) -> Counted {
+fn count(mpm: Mpm, module: Module, rule: &str, backends: &Backends) -> Counted {
     let [base, post, get] = thread::scope(|scope| {
         [None, Some(Request::POST), Some(Request::Static)]
-            .map(|further| scope.spawn(move || run(mpm, module, backends, further)))
+            .map(|further| scope.spawn(move || run(mpm, module, rule, backends, further)))
             .map(|running| running.join().unwrap())
     });
     let each = |total: u64| (total as f64 - base as f64) / COUNTED as f64;
@@ -110,8 +136,9 @@ fn count(mpm: Mpm, module: Module, backends: &Backends) -> Counted {
 }
 
 /// The instructions of one httpd's serving threads: start, warming up, further requests, end.
-fn run(mpm: Mpm, module: Module, backends: &Backends, further: Option<Request>) -> u64 {
-    let builder = production::configure(mpm, module, backends, &[backends.staging()]);
+fn run(mpm: Mpm, module: Module, rule: &str, backends: &Backends, further: Option<Request>) -> u64 {
+    let target = format!("{} {rule}", backends.staging());
+    let builder = production::configure(mpm, module, backends, &[target]);
     builder.write();
     // httpd is another user when valgrind writes at its end.
     let out = builder.root().join("callgrind");
