@@ -100,12 +100,14 @@ fn each_condition_chooses(mpm: Mpm) {
 
 /// Without `AP_EXPR_FLAG_DONT_VARY` the copied server's answer would have `Vary: Cookie, X-User-ID`.
 fn no_expression_makes_productions_answer_vary(mpm: Mpm) {
-    let rules = "CopyTarget STAGING name=staging samplekey=%{HTTP:X-Key} sample=50% \
-                 \"expr=req('X-User-ID') == '7' || %{HTTP_COOKIE} =~ /a/ || %{HTTP:Accept} == '*/*'\"";
+    let rules = "CopyTarget STAGING name=staging \
+                 \"expr=req('X-User-ID') == '7' || %{HTTP_COOKIE} =~ /a/ || %{HTTP:Accept} == 'text/*'\"\n\
+                 CopyTarget STAGING name=key sample=99.999% samplekey=%{HTTP:X-Key}";
     let choice = Choice::with(mpm, rules, |builder| builder);
     let plain = Server::on(mpm).without_copy().file("htdocs/a", "a").start();
     let requests = [("GET", "/a", "X-Key: 1\r\nX-User-ID: 8\r\nCookie: b\r\nAccept: text/*\r\n")];
-    let (_, answers) = choice.ask(&requests);
+    let (copies, answers) = choice.ask(&requests);
+    assert_eq!(copies, [2], "both expressions were evaluated, to their ends");
     assert_eq!(answers[0].field("Vary"), None, "{}", answers[0].comparable());
     let names = |head: &[u8]| {
         let head = String::from_utf8_lossy(head).into_owned();
