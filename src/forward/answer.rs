@@ -10,8 +10,14 @@ use super::head::{Coding, Head, Length, Malformed};
 
 /// The most bytes of an answer's content, its framing included, that are read: more is not waited for.
 pub(super) const DISCARD_LIMIT: u64 = 1024 * 1024;
+/// What is read of any answer's content, and then as much again each time that more is allowed.
+pub(super) const PORTION: u64 = 64 * 1024;
 /// The most bytes of an answer's head.
 const HEAD_LIMIT: usize = 64 * 1024;
+/// What is looked at of a head as soon as it comes.
+const GLANCE: usize = 4 * 1024;
+/// What ends a head, or is longer than what does.
+const END: &[u8] = b"\n\r\n";
 /// The most interim (1xx) answers before the final one.
 const INTERIM_LIMIT: u32 = 16;
 /// The most bytes of a line between chunks.
@@ -29,6 +35,8 @@ pub(super) struct Answer {
     class: Option<StatusClass>,
     persistent: bool,
     discarded: u64,
+    /// What may be read of the content.
+    allowed: u64,
 }
 
 /// What comes next.
@@ -57,6 +65,7 @@ impl Answer {
             class: None,
             persistent: false,
             discarded: 0,
+            allowed: PORTION,
         }
     }
 
@@ -77,7 +86,7 @@ impl Answer {
     /// How many of the next bytes are content for certain, as far as it is waited for: whoever has them may
     /// [`skip`](Self::skip) them instead.
     pub(super) fn ahead(&self) -> usize {
-        let allowed = DISCARD_LIMIT.saturating_sub(self.discarded).saturating_add(1);
+        let allowed = self.allowed.saturating_sub(self.discarded).saturating_add(1);
         let ahead = match self.stage {
             Stage::Length(left) | Stage::Chunk(left) => left.min(allowed),
             Stage::UntilClose => allowed,
@@ -95,7 +104,25 @@ impl Answer {
     /// Counts bytes of the content, and ends with what is read of it.
     fn count(&mut self, bytes: u64) {
         self.discarded = self.discarded.saturating_add(bytes);
-        if self.discarded > DISCARD_LIMIT && self.stage != Stage::Complete {
+        if self.discarded > DISCARD_LIMIT {
+            self.cut();
+        }
+    }
+
+    /// Whether more of the content comes than may be read so far: it is for the caller to
+    /// [`allow`](Self::allow) more, or to [`cut`](Self::cut) it.
+    pub(super) fn is_beyond_allowed(&self) -> bool {
+        self.discarded > self.allowed && self.stage != Stage::Complete
+    }
+
+    /// Lets another [`PORTION`] be read.
+    pub(super) fn allow(&mut self) {
+        self.allowed = self.allowed.saturating_add(PORTION);
+    }
+
+    /// Does without the rest of the content, and with it, without the connection.
+    pub(super) fn cut(&mut self) {
+        if self.stage != Stage::Complete {
             self.stage = Stage::Complete;
             self.persistent = false;
         }
@@ -172,10 +199,7 @@ impl Answer {
                 gathered.as_slice()
             }
         };
-        // What was gathered before did not end a head, and only the end of a line can. The first
-        // bytes are looked at in any case: they tell what does not speak HTTP.
-        let parse = before == 0 || bytes.contains(&b'\n');
-        let head = if parse { Head::parse(whole)? } else { None };
+        let head = parse(whole, before)?;
         if head.as_ref().map_or(whole.len(), |head| head.bytes) > HEAD_LIMIT {
             return Err("a head of more than 64 KiB");
         }
@@ -245,6 +269,31 @@ impl Answer {
         }
         Ok(used)
     }
+}
+
+/// Reads a head of which the first `before` bytes were looked at before; `None` where it is not yet whole.
+fn parse(head: &[u8], before: usize) -> Result<Option<Head>, Malformed> {
+    if before == 0 {
+        // They are the whole of most heads, and tell what does not speak HTTP.
+        let first = Head::parse(head.get(..GLANCE).unwrap_or(head))?;
+        if first.is_some() || head.len() <= GLANCE {
+            return Ok(first);
+        }
+    }
+    // However long it is, it is not read again before its end has come.
+    let unseen = head.get(before.saturating_sub(END.len() - 1)..).unwrap_or_default();
+    if has_end(unseen) { Head::parse(head) } else { Ok(None) }
+}
+
+/// Whether an empty line follows another.
+fn has_end(mut bytes: &[u8]) -> bool {
+    while let Some(at) = bytes.iter().position(|&byte| byte == b'\n') {
+        bytes = bytes.get(at.saturating_add(1)..).unwrap_or_default();
+        if bytes.starts_with(b"\n") || bytes.starts_with(b"\r\n") {
+            return true;
+        }
+    }
+    false
 }
 
 fn chunk_size(line: &[u8]) -> Option<u64> {

@@ -9,7 +9,8 @@ use crate::message::Message;
 use crate::outcome::{Failure, StatusClass};
 use crate::stats::Traffic;
 
-use super::answer::Answer;
+use super::allowance::Allowance;
+use super::answer::{Answer, PORTION};
 use super::fault::{self, Fault};
 use super::pace::{Deadline, OnSlow, SLOW};
 use super::room;
@@ -57,6 +58,8 @@ pub(super) struct Until<'a> {
     pub(super) wait: Wait,
     pub(super) deadline: &'a Deadline,
     pub(super) on_slow: &'a OnSlow,
+    /// What may be read of long answers.
+    pub(super) allowance: &'a Allowance,
 }
 
 impl Until<'_> {
@@ -221,6 +224,7 @@ impl Exchange {
                 }
                 Came::Answer | Came::More | Came::End => {}
             }
+            self.limit(until.allowance);
             let ended = self.answer.is_complete() || came == Came::End;
             if let Some(class) = self.answer.class().filter(|_| ended) {
                 let reusable = self.answer.is_persistent() && came == Came::Answer;
@@ -228,6 +232,16 @@ impl Exchange {
             }
         }
         Ok(None)
+    }
+
+    /// Ends an answer here that is longer than the target's allowance bears.
+    fn limit(&mut self, allowance: &Allowance) {
+        while self.answer.is_beyond_allowed() {
+            match allowance.take(PORTION, Instant::now()) {
+                true => self.answer.allow(),
+                false => self.answer.cut(),
+            }
+        }
     }
 
     /// Reads once, or throws away what need not be read.

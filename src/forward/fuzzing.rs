@@ -11,6 +11,7 @@ use crate::outcome::{Failure, StatusClass};
 use crate::stats::Traffic;
 use crate::target::{PathMode, Url};
 
+use super::allowance::Allowance;
 use super::exchange::{self, Awaits, Until, Wait};
 use super::layered::Layered;
 use super::pace::{Deadline, OnSlow};
@@ -85,7 +86,8 @@ pub fn exchange<T: Transport>(
     const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
     let deadline = &Deadline::new(Instant::now(), NEVER);
     let on_slow = &OnSlow::new(|| {});
-    let until = &Until { wait: Wait::Not, deadline, on_slow };
+    let allowance = &Allowance::new(Instant::now());
+    let until = &Until { wait: Wait::Not, deadline, on_slow, allowance };
     let mut exchange = exchange::Exchange::of(message);
     let mut wire = Layered::from(transport);
     let mut step = || match exchange.awaits() {

@@ -15,6 +15,7 @@ use crate::outcome::Failure;
 use crate::stats::Traffic;
 use crate::target::{Limits, Target};
 
+use super::allowance::Allowance;
 use super::courier::{Courier, Errand, Progress};
 use super::exchange::{Awaits, Broken, Exchange, Step, Until, Wait};
 use super::fault::Fault;
@@ -32,6 +33,7 @@ pub(super) struct Line<C: Connector, W = <C as Connector>::Out> {
     connector: C,
     base: Base,
     on_slow: OnSlow,
+    allowance: Arc<Allowance>,
     config: Config,
     connection: Option<W>,
     /// The connection's socket.
@@ -50,6 +52,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         names: Arc<Names>,
         (connector, base): (C, Base),
         on_slow: OnSlow,
+        allowance: Arc<Allowance>,
     ) -> Line<C, W> {
         // The environment's proxy is not the administrator's.
         let config = Config::builder().proxy(None).build();
@@ -60,6 +63,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             connector,
             base,
             on_slow,
+            allowance,
             config,
             connection: None,
             socket: None,
@@ -99,7 +103,12 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             let fault = Fault::new(Failure::Internal, "go on with no exchange");
             return Err(Broken { fault, unanswered: false });
         };
-        let until = &Until { wait, deadline: errand.deadline, on_slow: &self.on_slow };
+        let until = &Until {
+            wait,
+            deadline: errand.deadline,
+            on_slow: &self.on_slow,
+            allowance: &self.allowance,
+        };
         match exchange.awaits() {
             Awaits::Room => {
                 let parts = || errand.message.parts(&self.target.url, self.target.path);

@@ -10,6 +10,7 @@
 //! line.rs        one connection: made, used again, replaced when stale
 //! exchange.rs    one request written, one answer read, a step at a time
 //! answer.rs      where an answer ends, and whether the connection outlives it
+//! allowance.rs   how much of long answers is read
 //! head.rs        what an answer's head says about its framing
 //! wire.rs        what an exchange writes to and reads from
 //! layered.rs     the same through ureq's transports, as TLS uses it
@@ -25,6 +26,7 @@
 //! Imports run downwards. Nothing here knows httpd, and nothing here is reached by the request path
 //! but [`Forwarders::offer`].
 
+mod allowance;
 mod answer;
 mod batch;
 mod courier;
@@ -53,6 +55,7 @@ mod wire;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ureq::http::Uri;
 
@@ -61,6 +64,7 @@ use crate::stats::Account;
 use crate::target::Target;
 use crate::tls::Tls;
 
+use allowance::Allowance;
 use courier::Hire;
 use layered::Layered;
 use line::Line;
@@ -97,18 +101,24 @@ impl Forwarders {
         let names = Arc::new(Names::of(&target.url, lookup));
         let aim = Arc::clone(&target);
         let (slow, tls) = (Arc::default(), tls.cloned());
+        let allowance = Arc::new(Allowance::new(Instant::now()));
         let hire: Hire = Box::new(move |on_slow| {
             let base = Base::default();
             let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
             let (aim, names) = (Arc::clone(&aim), Arc::clone(&names));
+            let allowance = Arc::clone(&allowance);
             match &tls {
                 None => {
                     let chain = (connector, base);
-                    Box::new(Line::<TcpConnector>::new(aim, uri.clone(), names, chain, on_slow))
+                    Box::new(Line::<TcpConnector>::new(
+                        aim, uri.clone(), names, chain, on_slow, allowance,
+                    ))
                 }
                 Some(tls) => {
                     let chain = (connector.chain(TlsConnector::new(tls.clone())), base);
-                    Box::new(Line::<_, Layered<_>>::new(aim, uri.clone(), names, chain, on_slow))
+                    Box::new(Line::<_, Layered<_>>::new(
+                        aim, uri.clone(), names, chain, on_slow, allowance,
+                    ))
                 }
             }
         });

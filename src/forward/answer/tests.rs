@@ -195,10 +195,53 @@ fn no_more_than_the_limit_is_read() {
         for piece in content.chunks(1000).take(DISCARD_LIMIT as usize / 1000) {
             assert_eq!(answer.feed(piece), Ok(1000));
             assert!(!answer.is_complete());
+            if answer.is_beyond_allowed() {
+                answer.allow();
+            }
         }
         assert_eq!(answer.ahead(), DISCARD_LIMIT as usize % 1000 + 1);
         assert_eq!(answer.feed(&content[..1000]), Ok(1000));
         assert!(answer.is_complete() && !answer.is_persistent());
+    }
+}
+
+#[test]
+fn what_is_not_allowed_is_done_without_and_so_is_the_connection() {
+    for (length, beyond) in [(PORTION, false), (PORTION + 1, true)] {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let mut answer = Answer::to(b"GET");
+        answer.feed(head.as_bytes()).unwrap();
+        assert_eq!(answer.ahead() as u64, length);
+        answer.skip(PORTION);
+        assert!(!answer.is_beyond_allowed());
+        assert_eq!(answer.is_complete(), !beyond);
+        if beyond {
+            answer.cut();
+            assert!(answer.is_complete() && !answer.is_persistent());
+        }
+        assert_eq!(answer.class(), Some(StatusClass::Successful));
+    }
+    let mut endless = Answer::to(b"GET");
+    endless.feed(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    endless.skip(PORTION + 1);
+    assert!(endless.is_beyond_allowed());
+    endless.allow();
+    assert_eq!((endless.is_beyond_allowed(), endless.ahead() as u64), (false, PORTION));
+}
+
+#[test]
+fn a_head_ends_with_an_empty_line_wherever_it_is_cut() {
+    let fields = "X-Filler: 0123456789\r\n".repeat(100);
+    for end in ["\r\n", "\n"] {
+        let head = format!("\r\nHTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n{fields}{end}ok");
+        for bytes in [head.clone(), head.replace(&fields, &fields.replace("0", &"0".repeat(100)))] {
+            let bytes = bytes.as_bytes();
+            assert_eq!(fed("GET", bytes, bytes.len()), Err("more than 128 fields"));
+        }
+        let head = head.replace(&fields, &format!("X: {}\r\n", "0123456789".repeat(1000)));
+        for size in [1, 7, 1000, 5000, head.len()] {
+            assert_eq!(fed("GET", head.as_bytes(), size), KEPT, "in pieces of {size}");
+        }
     }
 }
 

@@ -41,7 +41,14 @@ fn line_of<W: Wire + From<TcpTransport>>(
     let names = Arc::new(Names::of(&target.url, Box::new(names::system)));
     let base = Base::default();
     let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::default());
-    Line::new(target, uri, names, (connector, base), on_slow)
+    Line::new(
+        target,
+        uri,
+        names,
+        (connector, base),
+        on_slow,
+        Arc::new(Allowance::new(Instant::now())),
+    )
 }
 
 impl<W: Wire + From<TcpTransport>> Line<TcpConnector, W> {
@@ -257,6 +264,23 @@ fn answers_end_as_they_say() {
         let staging = Staging::closing_after(answer);
         assert_eq!(line(staging.address).send_alone(&message("GET", None)), expected);
     }
+}
+
+#[test]
+fn long_answers_beyond_the_allowance_are_delivered_and_cost_the_connection() {
+    let content = "x".repeat(200_000);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{content}");
+    let staging = Staging::start(move |_, stream| {
+        while request(stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {}
+    });
+    let mut line = line(staging.address);
+    (0..2).for_each(|_| assert_eq!(line.send_alone(&message("GET", None)), DELIVERED));
+    assert_eq!(staging.connections(), 1);
+    // None is left, and while it is kept from the clock, none comes.
+    let future = Instant::now() + Duration::from_secs(3600);
+    while line.allowance.take(1 << 16, future) {}
+    (0..2).for_each(|_| assert_eq!(line.send_alone(&message("GET", None)), DELIVERED));
+    assert_eq!(staging.connections(), 1, "the second of them needed one");
 }
 
 #[test]
