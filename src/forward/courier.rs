@@ -33,9 +33,6 @@ pub(super) enum Progress {
 ///
 /// It counts in `traffic` what it writes and reads.
 pub(super) trait Courier: Send {
-    /// Whether it has a connection that staging has not closed.
-    fn is_ready(&mut self) -> bool;
-
     /// Whether it has a connection, as far as it knows.
     fn has_connection(&self) -> bool;
 

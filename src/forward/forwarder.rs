@@ -15,7 +15,7 @@ use crate::queue::Job;
 use super::batch::Batch;
 use super::fault::Fault;
 use super::hand::{Hand, Left};
-use super::lines::Kept;
+use super::lines::{self, Kept};
 use super::pace::SLOW;
 use super::pool::{Pool, Rest};
 use super::report;
@@ -174,7 +174,7 @@ impl Forwarder {
         let pool = Arc::clone(&self.pool);
         pool.take_lines(pool.jobs().len(), taken, &mut self.couriers);
         self.permits = self.couriers.len().max(1);
-        self.couriers.retain_mut(|kept| kept.courier.is_ready());
+        lines::retain_open(&mut self.couriers);
         self.couriers.reverse();
         if let Some(kept) = self.couriers.pop() {
             first.assign(kept.courier);

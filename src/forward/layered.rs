@@ -63,10 +63,6 @@ impl<T: Transport> Wire for Layered<T> {
     fn discard(&mut self, _: usize, _: NextTimeout) -> Result<usize, Error> {
         Ok(0)
     }
-
-    fn is_open(&mut self) -> bool {
-        self.transport.is_open()
-    }
 }
 
 /// Copies as much of the parts as there is room for; how many bytes.

@@ -12,6 +12,7 @@
 use std::time::{Duration, Instant};
 
 use super::courier::Courier;
+use super::tcp::are_open;
 
 /// The most copies that one thread has under way.
 pub(super) const BATCH: usize = 16;
@@ -92,13 +93,27 @@ impl Lines {
     }
 }
 
+/// Lets go of connections that staging has closed, or over which it has sent what nobody asked for.
+pub(super) fn retain_open(couriers: &mut Vec<Kept>) {
+    let mut open = are_open(couriers.iter().filter_map(|kept| kept.courier.socket())).into_iter();
+    couriers.retain(|kept| kept.courier.socket().is_none() || open.next().unwrap_or_default());
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::pace::OnSlow;
-    use super::super::testing::Hired;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+    use super::super::courier::{Errand, Progress};
+    use super::super::exchange::Wait;
+    use super::super::fault::Fault;
+    use super::super::pace::{Deadline, OnSlow};
+    use super::super::testing::{Hired, LONG};
     use super::*;
     use crate::message::Message;
     use crate::outcome::StatusClass;
+    use crate::stats::Traffic;
 
     const TTL: Duration = Duration::from_secs(60);
 
@@ -170,6 +185,59 @@ mod tests {
         for (waiting, count) in [(1, 2), (5, 2), (5, 0), (5, 2)] {
             assert_eq!(taken(&mut lines, waiting).len(), count);
             (0..count).for_each(|_| lines.keep(kept(begin)));
+        }
+    }
+
+    #[test]
+    fn of_several_connections_those_that_are_still_open_are_kept() {
+        let (listener, now) = (TcpListener::bind("127.0.0.1:0").unwrap(), Instant::now());
+        let mut peers = Vec::new();
+        let mut couriers: Vec<Kept> = (0..5)
+            .map(|_| {
+                let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                peers.push(Some(listener.accept().unwrap().0));
+                Kept { courier: Box::new(Connected(socket)), used: now }
+            })
+            .collect();
+        couriers.push(kept(now));
+        retain_open(&mut couriers);
+        assert_eq!(couriers.len(), 6);
+        let sockets = |couriers: &[Kept]| -> Vec<_> {
+            couriers.iter().map(|kept| kept.courier.socket().map(|fd| fd.as_raw_fd())).collect()
+        };
+        let before = sockets(&couriers);
+        drop(peers[0].take());
+        peers[3].as_ref().unwrap().write_all(b"stray").unwrap();
+        let began = Instant::now();
+        while couriers.len() > 4 {
+            retain_open(&mut couriers);
+            assert!(began.elapsed() < LONG, "what has ended stays");
+        }
+        assert_eq!(sockets(&couriers), [1, 2, 4, 5].map(|at: usize| before[at]));
+    }
+
+    /// A courier with a connection, and nothing else.
+    struct Connected(TcpStream);
+
+    impl Courier for Connected {
+        fn has_connection(&self) -> bool {
+            true
+        }
+
+        fn send(&mut self, _: &Errand<'_>, _: Wait, _: &mut Traffic) -> Progress {
+            unreachable!()
+        }
+
+        fn go_on(&mut self, _: &Errand<'_>, _: Wait, _: &mut Traffic) -> Progress {
+            unreachable!()
+        }
+
+        fn late(&self, _: &Deadline) -> Fault {
+            unreachable!()
+        }
+
+        fn socket(&self) -> Option<BorrowedFd<'_>> {
+            Some(self.0.as_fd())
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -252,10 +253,6 @@ impl Wire for TcpTransport {
                 .recv_with_flags(nowhere.spare_capacity_mut(), flags.bits().cast_signed())
         })
     }
-
-    fn is_open(&mut self) -> bool {
-        Transport::is_open(self)
-    }
 }
 
 /// What makes Linux drop what it has received.
@@ -291,13 +288,19 @@ impl Transport for TcpTransport {
         Ok(read > 0)
     }
 
-    /// Whether staging has kept the connection open, and sent nothing that nobody asked for.
-    ///
-    /// One system call, which waits for nothing and takes nothing.
     fn is_open(&mut self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        matches!(recv(&self.stream, &mut [0], flags), Err(Errno::AGAIN))
+        are_open([self.stream.as_fd()].into_iter()) == [true]
     }
+}
+
+/// Which of the sockets staging has kept open, and sent nothing over that nobody asked for.
+///
+/// One look at all of them, which waits for nothing and takes nothing.
+pub(super) fn are_open<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Vec<bool> {
+    let mut sockets: Vec<PollFd<'_>> =
+        sockets.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)).collect();
+    let looked = poll(&mut sockets, Some(&Timespec::default())).is_ok();
+    sockets.iter().map(|socket| looked && socket.revents().is_empty()).collect()
 }
 
 /// Whether a wait ended, rather than the connection, whose own timeout is `TimedOut`.

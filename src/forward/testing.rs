@@ -178,10 +178,6 @@ where
 }
 
 impl<F: FnMut(&Message) -> Result<StatusClass, Fault> + Send> Courier for Hired<F> {
-    fn is_ready(&mut self) -> bool {
-        true
-    }
-
     fn has_connection(&self) -> bool {
         true
     }

@@ -29,9 +29,6 @@ pub(super) trait Wire: Send {
     /// Waits for input, and throws up to `most` bytes of it away unseen; how many, and none where the
     /// connection has ended. What was read before must have been consumed.
     fn discard(&mut self, most: usize, timeout: NextTimeout) -> Result<usize, Error>;
-
-    /// Whether the connection is open, and nothing was received that nobody asked for.
-    fn is_open(&mut self) -> bool;
 }
 
 /// What of the parts lies behind the first `sent` bytes.

@@ -239,10 +239,6 @@ impl Scripted {
 }
 
 impl Courier for Scripted {
-    fn is_ready(&mut self) -> bool {
-        true
-    }
-
     fn has_connection(&self) -> bool {
         true
     }

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::super::layered::Layered;
 use super::super::names;
-use super::super::tcp::{TcpConnector, TcpTransport};
+use super::super::tcp::{TcpConnector, TcpTransport, are_open};
 use super::super::testing::{LIMITS, OK, Staging, bytes, message, request, target};
 use super::*;
 use crate::message::Message;
@@ -59,7 +59,7 @@ impl<W: Wire + From<TcpTransport>> Line<TcpConnector, W> {
         limits: &Limits,
         traffic: &mut Traffic,
     ) -> Result<StatusClass, Fault> {
-        if !self.is_ready() {
+        if are_open(self.socket().into_iter()) == [false] {
             self.hang_up();
         }
         let deadline = Deadline::new(Instant::now(), limits.timeout);
