@@ -13,8 +13,8 @@ use super::hand::Hand;
 ///
 /// **None waits for another's answer.** None is waited for but by [`poll`], all together, save three:
 /// one copy alone, as any blocking client does; the last of several, for less than
-/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most; and a new connection, where
-/// staging closed a kept one as it was used. That is made when the others have ended or are slow, one at a
+/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most; and a new connection. Where
+/// staging closed a kept one as it was used, that is made when the others have ended or are slow, one at a
 /// time, and they are looked at between: so none is late that was answered in time.
 ///
 /// Each has its own deadline, connection and end. What staging does not take at once is written as it

@@ -138,7 +138,7 @@ impl Forwarder {
         true
     }
 
-    /// Sends this copy, and as many that wait as there are idle connections for; ends when each has
+    /// Sends this copy, and as many that wait as there may be connections for; ends when each has
     /// its outcome.
     fn work(&mut self, job: Job) {
         let taken = Instant::now();
@@ -169,23 +169,24 @@ impl Forwarder {
         self.pool.drags(now.saturating_duration_since(taken) >= SLOW);
     }
 
-    /// Takes, beside this copy, as many that wait as there are idle connections for.
+    /// Takes, beside this copy, as many that wait as there are idle connections for, and permits to make some.
     fn gather(&mut self, mut first: Hand, taken: Instant) {
         let pool = Arc::clone(&self.pool);
-        pool.take_lines(pool.jobs().len(), taken, &mut self.couriers);
-        self.permits = self.couriers.len().max(1);
+        let mut new = pool.take_lines(pool.jobs().len(), taken, &mut self.couriers);
+        self.permits = self.couriers.len().max(1).saturating_add(new);
         lines::retain_open(&mut self.couriers);
         self.couriers.reverse();
         if let Some(kept) = self.couriers.pop() {
             first.assign(kept.courier);
         }
         self.batch.add(first);
-        while !self.couriers.is_empty()
+        while (!self.couriers.is_empty() || new > 0)
             && let Ok(job) = pool.jobs().try_recv()
         {
             let Some(mut hand) = self.take(job, taken) else { continue };
-            if let Some(kept) = self.couriers.pop() {
-                hand.assign(kept.courier);
+            match self.couriers.pop() {
+                Some(kept) => hand.assign(kept.courier),
+                None => new = new.saturating_sub(1),
             }
             self.batch.add(hand);
         }

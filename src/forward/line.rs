@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ureq::config::Config;
@@ -20,7 +21,7 @@ use super::courier::{Courier, Errand, Progress};
 use super::exchange::{Awaits, Broken, Exchange, Step, Until, Wait};
 use super::fault::Fault;
 use super::names::Names;
-use super::pace::{Deadline, OnSlow};
+use super::pace::{Deadline, OnSlow, SLOW};
 use super::tcp::Base;
 use super::wire::Wire;
 
@@ -34,6 +35,8 @@ pub(super) struct Line<C: Connector, W = <C as Connector>::Out> {
     base: Base,
     on_slow: OnSlow,
     allowance: Arc<Allowance>,
+    /// Whether the target's last connection took long to make.
+    slow_to_connect: Arc<AtomicBool>,
     config: Config,
     connection: Option<W>,
     /// The connection's socket.
@@ -52,7 +55,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         names: Arc<Names>,
         (connector, base): (C, Base),
         on_slow: OnSlow,
-        allowance: Arc<Allowance>,
+        (allowance, slow_to_connect): (Arc<Allowance>, Arc<AtomicBool>),
     ) -> Line<C, W> {
         // The environment's proxy is not the administrator's.
         let config = Config::builder().proxy(None).build();
@@ -64,6 +67,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             base,
             on_slow,
             allowance,
+            slow_to_connect,
             config,
             connection: None,
             socket: None,
@@ -137,7 +141,12 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             Ok(left.min(limits.connect_timeout))
         };
         let wait = patience("resolve the target's name")?;
-        let addresses = self.names.addresses(Instant::now(), wait, &self.on_slow)?;
+        let now = Instant::now();
+        let addresses = self.names.addresses(now, wait, &self.on_slow);
+        if now.elapsed() >= SLOW {
+            self.slow_to_connect.store(true, Ordering::Relaxed);
+        }
+        let addresses = addresses?;
         let timeout = NextTimeout {
             after: patience("connect")?.into(),
             reason: Timeout::Connect,

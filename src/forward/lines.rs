@@ -5,8 +5,9 @@
 //!
 //! A batch goes over connections that there are. A new one is made where none is idle, and else only
 //! while copies keep waiting for one, batch after batch: a burst alone opens none, and staging that
-//! gives each connection a process of its own is not flooded. It serves one copy alone first, for
-//! nobody knows how long it takes to make. The last used is the first to be used again, so that what
+//! gives each connection a process of its own is not flooded. Its maker sends one copy alone over it, for
+//! nobody knows how long it takes to make; only while staging is slow to answer and quick to connect to are
+//! a [`FEW`] made by one thread, which is how many connections are had soon. The last used is the first to be used again, so that what
 //! was needed for a while only is idle for the ttl, and goes.
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use super::tcp::are_open;
 
 /// The most copies that one thread has under way.
 pub(super) const BATCH: usize = 16;
+/// The most connections that one thread makes for its copies. Should they turn out slow to make, the last
+/// still is before its copy is late, where timeouts are as they are by default.
+const FEW: usize = 4;
 /// How many more batches had copies that waited for a connection than had none, before one is made.
 const PRESSURE: u32 = 8;
 
@@ -73,6 +77,16 @@ impl Lines {
         let count = wanted.min(permits).min(idle);
         self.held = self.held.saturating_add(count.saturating_sub(1));
         couriers.extend(self.idle.drain(idle.saturating_sub(count)..).rev());
+    }
+
+    /// Takes permits for connections to be made beside those that were just taken, where there are none
+    /// left, by one who has `taken` some or is to make one in any case; how many.
+    pub(super) fn hold_more(&mut self, waiting: usize, taken: usize) -> usize {
+        let wanted = waiting.saturating_add(1).min(FEW).saturating_sub(taken.max(1));
+        let free = self.max.saturating_sub(self.held);
+        let count = if self.idle.is_empty() { wanted.min(free) } else { 0 };
+        self.held = self.held.saturating_add(count);
+        count
     }
 
     /// Keeps a connection for the next copy.
@@ -239,6 +253,19 @@ mod tests {
         fn socket(&self) -> Option<BorrowedFd<'_>> {
             Some(self.0.as_fd())
         }
+    }
+
+    #[test]
+    fn a_few_are_made_at_once_where_none_is_idle_and_permits_are_free() {
+        let (mut lines, begin) = idle(6, 0);
+        assert!(lines.hold());
+        assert_eq!(lines.hold_more(0, 0), 0, "for no copies there are");
+        assert_eq!(lines.hold_more(1, 0), 1);
+        assert_eq!((lines.hold_more(99, 2), lines.held), (FEW - 2, 4));
+        assert_eq!((lines.hold_more(99, 0), lines.held), (2, 6), "all that may be");
+        lines.release(6);
+        lines.keep(kept(begin));
+        assert_eq!((lines.hold_more(99, 0), lines.held), (0, 0), "one is idle");
     }
 
     #[test]

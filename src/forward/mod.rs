@@ -55,6 +55,7 @@ mod wire;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ureq::http::Uri;
@@ -100,34 +101,40 @@ impl Forwarders {
         let uri: Uri = target.url.to_string().parse().map_err(io::Error::other)?;
         let names = Arc::new(Names::of(&target.url, lookup));
         let aim = Arc::clone(&target);
-        let (slow, tls) = (Arc::default(), tls.cloned());
+        let slow_to_connect: Arc<AtomicBool> = Arc::default();
+        let (slow, tls) = (Arc::clone(&slow_to_connect), tls.cloned());
         let allowance = Arc::new(Allowance::new(Instant::now()));
         let hire: Hire = Box::new(move |on_slow| {
             let base = Base::default();
             let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
             let (aim, names) = (Arc::clone(&aim), Arc::clone(&names));
-            let allowance = Arc::clone(&allowance);
+            let shared = (Arc::clone(&allowance), Arc::clone(&slow));
             match &tls {
                 None => {
                     let chain = (connector, base);
                     Box::new(Line::<TcpConnector>::new(
-                        aim, uri.clone(), names, chain, on_slow, allowance,
+                        aim, uri.clone(), names, chain, on_slow, shared,
                     ))
                 }
                 Some(tls) => {
                     let chain = (connector.chain(TlsConnector::new(tls.clone())), base);
                     Box::new(Line::<_, Layered<_>>::new(
-                        aim, uri.clone(), names, chain, on_slow, allowance,
+                        aim, uri.clone(), names, chain, on_slow, shared,
                     ))
                 }
             }
         });
-        Forwarders::with_couriers(target, account, hire)
+        Forwarders::with_couriers(target, account, hire, slow_to_connect)
     }
 
-    fn with_couriers(target: Arc<Target>, account: Account, hire: Hire) -> io::Result<Forwarders> {
+    fn with_couriers(
+        target: Arc<Target>,
+        account: Account,
+        hire: Hire,
+        slow_to_connect: Arc<AtomicBool>,
+    ) -> io::Result<Forwarders> {
         let (offers, jobs) = queue::bounded(target.pool.queue);
-        Pool::start(target, account, jobs, hire)?;
+        Pool::start(target, account, jobs, (hire, slow_to_connect))?;
         Ok(Forwarders { offers })
     }
 
@@ -158,7 +165,7 @@ mod tests {
     use crate::target::{Limits, Pool as Size};
 
     #[test]
-    fn each_slow_exchange_has_a_thread_and_a_connection_until_there_are_max() {
+    fn each_slow_exchange_has_a_connection_until_there_are_max() {
         let (gate, passed) = mpsc::channel::<()>();
         let passed = Mutex::new(passed);
         let staging = Staging::start(move |_, stream| {
@@ -176,8 +183,10 @@ mod tests {
             forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
         }
         staging.await_connections(4);
-        let full = counters.until(|totals| totals.count(Cell::Forwarders) == 4);
-        assert_eq!((full.queued(), full.in_flight()), (6, 4));
+        let full = counters.until(|totals| totals.in_flight() == 4);
+        assert_eq!(full.queued(), 6);
+        // Who makes several connections does without as many threads.
+        assert!((2..=4).contains(&full.count(Cell::Forwarders)), "{full:?}");
         (0..10).for_each(|_| gate.send(()).unwrap());
         let rest = counters.until(|totals| totals.count(Cell::Forwarders) == 1);
         assert_eq!((rest.count(Cell::Delivered2xx), rest.pending()), (10, 0));

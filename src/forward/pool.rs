@@ -68,6 +68,8 @@ pub(super) struct Pool {
     crew: Mutex<Crew>,
     /// Whether the last exchanges were slow.
     dragging: AtomicBool,
+    /// Whether the last connection took long to make.
+    slow_to_connect: Arc<AtomicBool>,
     /// How often no thread could be started.
     unstarted: AtomicU64,
 }
@@ -107,10 +109,10 @@ impl Pool {
         target: Arc<Target>,
         account: Account,
         jobs: Jobs,
-        hire: Hire,
+        (hire, slow_to_connect): (Hire, Arc<AtomicBool>),
     ) -> io::Result<()> {
         let min = target.pool.min.max(1);
-        let pool = Arc::new(Pool::empty(target, account, jobs, hire));
+        let pool = Arc::new(Pool::empty(target, account, jobs, (hire, slow_to_connect)));
         let mut crew = pool.crew();
         while crew.live < min && crew.lines.hold() {
             if let Err(error) = pool.start_forwarder(&mut crew, false) {
@@ -126,7 +128,12 @@ impl Pool {
         Ok(())
     }
 
-    fn empty(target: Arc<Target>, account: Account, jobs: Jobs, hire: Hire) -> Pool {
+    fn empty(
+        target: Arc<Target>,
+        account: Account,
+        jobs: Jobs,
+        (hire, slow_to_connect): (Hire, Arc<AtomicBool>),
+    ) -> Pool {
         let lines = Lines::new(target.pool.max, target.pool.ttl);
         Pool {
             target,
@@ -142,6 +149,7 @@ impl Pool {
                 relieved: None,
             }),
             dragging: AtomicBool::new(false),
+            slow_to_connect,
             unstarted: AtomicU64::new(0),
         }
     }
@@ -241,14 +249,26 @@ impl Pool {
         Some(Rest::Dismissed)
     }
 
-    /// Takes connections, and permits for them: see [`Lines::take`].
-    pub(super) fn take_lines(&self, waiting: usize, now: Instant, couriers: &mut Vec<Kept>) {
+    /// Takes connections, and permits for them: see [`Lines::take`]. Beside these, permits for so many new ones:
+    /// see [`Lines::hold_more`].
+    pub(super) fn take_lines(
+        &self,
+        waiting: usize,
+        now: Instant,
+        couriers: &mut Vec<Kept>,
+    ) -> usize {
         let mut crew = self.crew();
         let expired = crew.lines.expired(now);
         crew.lines.take(waiting, couriers);
+        let quick_to_connect = !self.slow_to_connect.load(Ordering::Relaxed);
+        let new = match self.is_dragging() && quick_to_connect {
+            true => crew.lines.hold_more(waiting, couriers.len()),
+            false => 0,
+        };
         // Closing takes time.
         drop(crew);
         drop(expired);
+        new
     }
 
     /// Gives connections and permits back.

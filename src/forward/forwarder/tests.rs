@@ -33,7 +33,8 @@ fn a_panic_fails_its_copy_alone() {
     });
     let size = Size { max: 1, ..Size::default() };
     let forwarders =
-        Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+        Forwarders::with_couriers(target("staging", size), counters.account, hire, Arc::default())
+            .unwrap();
     for method in ["GET", "PURGE", "GET", "GET"] {
         counters.account.select();
         forwarders.offer(job(message(method, None), LIMITS)).unwrap();
@@ -61,7 +62,8 @@ fn nothing_more_is_sent_once_the_accounts_are_closed() {
     });
     let size = Size { max: 1, ..Size::default() };
     let forwarders =
-        Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+        Forwarders::with_couriers(target("staging", size), counters.account, hire, Arc::default())
+            .unwrap();
     for _ in 0..5 {
         counters.account.select();
         forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
@@ -80,7 +82,8 @@ fn memory_is_given_back_before_the_outcome_shows() {
     let counters = Counters::new();
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let target = target("staging", Size::default());
-    let forwarders = Forwarders::with_couriers(target, counters.account, hire).unwrap();
+    let forwarders =
+        Forwarders::with_couriers(target, counters.account, hire, Arc::default()).unwrap();
     let budget = budget();
     for _ in 0..200 {
         counters.account.select();
@@ -131,7 +134,8 @@ fn a_thread_outlives_a_panic_outside_of_its_copies() {
     });
     let size = Size { max: 1, ..Size::default() };
     let forwarders =
-        Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+        Forwarders::with_couriers(target("staging", size), counters.account, hire, Arc::default())
+            .unwrap();
     for round in 1..=3 {
         for breaks_now in [false, true, false] {
             breaks.store(breaks_now, Ordering::SeqCst);
@@ -164,7 +168,8 @@ fn copies_that_wait_when_the_breaker_opens_are_dropped_by_who_takes_them() {
     });
     let size = Size { max: 1, ..Size::default() };
     let forwarders =
-        Forwarders::with_couriers(target("staging", size), counters.account, hire).unwrap();
+        Forwarders::with_couriers(target("staging", size), counters.account, hire, Arc::default())
+            .unwrap();
     let budget = budget();
     for _ in 0..=WAITING {
         counters.account.select();

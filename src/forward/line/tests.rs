@@ -47,7 +47,7 @@ fn line_of<W: Wire + From<TcpTransport>>(
         names,
         (connector, base),
         on_slow,
-        Arc::new(Allowance::new(Instant::now())),
+        (Arc::new(Allowance::new(Instant::now())), Arc::default()),
     )
 }
 

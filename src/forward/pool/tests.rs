@@ -38,7 +38,8 @@ impl Gated {
             }
         });
         let target = target("staging", size);
-        let forwarders = Forwarders::with_couriers(target, counters.account, hire).unwrap();
+        let forwarders =
+            Forwarders::with_couriers(target, counters.account, hire, Arc::default()).unwrap();
         Gated { counters, forwarders, gate }
     }
 
@@ -126,7 +127,7 @@ fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let (_offers, jobs) = crate::queue::bounded(1);
     let target = target("staging", Size::default());
-    let pool = Arc::new(Pool::empty(target, Counters::new().account, jobs, hire));
+    let pool = Arc::new(Pool::empty(target, Counters::new().account, jobs, (hire, Arc::default())));
     let now = Instant::now();
     pool.crew().relieved = Some(now);
     pool.relieve(now + GROW_AFTER / 2);
@@ -134,6 +135,30 @@ fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
     pool.relieve(now + GROW_AFTER);
     assert_eq!(pool.crew().live, 1);
     assert!(!pool.take_watch(), "it was passed on");
+}
+
+#[test]
+fn one_thread_makes_several_connections_only_where_staging_is_slow_but_not_to_connect_to() {
+    let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+    let (_offers, jobs) = crate::queue::bounded(1);
+    let slow = Arc::new(AtomicBool::new(false));
+    let pool = Pool::empty(
+        target("staging", Size::default()),
+        Counters::new().account,
+        jobs,
+        (hire, Arc::clone(&slow)),
+    );
+    assert!(pool.crew().lines.hold());
+    for (dragging, slow_to_connect, several) in
+        [(false, false, false), (true, false, true), (true, true, false), (true, false, true)]
+    {
+        pool.drags(dragging);
+        slow.store(slow_to_connect, Ordering::Relaxed);
+        let mut couriers = Vec::new();
+        let more = pool.take_lines(99, Instant::now(), &mut couriers);
+        assert_eq!((more > 0, couriers.len()), (several, 0));
+        pool.give_back(more, couriers.into_iter());
+    }
 }
 
 #[test]
@@ -153,7 +178,7 @@ fn a_thread_rests_only_while_another_watches() {
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let target = target("staging", Size { ttl: Duration::ZERO, ..Size::default() });
     let (_offers, jobs) = crate::queue::bounded(1);
-    let pool = Pool::empty(target, Counters::new().account, jobs, hire);
+    let pool = Pool::empty(target, Counters::new().account, jobs, (hire, Arc::default()));
     let called = Arc::default();
     assert_eq!(pool.rest(&called), Rest::Unwatched);
     assert!(pool.take_watch());
@@ -204,7 +229,8 @@ fn no_copy_is_left_behind_however_threads_come_and_go() {
     // Rests are so short that threads end while others are promoted.
     let size = Size { min: 1, max: 6, ttl: Duration::from_micros(20), queue: 16 };
     let pool = target("staging", size);
-    let forwarders = Forwarders::with_couriers(pool, counters.account, hire).unwrap();
+    let forwarders =
+        Forwarders::with_couriers(pool, counters.account, hire, Arc::default()).unwrap();
     let budget = budget();
     thread::scope(|scope| {
         for producer in 0..3 {
@@ -247,7 +273,8 @@ fn connections_end_with_the_last_thread() {
         }
     });
     let target = target("staging", Size::default());
-    let forwarders = Forwarders::with_couriers(target, counters.account, hire).unwrap();
+    let forwarders =
+        Forwarders::with_couriers(target, counters.account, hire, Arc::default()).unwrap();
     counters.account.select();
     forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
     counters.until(|totals| totals.pending() == 0);
