@@ -33,6 +33,11 @@ pub(super) enum Progress {
 ///
 /// It counts in `traffic` what it writes and reads.
 pub(super) trait Courier: Send {
+    /// Whether its connection is open although the socket shows something, as it does at its end, too.
+    fn is_open(&mut self) -> bool {
+        false
+    }
+
     /// Whether it has a connection, as far as it knows.
     fn has_connection(&self) -> bool;
 

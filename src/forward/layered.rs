@@ -58,6 +58,10 @@ impl<T: Transport> Wire for Layered<T> {
         self.transport.buffers()
     }
 
+    fn is_open(&mut self) -> bool {
+        self.transport.is_open()
+    }
+
     const DISCARDS: bool = false;
 
     fn discard(&mut self, _: usize, _: NextTimeout) -> Result<usize, Error> {

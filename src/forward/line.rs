@@ -182,6 +182,10 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
 }
 
 impl<C: Connector, W: Wire + From<C::Out>> Courier for Line<C, W> {
+    fn is_open(&mut self) -> bool {
+        self.connection.as_mut().is_some_and(Wire::is_open)
+    }
+
     fn has_connection(&self) -> bool {
         self.connection.is_some()
     }

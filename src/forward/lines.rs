@@ -110,7 +110,9 @@ impl Lines {
 /// Lets go of connections that staging has closed, or over which it has sent what nobody asked for.
 pub(super) fn retain_open(couriers: &mut Vec<Kept>) {
     let mut open = are_open(couriers.iter().filter_map(|kept| kept.courier.socket())).into_iter();
-    couriers.retain(|kept| kept.courier.socket().is_none() || open.next().unwrap_or_default());
+    couriers.retain_mut(|Kept { courier, .. }| {
+        courier.socket().is_none() || open.next().unwrap_or_default() || courier.is_open()
+    });
 }
 
 #[cfg(test)]

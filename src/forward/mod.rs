@@ -113,13 +113,23 @@ impl Forwarders {
                 None => {
                     let chain = (connector, base);
                     Box::new(Line::<TcpConnector>::new(
-                        aim, uri.clone(), names, chain, on_slow, shared,
+                        aim,
+                        uri.clone(),
+                        names,
+                        chain,
+                        on_slow,
+                        shared,
                     ))
                 }
                 Some(tls) => {
                     let chain = (connector.chain(TlsConnector::new(tls.clone())), base);
                     Box::new(Line::<_, Layered<_>>::new(
-                        aim, uri.clone(), names, chain, on_slow, shared,
+                        aim,
+                        uri.clone(),
+                        names,
+                        chain,
+                        on_slow,
+                        shared,
                     ))
                 }
             }

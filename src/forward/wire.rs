@@ -20,6 +20,12 @@ pub(super) trait Wire: Send {
     /// Waits for input; `false` where the connection has ended.
     fn read(&mut self, timeout: NextTimeout) -> Result<bool, Error>;
 
+    /// Whether the connection is open although its socket shows something: a layer may have sent it for
+    /// itself, and else it is the end, or what nobody asked for.
+    fn is_open(&mut self) -> bool {
+        false
+    }
+
     /// Where the input is.
     fn buffers(&mut self) -> &mut dyn Buffers;
 
