@@ -99,8 +99,8 @@ impl World {
     fn decide(&self, journey: &mut Journey, settings: ScopeSettings, method: &[u8]) -> bool {
         let scope = Scope {
             settings,
-            proxy_preserve_host: false,
-            client: CLIENT,
+            proxy_preserve_host: &|| false,
+            client: &|| CLIENT,
             copyable: true,
             ask: &(),
         };

@@ -36,10 +36,10 @@ enum Stage {
 pub struct Scope<'a> {
     /// The settings that hold for it.
     pub settings: ScopeSettings,
-    /// `ProxyPreserveHost`, the default of `CopyPreserveHost`.
-    pub proxy_preserve_host: bool,
-    /// The client's address and scheme.
-    pub client: Forwarded<'a>,
+    /// `ProxyPreserveHost`, the default of `CopyPreserveHost`; asked for what is copied.
+    pub proxy_preserve_host: &'a dyn Fn() -> bool,
+    /// The client's address and scheme; asked for what is copied.
+    pub client: &'a dyn Fn() -> Forwarded<'a>,
     /// Not for one of our own handlers, nor a push of the server's.
     pub copyable: bool,
     /// Whoever knows what rules ask about it.
@@ -184,8 +184,8 @@ impl Journey {
         let settings = &scope.settings;
         let additions = Additions {
             mark: self.mirror.mark(),
-            forwarded: settings.add_headers().then_some(scope.client),
-            preserve_host: settings.preserve_host().unwrap_or(scope.proxy_preserve_host),
+            forwarded: settings.add_headers().then(scope.client),
+            preserve_host: settings.preserve_host().unwrap_or_else(scope.proxy_preserve_host),
         };
         let head = match self.mirror.would_take(chosen) {
             true => Head::serialise(received, &additions, self.mirror.budget()),

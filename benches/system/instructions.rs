@@ -65,7 +65,7 @@ fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str
         }
     }
     let [off, elsewhere, on, sampled_out, expression] = &counts;
-    let mpm = mpm.module();
+    let (model, mpm) = (mpm, mpm.module());
     table.title(format!("user instructions on the request path, {mpm}"));
     measured(
         table,
@@ -80,16 +80,11 @@ fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str
         |counted| counted.get,
     );
     let get: Of = |counted| counted.get;
-    table.row(
-        "added to a GET, sampled out",
-        added(sampled_out, off, get),
-        Required::AtMost(1000.0),
-    );
-    table.row(
-        "added to a copied GET by an expression",
-        added(expression, on, get),
-        Required::AtMost(1500.0),
-    );
+    let [least, most] = limits(model);
+    let sampled_out_row = "added to a GET, sampled out";
+    table.row(sampled_out_row, added(sampled_out, off, get), Required::AtMost(least));
+    let expression_row = "added to a copied GET by an expression";
+    table.row(expression_row, added(expression, on, get), Required::AtMost(most));
     let kinds: [(_, _, Of); 4] = [
         ("post", on, |counted| counted.post),
         ("get", on, |counted| counted.get),
@@ -101,6 +96,13 @@ fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str
     kept.insert("get_sampled_out", median_of(added(sampled_out, off, get)));
     kept.insert("get_expression", median_of(added(expression, on, get)));
     kept
+}
+
+/// What a request that is sampled out, and an expression, may add: 0.3 and 0.5 µs at the 4.3 instructions a
+/// nanosecond that httpd does here, serving a file. Having threads costs a prefork child 400 more.
+fn limits(mpm: Mpm) -> [f64; 2] {
+    let threads = if mpm == Mpm::Prefork { 400.0 } else { 0.0 };
+    [1290.0 + threads, 2150.0]
 }
 
 /// The count of one kind of request.

@@ -119,13 +119,15 @@ impl Passage {
             connection: unsafe { pool::bytes(self.notable.connection) },
             has_content: self.notable.content.is_some(),
         };
-        // SAFETY: as above.
-        let client = unsafe { pool::bytes(request.useragent_ip) };
         let scope = Scope {
             settings,
             // SAFETY: the request's own vector.
-            proxy_preserve_host: unsafe { proxy::preserve_host(request.per_dir_config) },
-            client: Forwarded { client, proto: scheme(request) },
+            proxy_preserve_host: &|| unsafe { proxy::preserve_host(request.per_dir_config) },
+            client: &|| Forwarded {
+                // SAFETY: a text of the request's pool, which nobody changes in place.
+                client: unsafe { pool::bytes(request.useragent_ip) },
+                proto: scheme(request),
+            },
             copyable: is_copyable(request) && (ptr::eq(request, served) || is_copyable(served)),
             ask: &expr::Asking(request),
         };
