@@ -29,6 +29,7 @@ impl Written {
             scope: &mut self.scopes[usize::from(in_section)],
             server: &mut self.server,
             in_section,
+            which: None,
             origin,
         };
         find(name).map(|directive| directive.apply(&mut place, arguments))
