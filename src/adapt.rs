@@ -1,6 +1,6 @@
 //! The thread that watches the pressure on production and on staging, and lowers the samples of rules that adapt.
 //!
-//! Every child has one, and for each target one of them has the lease: it looks every [`TICK`], the others
+//! Every child has one, and for each target one of them has the lease: it looks every 100 ms, the others
 //! only whether the lease is over, because its child has ended. What they find is in shared memory, where the
 //! request path reads one word.
 
