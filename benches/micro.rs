@@ -342,7 +342,7 @@ mod contention {
         let budget = BUDGET.get_or_init(|| Budget::new(1 << 30).prepared());
         bencher.bench(|| {
             let mut buffer = budget.buffer();
-            assert!(buffer.make_room(CONTENT.len(), 0));
+            assert!(buffer.make_room(CONTENT.len()));
             buffer
         });
     }

@@ -1,16 +1,13 @@
 //! A request's content on its way to production, kept as it passes, up to a limit.
 
-use std::ops::Deref;
-
-use crate::memory::{Budget, Buffer};
+use crate::memory::{Budget, Buffer, Segments};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
 /// What has passed of one request's content.
 #[derive(Debug)]
 pub struct Capture {
-    bytes: Buffer,
-    /// Where the content begins: behind the copy's head, where both are in one buffer.
-    start: usize,
+    /// What does not lie behind the copy's head.
+    kept: Segments,
     limit: usize,
     /// Bytes that passed, kept or not.
     seen: u64,
@@ -21,7 +18,7 @@ pub struct Capture {
 impl Capture {
     /// An empty capture of at most `limit` bytes.
     pub fn new(limit: usize, budget: &'static Budget) -> Capture {
-        Capture { bytes: budget.buffer(), start: 0, limit, seen: 0, ended: false, given_up: None }
+        Capture { kept: budget.segments(), limit, seen: 0, ended: false, given_up: None }
     }
 
     /// Lowers the limit to that of the request's scope.
@@ -30,23 +27,12 @@ impl Capture {
         self.check_limit();
     }
 
-    /// Whether nothing has passed yet.
-    pub fn is_untouched(&self) -> bool {
-        self.seen == 0 && !self.is_settled()
-    }
-
-    /// Keeps the content behind what this buffer holds; nothing must have passed yet.
-    pub fn keep_behind(&mut self, head: Buffer) {
-        debug_assert!(self.is_untouched(), "content is kept in one place");
-        self.start = head.len();
-        self.bytes = head;
-    }
-
-    /// Keeps bytes that pass. Memory follows what arrives, never what a client announces.
+    /// Keeps bytes that pass: behind the copy's head, where that is at hand and has room for them, and else
+    /// in segments. Memory follows what arrives, never what a client announces.
     ///
     /// What passes after the end has passed before: mod_ssl keeps content over a renegotiation, and
     /// gives it to production a second time.
-    pub fn take(&mut self, bytes: &[u8]) {
+    pub fn take(&mut self, bytes: &[u8], head: Option<&mut Buffer>) {
         if self.ended {
             return;
         }
@@ -55,12 +41,14 @@ impl Capture {
         if self.given_up.is_some() {
             return;
         }
-        let needed = self.bytes.len().saturating_add(bytes.len());
-        let doubled = self.bytes.capacity().saturating_mul(2).min(self.limit);
-        if !self.bytes.make_room(needed, doubled) {
-            return self.give_up(GivenUp::Dropped(Loss::Memory));
+        let behind = head.filter(|head| self.kept.is_empty() && bytes.len() <= head.room());
+        let is_kept = match behind {
+            Some(head) => head.append([bytes]),
+            None => self.kept.append(bytes),
+        };
+        if !is_kept {
+            self.give_up(GivenUp::Dropped(Loss::Memory));
         }
-        self.bytes.extend(bytes);
     }
 
     /// Whether bytes are still wanted; once not, [`skip`](Self::skip) does.
@@ -94,17 +82,16 @@ impl Capture {
         self.ended || self.given_up.is_some()
     }
 
-    /// The whole content, whose length is the `declared` one, if one was declared.
-    pub fn finish(self, declared: Option<u64>) -> Result<Content, GivenUp> {
+    /// The whole content, but for what lies behind the head, if its length is the `declared` one, where one
+    /// was declared.
+    pub fn finish(self, declared: Option<u64>) -> Result<Segments, GivenUp> {
         if let Some(reason) = self.given_up {
             return Err(reason);
         }
-        let content = Content { bytes: self.bytes, start: self.start };
-        let length = content.len() as u64;
-        if !self.ended || declared.is_some_and(|declared| declared != length) {
+        if !self.ended || declared.is_some_and(|declared| declared != self.seen) {
             return Err(GivenUp::NotCopied(NotCopied::Incomplete));
         }
-        Ok(content)
+        Ok(self.kept)
     }
 
     fn check_limit(&mut self) {
@@ -115,24 +102,7 @@ impl Capture {
 
     fn give_up(&mut self, reason: GivenUp) {
         self.given_up = Some(reason);
-        self.bytes.release();
-    }
-}
-
-/// The whole content of a request.
-#[derive(Debug)]
-pub struct Content {
-    /// The content, behind the copy's head where [`Capture::keep_behind`] put it there.
-    pub bytes: Buffer,
-    /// Where in it the content begins.
-    pub start: usize,
-}
-
-impl Deref for Content {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
+        self.kept.release();
     }
 }
 
@@ -144,32 +114,37 @@ mod tests {
 
     fn captured(limit: usize, parts: &[&[u8]]) -> Capture {
         let mut capture = Capture::new(limit, &BUDGET);
-        parts.iter().for_each(|part| capture.take(part));
+        parts.iter().for_each(|part| capture.take(part, None));
         capture
+    }
+
+    fn whole(capture: Capture, declared: Option<u64>) -> Vec<u8> {
+        capture.finish(declared).unwrap().iter().collect::<Vec<_>>().concat()
     }
 
     #[test]
     fn content_is_whole_when_its_end_and_its_length_agree() {
         let mut capture = captured(100, &[b"hello ", b"world"]);
         capture.end();
-        assert_eq!(&capture.finish(Some(11)).unwrap()[..], b"hello world");
+        assert_eq!(whole(capture, Some(11)), b"hello world");
         let mut chunked = captured(100, &[b"x"]);
         chunked.end();
-        assert_eq!(&chunked.finish(None).unwrap()[..], b"x");
+        assert_eq!(whole(chunked, None), b"x");
     }
 
     #[test]
-    fn content_behind_a_head_is_told_from_it_and_may_outgrow_its_buffer() {
+    fn content_lies_behind_the_head_while_it_has_room_and_nothing_lies_elsewhere() {
+        let mut head = BUDGET.buffer();
+        assert!(head.append([b"GET /"]));
+        let room = head.room();
         let mut capture = Capture::new(9000, &BUDGET);
-        assert!(capture.is_untouched());
-        capture.keep_behind(BUDGET.filled(b"GET /"));
-        capture.take(b"hello");
-        assert!(!capture.is_untouched());
-        capture.take(&[b'x'; 8000]);
+        capture.take(b"hello", Some(&mut head));
+        capture.take(&vec![b'x'; room], Some(&mut head));
+        capture.take(b"!", Some(&mut head));
         capture.end();
-        let content = capture.finish(Some(8005)).unwrap();
-        assert_eq!((&content[..6], content.len()), (&b"hellox"[..], 8005));
-        assert!(content.bytes.starts_with(b"GET /hello"));
+        assert_eq!(&head[..], b"GET /hello");
+        let rest = whole(capture, Some(room as u64 + 6));
+        assert_eq!((rest.len(), rest.last()), (room + 1, Some(&b'!')));
     }
 
     #[test]
@@ -189,20 +164,20 @@ mod tests {
         broken.end();
         let incomplete = GivenUp::NotCopied(NotCopied::Incomplete);
         assert_eq!(broken.finish(None).unwrap_err(), incomplete);
-        let mut whole = captured(100, &[b"hello"]);
-        whole.end();
-        whole.break_off();
-        assert!(whole.finish(None).is_ok(), "reading on after the end breaks nothing");
+        let mut complete = captured(100, &[b"hello"]);
+        complete.end();
+        complete.break_off();
+        assert!(complete.finish(None).is_ok(), "reading on after the end breaks nothing");
     }
 
     #[test]
     fn what_passes_again_after_the_end_is_not_kept() {
         let mut replayed = captured(8, &[b"hello"]);
         replayed.end();
-        replayed.take(b"hello");
+        replayed.take(b"hello", None);
         replayed.skip(5);
         replayed.end();
-        assert_eq!(&replayed.finish(None).unwrap()[..], b"hello");
+        assert_eq!(whole(replayed, None), b"hello");
     }
 
     #[test]
@@ -221,11 +196,11 @@ mod tests {
 
     #[test]
     fn content_beyond_the_budget_is_given_up_and_its_memory_returned() {
-        static SMALL: Budget = Budget::new(5000);
-        let mut capture = Capture::new(10_000, &SMALL);
-        capture.take(b"hello");
+        static SMALL: Budget = Budget::new(20_000);
+        let mut capture = Capture::new(100_000, &SMALL);
+        capture.take(b"hello", None);
         assert!(SMALL.used() > 0);
-        capture.take(&[0; 5000]);
+        capture.take(&[0; 20_000], None);
         assert_eq!(SMALL.used(), 0);
         assert_eq!(capture.finish(None).unwrap_err(), GivenUp::Dropped(Loss::Memory));
     }

@@ -75,7 +75,13 @@ impl Journey {
     /// Content passes: all of it in order, each part once.
     pub fn content(&mut self, part: Part<'_>) {
         match (&mut self.capture, part) {
-            (Some(capture), Part::Bytes(bytes)) => capture.take(bytes),
+            (Some(capture), Part::Bytes(bytes)) => {
+                let head = match &mut self.stage {
+                    Stage::Selected(head, _) => head.content_place(),
+                    Stage::Arrived | Stage::Settled => None,
+                };
+                capture.take(bytes, head);
+            }
             (Some(capture), Part::Skipped(length)) => capture.skip(length),
             (Some(capture), Part::Broken) => capture.break_off(),
             (Some(capture), Part::End) => {
@@ -107,17 +113,12 @@ impl Journey {
         let chosen = self.choose(scope, list, &received);
         let head =
             chosen.and_then(|chosen| Some((self.serialise(scope, chosen, received)?, chosen)));
-        let Some((mut head, chosen)) = head else {
+        let Some((head, chosen)) = head else {
             self.settle();
             return false;
         };
         if let Some(capture) = &mut self.capture {
             capture.limit_to(scope.settings.body_limit());
-            // What is known to fit needs no buffer of its own.
-            let declared = self.declared.filter(|_| capture.is_untouched());
-            if let Some(bytes) = declared.and_then(|length| head.lend(length)) {
-                capture.keep_behind(bytes);
-            }
         }
         self.stage = Stage::Selected(head, chosen);
         self.hand_over_if_complete();

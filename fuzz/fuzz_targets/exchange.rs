@@ -171,7 +171,7 @@ fn message(play: &Play) -> Message {
     let head = Head::serialise(received, &additions, &BUDGET).unwrap();
     let content = (play.content > 0).then(|| {
         let mut capture = Capture::new(1 << 20, &BUDGET);
-        capture.take(&(0..play.content).map(|at| (at / 7) as u8).collect::<Vec<u8>>());
+        capture.take(&(0..play.content).map(|at| (at / 7) as u8).collect::<Vec<u8>>(), None);
         capture.end();
         capture.finish(None).unwrap()
     });

@@ -104,9 +104,8 @@ fn play(request: &Request) {
     };
     let content = request.content.map(|length| {
         let mut capture = Capture::new(1 << 20, &AMPLE);
-        let lent = request.behind.then(|| head.lend(length.into())).flatten();
-        lent.into_iter().for_each(|bytes| capture.keep_behind(bytes));
-        capture.take(&vec![b'x'; length.into()]);
+        let behind = request.behind.then(|| head.content_place()).flatten();
+        capture.take(&vec![b'x'; length.into()], behind);
         capture.end();
         capture.finish(Some(length.into())).expect("ample memory")
     });

@@ -6,7 +6,7 @@
 
 #[path = "../../src/breaker.rs"]
 pub mod breaker;
-#[path = "../../src/memory.rs"]
+#[path = "../../src/memory/mod.rs"]
 pub mod memory;
 #[path = "../../src/outcome.rs"]
 pub mod outcome;

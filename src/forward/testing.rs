@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::breaker::Breaker;
-use crate::capture::Content;
 use crate::memory::Budget;
 use crate::message::{Additions, Head, Message, Received};
 use crate::outcome::StatusClass;
@@ -48,7 +47,11 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
     };
     let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true };
     let head = Head::serialise(received, &additions, budget).unwrap();
-    let content = content.map(|bytes| Content { bytes: budget.filled(bytes), start: 0 });
+    let content = content.map(|bytes| {
+        let mut content = budget.segments();
+        assert!(content.append(bytes));
+        content
+    });
     head.with_content(content)
 }
 

@@ -7,18 +7,13 @@ pub use writer::is;
 
 use std::ops::Range;
 
-use crate::capture::Content;
-use crate::memory::{Budget, Buffer};
+use crate::memory::{Budget, Buffer, Segments};
 use crate::outcome::GivenUp;
-
 use crate::target::{PathMode, Url};
 use request_target::map_target;
 
 /// The field that marks our own copies; its value is a secret of this server, so clients cannot forge it.
 pub const LOOP_MARK: &str = "X-Mod-Copy";
-
-/// What a message takes beside its bytes: the record, its reference count, its place in the queues.
-const OVERHEAD: usize = 256;
 
 /// A request as httpd received it, before any other module touched it.
 #[derive(Clone, Copy, Debug)]
@@ -82,27 +77,21 @@ impl Head {
         writer::serialise(received, additions, budget)
     }
 
-    /// Lends its buffer for content of this length to follow, if it has room for so much.
-    pub fn lend(&mut self, content: u64) -> Option<Buffer> {
-        // Else its last line is still to be written.
-        let fits = self.has_length && content <= self.bytes.room() as u64;
-        fits.then(|| self.bytes.take())
+    /// Its buffer, for content to follow, unless its last line is still to be written.
+    pub fn content_place(&mut self) -> Option<&mut Buffer> {
+        self.has_length.then_some(&mut self.bytes)
     }
 
-    /// Completes the copy with the request's content, if it had any.
-    pub fn with_content(mut self, content: Option<Content>) -> Message {
-        let apart = match content {
-            Some(Content { bytes, start }) if start > 0 => {
-                self.bytes = bytes;
-                None
+    /// Completes the copy with the request's content, if it had any: what does not follow the head already.
+    pub fn with_content(mut self, content: Option<Segments>) -> Message {
+        if let Some(content) = content.as_ref().filter(|_| !self.has_length) {
+            let line = format!("Content-Length: {}\r\n", content.len());
+            // There is room for it.
+            if self.bytes.append([line.as_bytes()]) {
+                self.end = self.bytes.len();
             }
-            content => content.map(|content| content.bytes),
-        };
-        if let Some(content) = apart.as_ref().filter(|_| !self.has_length) {
-            self.bytes.extend(format!("Content-Length: {}\r\n", content.len()).as_bytes());
-            self.end = self.bytes.len();
         }
-        Message { head: self, apart }
+        Message { head: self, content }
     }
 }
 
@@ -110,8 +99,8 @@ impl Head {
 #[derive(Debug)]
 pub struct Message {
     head: Head,
-    /// The content, where it does not follow the head.
-    apart: Option<Buffer>,
+    /// The content, but for what follows the head.
+    content: Option<Segments>,
 }
 
 /// How many parts a message's head has: see [`Message::head_parts`].
@@ -150,11 +139,8 @@ impl Message {
 
     /// The pieces of the content, in order; none where there was none.
     pub fn content_pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let content = match &self.apart {
-            Some(content) => content,
-            None => self.head.bytes.get(self.head.end..).unwrap_or_default(),
-        };
-        Some(content).filter(|content| !content.is_empty()).into_iter()
+        let behind = self.head.bytes.get(self.head.end..).filter(|behind| !behind.is_empty());
+        behind.into_iter().chain(self.content.iter().flat_map(Segments::iter))
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.1).

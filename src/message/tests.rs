@@ -43,8 +43,11 @@ const GET: Case<'static> = Case {
 impl Case<'_> {
     fn staged(&self) -> Result<String, GivenUp> {
         let head = self.head(&BUDGET)?;
-        let content = self.content.map(|text| BUDGET.filled(text.as_bytes()));
-        let content = content.map(|bytes| Content { bytes, start: 0 });
+        let content = self.content.map(|text| {
+            let mut content = BUDGET.segments();
+            assert!(content.append(text.as_bytes()));
+            content
+        });
         Ok(self.sent(&head.with_content(content)))
     }
 
@@ -129,15 +132,13 @@ fn a_long_head_is_whole() {
 fn small_content_shares_the_heads_buffer() {
     static OWN: Budget = Budget::new(1 << 20);
     let chunked = Case { fields: "Host: a", content: Some("hello"), ..GET };
-    assert!(chunked.head(&OWN).unwrap().lend(5).is_none(), "its length is not known");
+    assert!(chunked.head(&OWN).unwrap().content_place().is_none(), "its length is not known");
     let case = Case { fields: "Host: a\nContent-Length: 5", ..chunked };
     let mut head = case.head(&OWN).unwrap();
-    assert!(head.lend(1 << 20).is_none(), "there is no room for so much");
-    let mut bytes = head.lend(5).unwrap();
-    let (start, used) = (bytes.len(), OWN.used());
-    bytes.extend(b"hello");
-    let message = head.with_content(Some(Content { bytes, start }));
-    assert_eq!(message.content_pieces().collect::<Vec<_>>().concat(), b"hello");
+    let used = OWN.used();
+    assert!(head.content_place().unwrap().append([b"hello"]));
+    let message = head.with_content(Some(OWN.segments()));
+    assert_eq!(message.content_pieces().collect::<Vec<_>>(), [b"hello"]);
     assert_eq!(case.sent(&message), case.staged().unwrap());
     assert_eq!(OWN.used(), used);
     drop(message);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::request_target::origin_form;
-use super::{Additions, Head, LOOP_MARK, OVERHEAD, Received};
+use super::{Additions, Head, LOOP_MARK, Received};
 use crate::memory::{Budget, Buffer};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
@@ -132,7 +132,6 @@ pub(super) fn serialise<'a>(
         mark: additions.mark.as_bytes(),
         added: Added::of(additions, host),
     };
-    writer.make_room(1)?;
     let (root, target) = origin_form(target);
     writer.bytes([method, root, target])?;
     let target = method.len()..writer.bytes.len();
@@ -243,13 +242,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Makes sure that nothing later needs more room, and counts what the copy takes beside its bytes.
+    /// Makes sure that nothing later needs more room.
     fn room_for_the_rest(&mut self) -> Result<(), GivenUp> {
-        if self.has_content && !self.has_length {
-            self.make_room(LENGTH_LINE)?;
+        if self.has_content && !self.has_length && !self.bytes.make_room(LENGTH_LINE) {
+            return Err(GivenUp::Dropped(Loss::Memory));
         }
-        let all = self.bytes.capacity() + OVERHEAD;
-        if self.bytes.cover(all) { Ok(()) } else { Err(GivenUp::Dropped(Loss::Memory)) }
+        Ok(())
     }
 
     /// Whether the client's `Connection` field names this one.
@@ -264,13 +262,5 @@ impl Writer<'_> {
     #[inline]
     fn bytes<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), GivenUp> {
         if self.bytes.append(parts) { Ok(()) } else { Err(GivenUp::Dropped(Loss::Memory)) }
-    }
-    fn make_room(&mut self, more: usize) -> Result<(), GivenUp> {
-        let (needed, doubled) = (self.bytes.len() + more, self.bytes.capacity() * 2);
-        if self.bytes.make_room(needed, doubled) {
-            Ok(())
-        } else {
-            Err(GivenUp::Dropped(Loss::Memory))
-        }
     }
 }

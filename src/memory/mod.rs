@@ -1,0 +1,144 @@
+//! Every byte that copies hold in a child, counted against `CopyMemory`.
+//!
+//! ```text
+//! buffer.rs     a copy's head, and content that fits behind it
+//! segments.rs   larger content, in pieces
+//! ```
+//!
+//! Both are used again. What one thread allocates and another frees costs the allocator several times what
+//! taking a spare does, and memory that the system gives anew costs a fault for each of its pages.
+//!
+//! Spare segments count as used, until something else needs the room. Not counted is what serves the copies:
+//! the small buffers that are kept for the next ones (at most an eighth of `CopyMemory`, and half a
+//! megabyte), the places in the queues, and each connection's own (some 32 KiB, and up to
+//! 128 KiB more while the head of an answer arrives that is as long as one may be).
+
+mod buffer;
+mod segments;
+
+pub use buffer::Buffer;
+pub use segments::Segments;
+
+use crossbeam_queue::ArrayQueue;
+use once_cell::sync::OnceCell;
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
+
+/// The room that a small buffer has: enough for most heads and most forms.
+const SMALL: usize = 2048;
+/// The most small buffers that are kept for the next copies, of at most an eighth of the allowance.
+const SPARES: usize = 256;
+/// The bytes of a segment.
+const SEGMENT: usize = 16 * 1024;
+/// The most segments that are kept for the next copies, of at most an eighth of the allowance.
+const SPARE_SEGMENTS: usize = 1024;
+/// What a segment counts for: its bytes, and its place in a list that may be half empty.
+const SEGMENT_LEASE: usize = SEGMENT + 2 * size_of::<Vec<u8>>();
+
+/// The child's allowance of memory for copies being captured, queued and sent.
+#[derive(Debug)]
+pub struct Budget {
+    /// Bytes that are leased, and those of spare segments.
+    used: AtomicUsize,
+    limit: usize,
+    spares: OnceCell<Spares>,
+}
+
+/// What was given back, and waits to be used again.
+#[derive(Debug)]
+struct Spares {
+    small: ArrayQueue<Vec<u8>>,
+    segments: ArrayQueue<Vec<u8>>,
+}
+
+impl Budget {
+    /// An unused allowance of `limit` bytes.
+    pub const fn new(limit: usize) -> Budget {
+        Budget { used: AtomicUsize::new(0), limit, spares: OnceCell::new() }
+    }
+
+    /// Makes the place for spares now, so that no request has to, nor waits for one that does.
+    pub fn prepared(self) -> Budget {
+        self.spares();
+        self
+    }
+
+    /// Bytes that copies have leased now.
+    pub fn used(&self) -> usize {
+        let spare = self.spares().segments.len().saturating_mul(SEGMENT_LEASE);
+        self.used.load(Ordering::Relaxed).saturating_sub(spare)
+    }
+
+    /// An empty buffer, which takes memory as bytes arrive.
+    pub fn buffer(&'static self) -> Buffer {
+        Buffer::of(self)
+    }
+
+    /// No segments yet: they take memory as bytes arrive.
+    pub fn segments(&'static self) -> Segments {
+        Segments::of(self)
+    }
+
+    #[inline]
+    fn take(&self, bytes: usize) -> bool {
+        self.take_unused(bytes) || self.take_from_spares(bytes)
+    }
+
+    /// Adds only what fits: one that does not is no reason for another not to.
+    #[inline]
+    fn take_unused(&self, bytes: usize) -> bool {
+        let after = |used: usize| used.checked_add(bytes).filter(|after| *after <= self.limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).is_ok()
+    }
+
+    /// Frees spare segments until there is room enough.
+    #[cold]
+    fn take_from_spares(&self, bytes: usize) -> bool {
+        while let Some(spare) = self.spares().segments.pop() {
+            drop(spare);
+            self.give_back(SEGMENT_LEASE);
+            if self.take_unused(bytes) {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[inline]
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// An empty segment; `None` where the budget or the system does not bear it.
+    fn segment(&self) -> Option<Vec<u8>> {
+        if let Some(spare) = self.spares().segments.pop() {
+            return Some(spare);
+        }
+        if !self.take(SEGMENT_LEASE) {
+            return None;
+        }
+        let mut segment = Vec::new();
+        // What the system does not give is as good as beyond the budget: no reason to abort.
+        if segment.try_reserve_exact(SEGMENT).is_err() {
+            self.give_back(SEGMENT_LEASE);
+            return None;
+        }
+        Some(segment)
+    }
+
+    /// Keeps a segment for the next copy, or, where there are enough of them, frees it.
+    fn spare(&self, mut segment: Vec<u8>) {
+        segment.clear();
+        if self.spares().segments.push(segment).is_err() {
+            self.give_back(SEGMENT_LEASE);
+        }
+    }
+
+    fn spares(&self) -> &Spares {
+        let most = |bytes: usize, most: usize| (self.limit / bytes / 8).clamp(1, most);
+        self.spares.get_or_init(|| Spares {
+            small: ArrayQueue::new(most(SMALL, SPARES)),
+            segments: ArrayQueue::new(most(SEGMENT_LEASE, SPARE_SEGMENTS)),
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Content in pieces of one size: nothing moves when it grows, and nothing is copied twice.
+
+use super::{Budget, SEGMENT};
+
+/// Bytes in segments, covered by the [`Budget`] as long as they live.
+#[derive(Debug)]
+pub struct Segments {
+    budget: &'static Budget,
+    /// All are full but the last.
+    list: Vec<Vec<u8>>,
+}
+
+impl Segments {
+    pub(super) fn of(budget: &'static Budget) -> Segments {
+        Segments { budget, list: Vec::new() }
+    }
+
+    /// Appends the bytes, or, where the budget or the system does not bear them, only the first of them.
+    #[must_use]
+    pub fn append(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let Some(last) = self.with_room() else { return false };
+            let room = SEGMENT.saturating_sub(last.len());
+            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, b""));
+            last.extend_from_slice(now);
+            bytes = later;
+        }
+        true
+    }
+
+    /// The last segment, or a new one where that is full.
+    fn with_room(&mut self) -> Option<&mut Vec<u8>> {
+        let is_full = self.list.last().is_none_or(|last| last.len() >= SEGMENT);
+        if is_full {
+            self.list.try_reserve(1).ok()?;
+            self.list.push(self.budget.segment()?);
+        }
+        self.list.last_mut()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        self.list.iter().map(Vec::len).sum()
+    }
+
+    /// The pieces, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.list.iter().map(Vec::as_slice)
+    }
+
+    /// Gives back all that it holds.
+    pub fn release(&mut self) {
+        for segment in std::mem::take(&mut self.list) {
+            self.budget.spare(segment);
+        }
+    }
+}
+
+impl Drop for Segments {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.list.is_empty() {
+            self.release();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SEGMENT_LEASE;
+    use super::*;
+
+    #[test]
+    fn bytes_stay_in_order_whatever_parts_they_come_in() {
+        static BUDGET: Budget = Budget::new(1 << 20);
+        let bytes: Vec<u8> = (0..5 * SEGMENT / 2).map(|at| (at / 7) as u8).collect();
+        for part in [SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT, 1000] {
+            let mut segments = BUDGET.segments();
+            assert!(bytes.chunks(part).all(|part| segments.append(part)));
+            assert_eq!(segments.iter().collect::<Vec<_>>().concat(), bytes);
+            assert_eq!((segments.len(), segments.iter().count()), (bytes.len(), 3));
+            assert_eq!(BUDGET.used(), 3 * SEGMENT_LEASE);
+        }
+        assert_eq!(BUDGET.used(), 0);
+    }
+
+    #[test]
+    fn segments_are_used_again_and_come_back_empty() {
+        static BUDGET: Budget = Budget::new(8 * SEGMENT_LEASE);
+        let mut first = BUDGET.segments();
+        assert!(first.append(b"secret"));
+        let place = first.iter().next().unwrap().as_ptr();
+        drop(first);
+        let mut second = BUDGET.segments();
+        assert!(second.append(b"x"));
+        assert_eq!(second.iter().next(), Some(&b"x"[..]));
+        assert_eq!(second.iter().next().unwrap().as_ptr(), place);
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_is_refused_and_leaves_the_rest_to_others() {
+        static BUDGET: Budget = Budget::new(3 * SEGMENT_LEASE);
+        let mut first = BUDGET.segments();
+        assert!(first.append(&[0; 2 * SEGMENT]));
+        let mut second = BUDGET.segments();
+        assert!(!second.append(&[0; 2 * SEGMENT]));
+        second.release();
+        assert!(first.append(&[0; SEGMENT]));
+        assert!(!first.append(b"x"));
+        drop(first);
+        assert_eq!(BUDGET.used(), 0);
+    }
+
+    #[test]
+    fn spares_make_room_for_what_needs_it() {
+        static BUDGET: Budget = Budget::new(16 * SEGMENT_LEASE);
+        let mut segments = BUDGET.segments();
+        assert!(segments.append(&[0; 16 * SEGMENT]));
+        segments.release();
+        assert_eq!((BUDGET.used(), BUDGET.spares().segments.len()), (0, 2), "an eighth is kept");
+        let mut buffer = BUDGET.buffer();
+        assert!(buffer.make_room(15 * SEGMENT), "one of the two is freed");
+        assert_eq!(BUDGET.spares().segments.len(), 1);
+        assert!(BUDGET.used.load(crate::sync::atomic::Ordering::Relaxed) <= BUDGET.limit);
+        drop(buffer);
+        assert_eq!(BUDGET.used(), 0);
+    }
+}
