@@ -44,7 +44,7 @@ mod shell {
         "apr_pool_(pre_cleanup|cleanup)_register",
         "apr_pool_cleanup_null",
         "apr_pstrmemdup",
-        "apr_table_(copy|elts|get|setn)",
+        "apr_table_(elts|get|setn)",
         "copy_.*",
     ];
     const TYPES: &[&str] = &[

@@ -26,7 +26,7 @@ use mod_copy::config::{
 };
 use mod_copy::journey::{Journey, Part, Scope};
 use mod_copy::memory::Budget;
-use mod_copy::message::{Additions, Forwarded, Head, Message, Received};
+use mod_copy::message::{Additions, Field, Forwarded, Head, Message, Received};
 use mod_copy::mirror::{Chosen, Mirror};
 use mod_copy::queue::{Held, Job, bounded};
 use mod_copy::stats::{Cell, Header, Row, Segment};
@@ -104,8 +104,8 @@ impl World {
             copyable: true,
             ask: &(),
         };
-        let received = received(method, journey.wants_content());
-        journey.decide(&scope, received)
+        let fields = fields();
+        journey.decide(&scope, &received(method, &fields, journey.wants_content()))
     }
 
     /// Waits until every copy has its outcome.
@@ -130,13 +130,15 @@ const FIELDS: [(&[u8], &[u8]); 8] = [
     (b"Content-Length", b"1024"),
 ];
 
-type Fields = std::array::IntoIter<(&'static [u8], &'static [u8]), 8>;
+fn fields() -> [Field<'static>; 8] {
+    FIELDS.map(|(name, value)| Field::new(name, value))
+}
 
-fn received(method: &[u8], has_content: bool) -> Received<'_, Fields> {
+fn received<'a>(method: &'a [u8], fields: &'a [Field<'a>], has_content: bool) -> Received<'a> {
     Received {
         method,
         target: b"/orders?id=42",
-        fields: FIELDS.into_iter(),
+        fields,
         host: Some(b"www.example.com"),
         connection: b"",
         has_content,
@@ -147,7 +149,7 @@ fn head() -> Head {
     static BUDGET: OnceLock<Budget> = OnceLock::new();
     let additions = Additions { mark: "5ec2e7", forwarded: Some(CLIENT), preserve_host: false };
     let budget = BUDGET.get_or_init(|| Budget::new(1 << 30).prepared());
-    Head::serialise(received(b"GET", false), &additions, budget).unwrap()
+    Head::serialise(&received(b"GET", &fields(), false), &additions, budget).unwrap()
 }
 
 fn message() -> Message {

@@ -43,7 +43,7 @@ impl Capture {
         }
         let behind = head.filter(|head| self.kept.is_empty() && bytes.len() <= head.room());
         let is_kept = match behind {
-            Some(head) => head.append([bytes]),
+            Some(head) => head.append(bytes),
             None => self.kept.append(bytes),
         };
         if !is_kept {
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn content_lies_behind_the_head_while_it_has_room_and_nothing_lies_elsewhere() {
         let mut head = BUDGET.buffer();
-        assert!(head.append([b"GET /"]));
+        assert!(head.append(b"GET /"));
         let room = head.room();
         let mut capture = Capture::new(9000, &BUDGET);
         capture.take(b"hello", Some(&mut head));

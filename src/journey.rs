@@ -99,10 +99,7 @@ impl Journey {
 
     /// The request's scope is known and access control has passed: it is selected, or is not copied.
     /// Returns whether it was selected.
-    pub fn decide<'a, F>(&mut self, scope: &Scope<'a>, received: Received<'a, F>) -> bool
-    where
-        F: Iterator<Item = (&'a [u8], &'a [u8])>,
-    {
+    pub fn decide<'a>(&mut self, scope: &Scope<'a>, received: &Received<'a>) -> bool {
         if !self.is_undecided() {
             return false;
         }
@@ -110,7 +107,7 @@ impl Journey {
             self.settle();
             return false;
         };
-        let chosen = self.choose(scope, list, &received);
+        let chosen = self.choose(scope, list, received);
         let head =
             chosen.and_then(|chosen| Some((self.serialise(scope, chosen, received)?, chosen)));
         let Some((head, chosen)) = head else {
@@ -152,11 +149,11 @@ impl Journey {
     }
 
     /// The targets that the request goes to; `None` where there is none, which is counted.
-    fn choose<'a, F>(
+    fn choose<'a>(
         &self,
         scope: &Scope<'a>,
         list: ListId,
-        received: &Received<'a, F>,
+        received: &Received<'a>,
     ) -> Option<Chosen> {
         let not_copied = match scope {
             _ if !scope.settings.is_on() => Some(NotCopied::Off),
@@ -173,15 +170,12 @@ impl Journey {
     }
 
     /// The request's head for these targets; `None` where none is made, which is counted.
-    fn serialise<'a, F>(
+    fn serialise<'a>(
         &self,
         scope: &Scope<'a>,
         chosen: Chosen,
-        received: Received<'a, F>,
-    ) -> Option<Head>
-    where
-        F: Iterator<Item = (&'a [u8], &'a [u8])>,
-    {
+        received: &Received<'a>,
+    ) -> Option<Head> {
         let settings = &scope.settings;
         let additions = Additions {
             mark: self.mirror.mark(),

@@ -142,6 +142,7 @@ impl Mirror {
         }
     }
 
+    #[inline]
     fn offer_to(&self, lane: &Lane, message: Held, server: &ServerPolicy, offered: Instant) {
         lane.account.select();
         if self.stopping.load(Ordering::Relaxed) {
@@ -265,7 +266,7 @@ mod tests {
     use super::*;
     use crate::breaker::{Rules, Sign, State};
     use crate::config::{Draft, Origin, Place, ScopeSettings, ServerSettings, find};
-    use crate::message::{Additions, Head, Received};
+    use crate::message::{Additions, Field, Head, Received};
     use crate::stats::{Cell, Segment, tests::segment};
 
     /// A mirror of these targets, whose breakers open at the first failure.
@@ -316,17 +317,17 @@ mod tests {
         }
 
         fn offer(&self) {
-            let fields = [(&b"Host"[..], &b"www.example.com"[..])];
+            let fields = [Field::new(b"Host", b"www.example.com")];
             let received = Received {
                 method: b"GET",
                 target: b"/",
-                fields: fields.into_iter(),
+                fields: &fields,
                 host: Some(b"www.example.com"),
                 connection: b"",
                 has_content: false,
             };
             let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
-            let head = Head::serialise(received, &additions, self.mirror.budget()).unwrap();
+            let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
             self.mirror.offer(head.with_content(None), Chosen::all(self.list), &self.server);
         }
 

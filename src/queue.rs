@@ -63,6 +63,7 @@ pub fn bounded(capacity: usize) -> (Offers, Jobs) {
 
 impl Offers {
     /// Hands a copy over, or, where the queue is full, lets it go at once.
+    #[inline]
     pub fn offer(&self, job: Job) -> Result<(), Full> {
         self.0.try_send(job).map_err(|_| Full)
     }

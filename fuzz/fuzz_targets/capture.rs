@@ -26,7 +26,7 @@ fuzz_target!(|play: (u16, Option<u16>, Option<u8>, Vec<Part>)| {
     let mut capture = Capture::new(limit, &BUDGET);
     let mut head = head.map(|length| {
         let mut head = BUDGET.buffer();
-        assert!(head.append([&vec![b'h'; length.into()]]));
+        assert!(head.append(&vec![b'h'; length.into()]));
         head
     });
     let (start, of_head) = (head.as_ref().map_or(0, |head| head.len()), BUDGET.used());

@@ -162,13 +162,13 @@ fn message(play: &Play) -> Message {
     let received = Received {
         method: if play.to_head { b"HEAD" } else { b"POST" },
         target: b"/",
-        fields: std::iter::empty::<(&[u8], &[u8])>(),
+        fields: &[],
         host: None,
         connection: b"",
         has_content: play.content > 0,
     };
     let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
-    let head = Head::serialise(received, &additions, &BUDGET).unwrap();
+    let head = Head::serialise(&received, &additions, &BUDGET).unwrap();
     let content = (play.content > 0).then(|| {
         let mut capture = Capture::new(1 << 20, &BUDGET);
         capture.take(&(0..play.content).map(|at| (at / 7) as u8).collect::<Vec<u8>>(), None);

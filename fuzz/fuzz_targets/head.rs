@@ -77,10 +77,14 @@ fn play(request: &Request) {
     };
     let connection =
         named("Connection").map(|(_, value)| value.as_slice()).collect::<Vec<_>>().join(&b", "[..]);
+    let received_fields: Vec<mod_copy::message::Field<'_>> = fields
+        .iter()
+        .map(|(name, value)| mod_copy::message::Field::new(name, value))
+        .collect();
     let received = Received {
         method: &method,
         target: &target,
-        fields: fields.iter().map(|(name, value)| (&name[..], &value[..])),
+        fields: &received_fields,
         host: named("Host").next().map(|(_, value)| &value[..]),
         connection: &connection,
         has_content: request.content.is_some(),
@@ -88,7 +92,7 @@ fn play(request: &Request) {
     let forwarded = request.forwarded.then_some(Forwarded { client: b"192.0.2.7", proto: "https" });
     let additions = Additions { mark: MARK, forwarded, preserve_host: request.preserve_host };
     tight(received.method.len(), &received, &additions);
-    let mut head = match Head::serialise(received.clone(), &additions, &AMPLE) {
+    let mut head = match Head::serialise(&received, &additions, &AMPLE) {
         Ok(head) => head,
         Err(reason) => {
             let marked = named(LOOP_MARK).any(|(_, value)| has(value, MARK));
@@ -141,13 +145,13 @@ fn play(request: &Request) {
 /// Under a tight budget a head is serialised or dropped, and all memory comes back.
 fn tight<'a>(
     method: usize,
-    received: &Received<'a, impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone>,
+    received: &Received<'a>,
     additions: &Additions<'a>,
 ) {
     static TIGHT: [Budget; 3] =
         [const { Budget::new(64) }, const { Budget::new(500) }, const { Budget::new(2500) }];
     let budget = &TIGHT[method % 3];
-    match Head::serialise(received.clone(), additions, budget) {
+    match Head::serialise(received, additions, budget) {
         Ok(head) => assert!(
             budget.used() > 0 && !head.with_content(None).method().is_empty() || method == 0
         ),

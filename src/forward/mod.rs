@@ -151,6 +151,7 @@ impl Forwarders {
     /// Hands a copy over, or, where the queue is full, lets it go at once.
     ///
     /// Never blocks, never starts a thread, wakes at most one.
+    #[inline]
     pub fn offer(&self, job: Job) -> Result<(), Full> {
         self.offers.offer(job)
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::breaker::Breaker;
 use crate::memory::Budget;
-use crate::message::{Additions, Head, Message, Received};
+use crate::message::{Additions, Field, Head, Message, Received};
 use crate::outcome::StatusClass;
 use crate::queue::{Held, Job};
 use crate::stats::tests::segment;
@@ -40,13 +40,13 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
     let received = Received {
         method: method.as_bytes(),
         target: b"/path?query",
-        fields: [(&b"Host"[..], &b"www.example.com"[..]), (b"uSER-aGENT", b"test")].into_iter(),
+        fields: &[Field::new(b"Host", b"www.example.com"), Field::new(b"uSER-aGENT", b"test")],
         host: Some(b"www.example.com"),
         connection: b"",
         has_content: content.is_some(),
     };
     let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true };
-    let head = Head::serialise(received, &additions, budget).unwrap();
+    let head = Head::serialise(&received, &additions, budget).unwrap();
     let content = content.map(|bytes| {
         let mut content = budget.segments();
         assert!(content.append(bytes));

@@ -53,6 +53,29 @@ pub unsafe fn place<T: Copy>(pool: *mut ffi::apr_pool_t, value: T) -> *mut T {
     place.as_ptr()
 }
 
+/// Puts plain data into a pool's memory: what `make` makes of each.
+///
+/// # Safety
+///
+/// `pool` is a live pool of httpd's, used by this thread alone, and is not cleared during `'a`.
+pub unsafe fn map<'a, S, T: Copy>(
+    pool: *mut ffi::apr_pool_t,
+    from: &[S],
+    mut make: impl FnMut(&S) -> T,
+) -> &'a [T] {
+    const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
+    // SAFETY: the caller vouches for the pool, which aborts the process rather than give less.
+    let first = unsafe { ffi::apr_palloc(pool, size_of::<T>() * from.len()) }.cast::<T>();
+    for (at, value) in from.iter().enumerate() {
+        // SAFETY: `at` is less than the length that there is memory for.
+        let place = unsafe { first.add(at) };
+        // SAFETY: fresh memory of T's size and alignment.
+        unsafe { place.write(make(value)) };
+    }
+    // SAFETY: all of it was just written, and nobody else has the memory.
+    unsafe { std::slice::from_raw_parts(first, from.len()) }
+}
+
 /// Memory for a value, as long as the pool is not cleared.
 unsafe fn allocate<T>(pool: *mut ffi::apr_pool_t) -> NonNull<T> {
     const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };

@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 use super::{child, config, expr, ffi, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
 use crate::journey::{Journey, Scope};
-use crate::message::{Forwarded, Received, is};
+use crate::message::{Field, Forwarded, Notes, Received};
 use crate::outcome::NotCopied;
 
 /// The handler that shows the counters, as `SetHandler` names it.
@@ -21,9 +21,10 @@ pub struct Passage {
     pub is_reading: bool,
     method: *const c_char,
     target: *const c_char,
-    /// A shallow copy of the received fields; their texts live as long as the request.
-    fields: *const ffi::apr_table_t,
-    notable: Notable,
+    /// The received fields and what they say. They live as long as the request's pool, as the passage does:
+    /// nobody sees them but through it.
+    fields: &'static [Field<'static>],
+    notes: Notes<'static>,
 }
 
 /// How far httpd has come with a request.
@@ -56,18 +57,27 @@ impl Passage {
         if !server.mirrors {
             return None;
         }
-        // SAFETY: the request's own pool and table.
-        let fields = unsafe { ffi::apr_table_copy(request.pool, request.headers_in) };
-        // SAFETY: made one line above.
-        let notable = Notable::of(unsafe { entries(fields) });
+        let mut notes = Notes::default();
+        // SAFETY: the request's own table.
+        let received = unsafe { entries(request.headers_in) };
+        let field = |entry: &ffi::apr_table_entry_t| {
+            // SAFETY: texts of the request's pool, which nobody changes in place.
+            let name = unsafe { pool::bytes(entry.key) };
+            // SAFETY: as above.
+            let field = Field::new(name, unsafe { pool::bytes(entry.val) });
+            notes.note(&field);
+            field
+        };
+        // SAFETY: the request's own pool.
+        let fields = unsafe { pool::map(request.pool, received, field) };
         let passage = Passage {
-            journey: Journey::begin(mirror, server, notable.content),
+            journey: Journey::begin(mirror, server, notes.content()),
             phase: Phase::Arrived,
             is_reading: false,
             method: request.method,
             target: request.unparsed_uri,
             fields,
-            notable,
+            notes,
         };
         // SAFETY: the request's own pool.
         let owned = unsafe { pool::own(request.pool, passage) };
@@ -80,7 +90,7 @@ impl Passage {
 
     /// Whether the client asks for another protocol on this connection.
     pub fn asks_for_upgrade(&self) -> bool {
-        self.notable.asks_for_upgrade
+        self.notes.asks_for_upgrade
     }
 
     /// The passage of a request or of what it was redirected to; `None` where its server mirrors nothing.
@@ -111,13 +121,10 @@ impl Passage {
             method: unsafe { pool::bytes(self.method) },
             // SAFETY: as above.
             target: unsafe { pool::bytes(self.target) },
-            fields: self.fields(),
-            host: (!self.notable.host.is_null())
-                // SAFETY: as above.
-                .then(|| unsafe { pool::bytes(self.notable.host) }),
-            // SAFETY: as above.
-            connection: unsafe { pool::bytes(self.notable.connection) },
-            has_content: self.notable.content.is_some(),
+            fields: self.fields,
+            host: self.notes.host,
+            connection: self.notes.connection,
+            has_content: self.notes.content().is_some(),
         };
         let scope = Scope {
             settings,
@@ -131,7 +138,7 @@ impl Passage {
             copyable: is_copyable(request) && (ptr::eq(request, served) || is_copyable(served)),
             ask: &expr::Asking(request),
         };
-        self.journey.decide(&scope, received);
+        self.journey.decide(&scope, &received);
     }
 
     /// Access control refused the request.
@@ -146,68 +153,6 @@ impl Passage {
         self.phase >= Phase::Located
             || !unsafe { config::server_policy(request.server) }.has_sections
     }
-
-    /// The received fields, in order.
-    fn fields<'a>(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        // SAFETY: the table made in `begin`, which nobody else has.
-        let entries = unsafe { entries(self.fields) };
-        entries.iter().map(|entry| {
-            // SAFETY: texts of the request's pool, which nobody changes in place.
-            let name = unsafe { pool::bytes(entry.key) };
-            // SAFETY: as above.
-            (name, unsafe { pool::bytes(entry.val) })
-        })
-    }
-}
-
-/// The received fields that a request's way depends on; NULL where not received.
-#[derive(Debug)]
-struct Notable {
-    host: *const c_char,
-    connection: *const c_char,
-    /// What follows the head: nothing, so many bytes, or (where chunked) an unknown number. The same
-    /// for `HEAD` as for any method: httpd reads what is announced.
-    content: Option<Option<u64>>,
-    asks_for_upgrade: bool,
-}
-
-impl Notable {
-    fn of(fields: &[ffi::apr_table_entry_t]) -> Notable {
-        let (mut host, mut connection): (*const c_char, *const c_char) = (ptr::null(), ptr::null());
-        let (mut length, mut is_chunked, mut asks_for_upgrade) = (None, false, false);
-        for field in fields {
-            // SAFETY: a table's names end in NUL, and so have a first byte.
-            let initial = unsafe { field.key.cast::<u8>().read() };
-            // Most fields are passed over at their first letter.
-            if !matches!(initial | 0x20, b'h' | b'c' | b't' | b'u') {
-                continue;
-            }
-            // SAFETY: a text of the request's pool.
-            let name = unsafe { pool::bytes(field.key) };
-            match name.len() {
-                4 if is(name, b"host") && host.is_null() => host = field.val,
-                7 if is(name, b"upgrade") => asks_for_upgrade = true,
-                10 if is(name, b"connection") => connection = field.val,
-                14 if is(name, b"content-length") => {
-                    // SAFETY: as above.
-                    length = number(unsafe { pool::bytes(field.val) });
-                }
-                17 if is(name, b"transfer-encoding") => is_chunked = true,
-                _ => {}
-            }
-        }
-        let declared = length.filter(|length| *length > 0).map(Some);
-        let content = if is_chunked { Some(None) } else { declared };
-        Notable { host, connection, content, asks_for_upgrade }
-    }
-}
-
-/// What digits say; httpd has refused a `Content-Length` of anything else.
-fn number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0, |sum: u64, byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-        sum.checked_mul(10)?.checked_add(digit.into())
-    })
 }
 
 /// The entries of a table.

@@ -4,6 +4,7 @@ use super::*;
 use crate::breaker::{Rules, Sign};
 use crate::clock;
 use crate::config::{Draft, Origin, Place, ServerSettings, find};
+use crate::message::Field;
 use crate::stats::{Cell, Segment, tests::segment};
 use std::sync::Arc;
 
@@ -56,16 +57,16 @@ impl World {
             copyable: true,
             ask: &(),
         };
-        let fields = [(&b"Host"[..], &b"www.example.com"[..])];
+        let fields = [Field::new(b"Host", b"www.example.com")];
         let received = Received {
             method: b"POST",
             target: b"/",
-            fields: fields.into_iter(),
+            fields: &fields,
             host: Some(b"www.example.com"),
             connection: b"",
             has_content: journey.wants_content(),
         };
-        journey.decide(&scope, received)
+        journey.decide(&scope, &received)
     }
 
     fn count(&self, cell: Cell) -> u64 {

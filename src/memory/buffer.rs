@@ -73,33 +73,33 @@ impl Buffer {
         covered
     }
 
-    /// Appends all the parts, or, where the budget or the system does not bear them, nothing.
+    /// Appends the bytes, or, where the budget or the system does not bear them, nothing.
     #[must_use]
-    #[inline(always)]
-    pub fn append<const N: usize>(&mut self, parts: [&[u8]; N]) -> bool {
-        // Slices of memory that exists: their lengths cannot add up to more than there is.
-        let length = parts.iter().map(|part| part.len()).sum();
-        let Some(mut place) = self.next(length) else { return false };
-        for part in parts {
-            let Some((here, rest)) = place.split_at_mut_checked(part.len()) else { return false };
-            here.copy_from_slice(part);
-            place = rest;
-        }
-        self.filled += length;
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) -> bool {
+        let Some(place) = self.place(bytes.len()) else { return false };
+        place.copy_from_slice(bytes);
+        self.fill(bytes.len());
         true
     }
 
-    /// The next bytes, to be written over.
+    /// Where the next bytes go, to be written over, and then [filled](Self::fill); `None` where the budget or
+    /// the system does not bear so many.
     #[inline]
-    fn next(&mut self, length: usize) -> Option<&mut [u8]> {
-        let next = self.filled..self.filled + length;
-        if self.bytes.len() < next.end && !self.lengthen(length) {
+    pub fn place(&mut self, length: usize) -> Option<&mut [u8]> {
+        let end = self.filled.checked_add(length)?;
+        if self.bytes.len() < end && !self.lengthen(length) {
             return None;
         }
-        self.bytes.get_mut(next)
+        self.bytes.get_mut(self.filled..end)
     }
 
-    #[cold]
+    /// The next bytes have been written.
+    #[inline]
+    pub fn fill(&mut self, length: usize) {
+        self.filled = self.filled.saturating_add(length).min(self.bytes.len());
+    }
+
     fn lengthen(&mut self, more: usize) -> bool {
         let fits = self.make_room(more);
         if fits {
@@ -150,7 +150,7 @@ mod tests {
 
     fn filled(budget: &'static Budget, bytes: &[u8]) -> Buffer {
         let mut buffer = budget.buffer();
-        assert!(buffer.append([bytes]));
+        assert!(buffer.append(bytes));
         buffer
     }
 
@@ -173,8 +173,8 @@ mod tests {
     fn what_is_needed_is_taken_where_more_cannot_be_had() {
         static BUDGET: Budget = Budget::new(5000 + RECORD);
         let mut buffer = filled(&BUDGET, &[b'a'; 4000]);
-        assert!(buffer.append([&[b'b'; 1000]]), "twice as much is beyond the budget");
-        assert!(!buffer.append([b"c"]));
+        assert!(buffer.append(&[b'b'; 1000]), "twice as much is beyond the budget");
+        assert!(!buffer.append(b"c"));
         assert_eq!((buffer.len(), BUDGET.used()), (5000, 5000 + RECORD));
     }
 
@@ -183,7 +183,7 @@ mod tests {
         static BUDGET: Budget = Budget::new(1 << 20);
         let mut buffer = BUDGET.buffer();
         for chunk in 0..100_u8 {
-            assert!(buffer.append([&[chunk; 60], &[chunk; 40]]));
+            assert!(buffer.append(&[chunk; 60]) && buffer.append(&[chunk; 40]));
         }
         let expected: Vec<u8> = (0..100_u8).flat_map(|chunk| [chunk; 100]).collect();
         assert_eq!(&buffer[..], expected);
@@ -210,7 +210,7 @@ mod tests {
                 scope.spawn(|| {
                     for round in 0..10 {
                         let mut buffer = BUDGET.buffer();
-                        if buffer.append([&[round; SMALL]]) {
+                        if buffer.append(&[round; SMALL]) {
                             assert!(BUDGET.used() <= BUDGET.limit);
                             assert_eq!(buffer[..], [round; SMALL], "it is nobody else's");
                         }

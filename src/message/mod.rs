@@ -1,11 +1,10 @@
 //! The copy itself: one request, serialised once and owned, shared by all its targets.
 
+mod field;
 mod request_target;
 mod writer;
 
-pub use writer::is;
-
-use std::ops::Range;
+pub use field::{Field, Notes};
 
 use crate::memory::{Budget, Buffer, Segments};
 use crate::outcome::GivenUp;
@@ -17,13 +16,13 @@ pub const LOOP_MARK: &str = "X-Mod-Copy";
 
 /// A request as httpd received it, before any other module touched it.
 #[derive(Clone, Copy, Debug)]
-pub struct Received<'a, F> {
+pub struct Received<'a> {
     /// The method, spelt as received.
     pub method: &'a [u8],
     /// The request target, byte for byte.
     pub target: &'a [u8],
-    /// Name and value of each field, in order.
-    pub fields: F,
+    /// Its fields, in order.
+    pub fields: &'a [Field<'a>],
     /// The value of `Host`, if received.
     pub host: Option<&'a [u8]>,
     /// The value of `Connection`; empty if not received.
@@ -57,11 +56,14 @@ pub struct Forwarded<'a> {
 pub struct Head {
     /// Method, request target and field lines, one after another.
     bytes: Buffer,
-    method: usize,
-    target: Range<usize>,
-    /// Where the value of the received `Host` lies.
-    host: Option<Range<usize>>,
-    end: usize,
+    /// Where the method ends, and the request target begins.
+    method: u32,
+    /// Where the request target ends, and the fields begin.
+    target: u32,
+    /// Where the fields end.
+    end: u32,
+    /// Where the value of the received `Host` begins and ends.
+    host: Option<[u32; 2]>,
     preserve_host: bool,
     /// A `Content-Length` was received, and stands among the fields.
     has_length: bool,
@@ -70,7 +72,7 @@ pub struct Head {
 impl Head {
     /// Serialises the head of a request for staging, less what belongs to the client's connection.
     pub fn serialise<'a>(
-        received: Received<'a, impl Iterator<Item = (&'a [u8], &'a [u8])>>,
+        received: &Received<'a>,
         additions: &Additions<'a>,
         budget: &'static Budget,
     ) -> Result<Head, GivenUp> {
@@ -87,8 +89,8 @@ impl Head {
         if let Some(content) = content.as_ref().filter(|_| !self.has_length) {
             let line = format!("Content-Length: {}\r\n", content.len());
             // There is room for it.
-            if self.bytes.append([line.as_bytes()]) {
-                self.end = self.bytes.len();
+            if self.bytes.append(line.as_bytes()) {
+                self.end = place(self.bytes.len());
             }
         }
         Message { head: self, content }
@@ -117,16 +119,14 @@ impl Message {
     /// The parts of the head: request line, fields, and the empty line.
     pub fn head_parts<'a>(&'a self, url: &'a Url, mode: PathMode) -> [&'a [u8]; HEAD_PARTS] {
         let head = &self.head;
-        let [path, rest] = map_target(head.slice(head.target.clone()), url.path().as_bytes(), mode);
-        let fields = head.target.end..head.end;
+        let target = head.slice(head.method, head.target);
+        let [path, rest] = map_target(target, url.path().as_bytes(), mode);
+        let (begin, end) = (head.target, head.end);
         let authority = url.authority().as_bytes();
         let [first, second, third, fourth]: [&[u8]; 4] = match &head.host {
-            Some(_) if head.preserve_host => [head.slice(fields), b"", b"", b""],
-            Some(host) => {
-                let (before, after) = (fields.start..host.start, host.end..fields.end);
-                [head.slice(before), authority, head.slice(after), b""]
-            }
-            None => [b"Host: ", authority, b"\r\n", head.slice(fields)],
+            Some(_) if head.preserve_host => [head.slice(begin, end), b"", b"", b""],
+            Some([from, to]) => [head.slice(begin, *from), authority, head.slice(*to, end), b""],
+            None => [b"Host: ", authority, b"\r\n", head.slice(begin, end)],
         };
         let (method, line, end) = (self.method(), b" HTTP/1.1\r\n", b"\r\n");
         [method, b" ", path, rest, line, first, second, third, fourth, end]
@@ -134,12 +134,13 @@ impl Message {
 
     /// The method, as received.
     pub fn method(&self) -> &[u8] {
-        self.head.slice(0..self.head.method)
+        self.head.slice(0, self.head.method)
     }
 
     /// The pieces of the content, in order; none where there was none.
     pub fn content_pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let behind = self.head.bytes.get(self.head.end..).filter(|behind| !behind.is_empty());
+        let behind =
+            self.head.bytes.get(self.head.end as usize..).filter(|behind| !behind.is_empty());
         behind.into_iter().chain(self.content.iter().flat_map(Segments::iter))
     }
 
@@ -150,9 +151,14 @@ impl Message {
 }
 
 impl Head {
-    fn slice(&self, range: Range<usize>) -> &[u8] {
-        self.bytes.get(range).unwrap_or_default()
+    fn slice(&self, from: u32, to: u32) -> &[u8] {
+        self.bytes.get(from as usize..to as usize).unwrap_or_default()
     }
+}
+
+/// A place in a head, which is never longer than can be told so: short, for heads are moved about.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

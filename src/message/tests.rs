@@ -6,16 +6,15 @@ use crate::outcome::{Loss, NotCopied};
 const MARK: &str = "5ec2e7";
 static BUDGET: Budget = Budget::new(1 << 30);
 
-type Fields<'a> = Vec<(&'a [u8], &'a [u8])>;
+type Fields<'a> = Vec<Field<'a>>;
 
 fn fields<'a>(lines: &'a str) -> Fields<'a> {
     let split = |line: &'a str| line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
-    lines.lines().map(split).map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
-}
-
-fn value_of<'a>(fields: &Fields<'a>, name: &[u8]) -> Option<&'a [u8]> {
-    let named = fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-    named.map(|(_, value)| *value)
+    lines
+        .lines()
+        .map(split)
+        .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()))
+        .collect()
 }
 
 struct Case<'a> {
@@ -53,13 +52,15 @@ impl Case<'_> {
 
     fn head(&self, budget: &'static Budget) -> Result<Head, GivenUp> {
         let fields = fields(self.fields);
+        let mut notes = Notes::default();
+        fields.iter().for_each(|field| notes.note(field));
         Head::serialise(
-            Received {
+            &Received {
                 method: self.method.as_bytes(),
                 target: self.target.as_bytes(),
-                fields: fields.iter().copied(),
-                host: value_of(&fields, b"Host"),
-                connection: value_of(&fields, b"Connection").unwrap_or_default(),
+                fields: &fields,
+                host: notes.host,
+                connection: notes.connection,
                 has_content: self.content.is_some(),
             },
             &Additions {
@@ -136,7 +137,7 @@ fn small_content_shares_the_heads_buffer() {
     let case = Case { fields: "Host: a\nContent-Length: 5", ..chunked };
     let mut head = case.head(&OWN).unwrap();
     let used = OWN.used();
-    assert!(head.content_place().unwrap().append([b"hello"]));
+    assert!(head.content_place().unwrap().append(b"hello"));
     let message = head.with_content(Some(OWN.segments()));
     assert_eq!(message.content_pieces().collect::<Vec<_>>(), [b"hello"]);
     assert_eq!(case.sent(&message), case.staged().unwrap());
@@ -227,13 +228,13 @@ fn a_head_beyond_the_budget_is_dropped() {
     let received = Received {
         method: b"GET",
         target: b"/",
-        fields: fields("Host: a").into_iter(),
+        fields: &fields("Host: a"),
         host: Some(b"a"),
         connection: b"",
         has_content: false,
     };
     let additions = Additions { mark: MARK, forwarded: None, preserve_host: false };
-    let dropped = Head::serialise(received, &additions, &SMALL).unwrap_err();
+    let dropped = Head::serialise(&received, &additions, &SMALL).unwrap_err();
     assert_eq!(dropped, GivenUp::Dropped(Loss::Memory));
     assert_eq!(SMALL.used(), 0);
 }

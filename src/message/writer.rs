@@ -1,10 +1,9 @@
 //! Writes the head of a copy, field by field: what each field means to a copy is decided here.
 
-use std::ops::Range;
-
+use super::field::{Field, Role, is};
 use super::request_target::origin_form;
-use super::{Additions, Head, LOOP_MARK, Received};
-use crate::memory::{Budget, Buffer};
+use super::{Additions, Head, LOOP_MARK, Received, place};
+use crate::memory::Budget;
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
 /// The elements of a comma-separated list (RFC 9110 section 5.6.1).
@@ -15,65 +14,6 @@ fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Whether a comma-separated list has the element, letter case aside.
 fn lists(list: &[u8], element: &[u8]) -> bool {
     elements(list).any(|item| item.eq_ignore_ascii_case(element))
-}
-
-/// Whether a token is the known one, whose letters are small, letter case aside.
-///
-/// The bit that is set turns capitals into small letters and leaves `-` and digits alone; what else it
-/// would make alike (control characters) no token has. The known length lets this be a few instructions,
-/// on eight bytes at a time.
-#[inline(always)]
-pub fn is<const N: usize>(token: &[u8], known: &[u8; N]) -> bool {
-    const SMALL: u64 = u64::from_le_bytes([0x20; 8]);
-    let Ok(token) = <&[u8; N]>::try_from(token) else { return false };
-    let (words, rest) = token.as_chunks();
-    let (known_words, known_rest) = known.as_chunks();
-    let words = words
-        .iter()
-        .zip(known_words)
-        .all(|(word, known)| u64::from_le_bytes(*word) | SMALL == u64::from_le_bytes(*known));
-    words && rest.iter().zip(known_rest).all(|(byte, known)| byte | 0x20 == *known)
-}
-
-/// What a field's name means to a copy.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// Copied as it is.
-    EndToEnd,
-    /// Belongs to the client's connection (RFC 9110 section 7.6.1), or to its framing.
-    HopByHop,
-    ContentLength,
-    Host,
-    Upgrade,
-    LoopMark,
-    ForwardedFor,
-    ForwardedHost,
-    ForwardedProto,
-}
-
-impl Role {
-    fn of(name: &[u8]) -> Role {
-        let initial = name.first().map_or(0, |initial| initial | 0x20);
-        // By length and first letter: most fields are told apart without a look at the rest.
-        match (name.len(), initial) {
-            (2, b't') if is(name, b"te") => Role::HopByHop,
-            (4, b'h') if is(name, b"host") => Role::Host,
-            (6, b'e') if is(name, b"expect") => Role::HopByHop,
-            (7, b'u') if is(name, b"upgrade") => Role::Upgrade,
-            (7, b't') if is(name, b"trailer") => Role::HopByHop,
-            (10, b'c') if is(name, b"connection") => Role::HopByHop,
-            (10, b'k') if is(name, b"keep-alive") => Role::HopByHop,
-            (10, b'x') if is(name, b"x-mod-copy") => Role::LoopMark,
-            (14, b'c') if is(name, b"content-length") => Role::ContentLength,
-            (14, b'h') if is(name, b"http2-settings") => Role::HopByHop,
-            (15, b'x') if is(name, b"x-forwarded-for") => Role::ForwardedFor,
-            (16, b'p') if is(name, b"proxy-connection") => Role::HopByHop,
-            (16, b'x') if is(name, b"x-forwarded-host") => Role::ForwardedHost,
-            (17, b't') if is(name, b"transfer-encoding") => Role::HopByHop,
-            (17, b'x') if is(name, b"x-forwarded-proto") => Role::ForwardedProto,
-            _ => Role::EndToEnd,
-        }
-    }
 }
 
 /// Whether a connection option is the name of a field, and not a word about the connection itself.
@@ -114,17 +54,23 @@ impl<'a> Added<'a> {
 
 /// Serialises the head of a request for staging, in one pass over its fields.
 pub(super) fn serialise<'a>(
-    received: Received<'a, impl Iterator<Item = (&'a [u8], &'a [u8])>>,
+    received: &Received<'a>,
     additions: &Additions<'a>,
     budget: &'static Budget,
 ) -> Result<Head, GivenUp> {
-    let Received { method, target, fields, host, connection, has_content } = received;
+    let &Received { method, target, fields, host, connection, has_content } = received;
     if matches!(method, b"CONNECT" | b"TRACE") {
         return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
     }
     let nominated = if elements(connection).any(nominates) { connection } else { b"" };
+    let most = most(received, additions);
+    if u32::try_from(most).is_err() {
+        return Err(GivenUp::Dropped(Loss::Memory));
+    }
+    let mut bytes = budget.buffer();
     let mut writer = Writer {
-        bytes: budget.buffer(),
+        place: bytes.place(most).ok_or(GivenUp::Dropped(Loss::Memory))?,
+        most,
         host: None,
         has_length: false,
         has_content,
@@ -134,28 +80,57 @@ pub(super) fn serialise<'a>(
     };
     let (root, target) = origin_form(target);
     writer.bytes([method, root, target])?;
-    let target = method.len()..writer.bytes.len();
-    for (name, value) in fields {
-        writer.field(name, value)?;
+    let target = place(writer.written());
+    for field in fields {
+        // As most are.
+        if field.role == Role::EndToEnd && nominated.is_empty() {
+            writer.line(field.name, field.value)?;
+        } else {
+            writer.special(field)?;
+        }
     }
     writer.what_was_not_received()?;
-    writer.room_for_the_rest()?;
-    let Writer { bytes, host, has_length, .. } = writer;
-    let (method, end, preserve_host) = (method.len(), bytes.len(), additions.preserve_host);
-    Ok(Head { bytes, method, target, host, end, preserve_host, has_length })
+    let written = writer.written();
+    let Writer { host, has_length, .. } = writer;
+    bytes.fill(written);
+    Ok(Head {
+        bytes,
+        method: place(method.len()),
+        target,
+        end: place(written),
+        host,
+        preserve_host: additions.preserve_host,
+        has_length,
+    })
+}
+
+/// How many bytes a copy's head has at most, the line included that [`Head::with_content`] may add.
+fn most(received: &Received<'_>, additions: &Additions<'_>) -> usize {
+    const LINES: usize = ", \r\n".len();
+    const OF_OUR_OWN: usize =
+        "/X-Forwarded-For: , \r\nX-Forwarded-Host: , \r\nX-Forwarded-Proto: , \r\n\
+                               X-Mod-Copy: , \r\nContent-Length: 18446744073709551615\r\n"
+            .len();
+    let forwarded = additions.forwarded.map_or(0, |forwarded| {
+        forwarded.client.len() + forwarded.proto.len() + received.host.map_or(0, <[u8]>::len)
+    });
+    // Slices of memory that exists: their lengths cannot add up to more than there is.
+    let fields = received.fields.iter().map(|field| field.name.len() + field.value.len() + LINES);
+    let line = received.method.len() + received.target.len();
+    line + fields.sum::<usize>() + forwarded + additions.mark.len() + OF_OUR_OWN
 }
 
 /// The end of a line, and the beginning of that of [`LOOP_MARK`].
 const MARK_BEGINS: &str = "\r\nX-Mod-Copy: ";
 const _: () = assert!(MARK_BEGINS.len() == LOOP_MARK.len() + 4);
 
-/// Room for the line that [`Head::with_content`] may add.
-const LENGTH_LINE: usize = "Content-Length: 18446744073709551615\r\n".len();
-
 /// Writes the lines of the fields.
-struct Writer<'a> {
-    bytes: Buffer,
-    host: Option<Range<usize>>,
+struct Writer<'a, 'b> {
+    /// Where the next bytes go.
+    place: &'b mut [u8],
+    /// How many bytes there was room for.
+    most: usize,
+    host: Option<[u32; 2]>,
     has_length: bool,
     has_content: bool,
     /// The `Connection` field, where it names fields that end at this hop; else empty.
@@ -165,13 +140,12 @@ struct Writer<'a> {
     added: Added<'a>,
 }
 
-impl Writer<'_> {
-    #[inline(always)]
-    fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
-        match Role::of(name) {
+impl Writer<'_, '_> {
+    fn special(&mut self, &Field { name, value, role }: &Field<'_>) -> Result<(), GivenUp> {
+        match role {
             Role::EndToEnd if self.ends_here(name) => Ok(()),
             Role::EndToEnd => self.line(name, value),
-            Role::HopByHop => Ok(()),
+            Role::HopByHop | Role::Connection | Role::TransferEncoding => Ok(()),
             Role::Upgrade if elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {
                 Ok(())
             }
@@ -179,8 +153,8 @@ impl Writer<'_> {
             Role::Host if self.host.is_some() => Ok(()),
             Role::Host => {
                 self.line(name, value)?;
-                let end = self.bytes.len().saturating_sub(b"\r\n".len());
-                self.host = Some(end.saturating_sub(value.len())..end);
+                let end = self.written().saturating_sub(b"\r\n".len());
+                self.host = Some([place(end.saturating_sub(value.len())), place(end)]);
                 Ok(())
             }
             // Where no content follows, a received "0" is the client's own word and stays.
@@ -242,25 +216,53 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Makes sure that nothing later needs more room.
-    fn room_for_the_rest(&mut self) -> Result<(), GivenUp> {
-        if self.has_content && !self.has_length && !self.bytes.make_room(LENGTH_LINE) {
-            return Err(GivenUp::Dropped(Loss::Memory));
-        }
-        Ok(())
-    }
-
     /// Whether the client's `Connection` field names this one.
     fn ends_here(&self, name: &[u8]) -> bool {
         !self.nominated.is_empty() && lists(self.nominated, name)
     }
 
+    #[inline(always)]
     fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
         self.bytes([name, b": ", value, b"\r\n"])
     }
 
-    #[inline]
+    /// Writes all the parts, for which there is room.
+    #[inline(always)]
     fn bytes<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), GivenUp> {
-        if self.bytes.append(parts) { Ok(()) } else { Err(GivenUp::Dropped(Loss::Memory)) }
+        let mut place = std::mem::take(&mut self.place);
+        for part in parts {
+            let Some((here, rest)) = place.split_at_mut_checked(part.len()) else {
+                return Err(GivenUp::Dropped(Loss::Memory));
+            };
+            copy(here, part);
+            place = rest;
+        }
+        self.place = place;
+        Ok(())
+    }
+
+    fn written(&self) -> usize {
+        self.most.saturating_sub(self.place.len())
+    }
+}
+
+/// Copies bytes to as many others. Most parts of a head are short, and cost less than a call: two copies of
+/// a size that is known, which overlap.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    match from.len() {
+        4..8 => copy_ends::<4>(to, from),
+        8..=16 => copy_ends::<8>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk()) {
+        *to = *from;
     }
 }

@@ -1,0 +1,167 @@
+//! The fields of a request: measured and told apart once, on arrival.
+
+/// A field as received.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// Its name, spelt as received.
+    pub name: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    pub(super) role: Role,
+}
+
+/// What a field's name means to a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Copied as it is.
+    EndToEnd,
+    /// Belongs to the client's connection (RFC 9110 section 7.6.1), or to its framing.
+    HopByHop,
+    Connection,
+    ContentLength,
+    Host,
+    TransferEncoding,
+    Upgrade,
+    LoopMark,
+    ForwardedFor,
+    ForwardedHost,
+    ForwardedProto,
+}
+
+impl<'a> Field<'a> {
+    /// A field of this name and value.
+    #[inline(always)]
+    pub fn new(name: &'a [u8], value: &'a [u8]) -> Field<'a> {
+        Field { name, value, role: Role::of(name) }
+    }
+}
+
+impl Role {
+    #[inline(always)]
+    fn of(name: &[u8]) -> Role {
+        let initial = name.first().map_or(0, |initial| initial | 0x20);
+        // By length and first letter: most fields are told apart without a look at the rest.
+        match (name.len(), initial) {
+            (2, b't') if is(name, b"te") => Role::HopByHop,
+            (4, b'h') if is(name, b"host") => Role::Host,
+            (6, b'e') if is(name, b"expect") => Role::HopByHop,
+            (7, b'u') if is(name, b"upgrade") => Role::Upgrade,
+            (7, b't') if is(name, b"trailer") => Role::HopByHop,
+            (10, b'c') if is(name, b"connection") => Role::Connection,
+            (10, b'k') if is(name, b"keep-alive") => Role::HopByHop,
+            (10, b'x') if is(name, b"x-mod-copy") => Role::LoopMark,
+            (14, b'c') if is(name, b"content-length") => Role::ContentLength,
+            (14, b'h') if is(name, b"http2-settings") => Role::HopByHop,
+            (15, b'x') if is(name, b"x-forwarded-for") => Role::ForwardedFor,
+            (16, b'p') if is(name, b"proxy-connection") => Role::HopByHop,
+            (16, b'x') if is(name, b"x-forwarded-host") => Role::ForwardedHost,
+            (17, b't') if is(name, b"transfer-encoding") => Role::TransferEncoding,
+            (17, b'x') if is(name, b"x-forwarded-proto") => Role::ForwardedProto,
+            _ => Role::EndToEnd,
+        }
+    }
+}
+
+/// Whether a token is the known one, whose letters are small, letter case aside.
+///
+/// The bit that is set turns capitals into small letters and leaves `-` and digits alone; what else it
+/// would make alike (control characters) no token has. The known length lets this be a few instructions,
+/// on eight bytes at a time.
+#[inline(always)]
+pub(super) fn is<const N: usize>(token: &[u8], known: &[u8; N]) -> bool {
+    const SMALL: u64 = u64::from_le_bytes([0x20; 8]);
+    let Ok(token) = <&[u8; N]>::try_from(token) else { return false };
+    let (words, rest) = token.as_chunks();
+    let (known_words, known_rest) = known.as_chunks();
+    let words = words
+        .iter()
+        .zip(known_words)
+        .all(|(word, known)| u64::from_le_bytes(*word) | SMALL == u64::from_le_bytes(*known));
+    words && rest.iter().zip(known_rest).all(|(byte, known)| byte | 0x20 == *known)
+}
+
+/// What a request's way depends on, as its fields say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Notes<'a> {
+    /// The value of `Host`, the first where there are more.
+    pub host: Option<&'a [u8]>,
+    /// The value of `Connection`; empty if not received.
+    pub connection: &'a [u8],
+    /// Whether the client asks for another protocol on this connection.
+    pub asks_for_upgrade: bool,
+    /// `Content-Length`, if received.
+    length: Option<u64>,
+    is_chunked: bool,
+}
+
+impl<'a> Notes<'a> {
+    /// Takes note of a field.
+    #[inline(always)]
+    pub fn note(&mut self, field: &Field<'a>) {
+        if field.role != Role::EndToEnd {
+            self.note_special(field);
+        }
+    }
+
+    fn note_special(&mut self, field: &Field<'a>) {
+        match field.role {
+            Role::Host if self.host.is_none() => self.host = Some(field.value),
+            Role::Connection => self.connection = field.value,
+            Role::Upgrade => self.asks_for_upgrade = true,
+            Role::ContentLength => self.length = number(field.value),
+            Role::TransferEncoding => self.is_chunked = true,
+            _ => {}
+        }
+    }
+
+    /// What follows the head: nothing, so many bytes, or (where chunked) an unknown number. The same
+    /// for `HEAD` as for any method: httpd reads what is announced.
+    pub fn content(&self) -> Option<Option<u64>> {
+        let declared = self.length.filter(|length| *length > 0).map(Some);
+        if self.is_chunked { Some(None) } else { declared }
+    }
+}
+
+/// What digits say; httpd has refused a `Content-Length` of anything else.
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |sum: u64, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+        sum.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes<'a>(fields: &[(&'a str, &'a str)]) -> Notes<'a> {
+        let mut notes = Notes::default();
+        for (name, value) in fields {
+            notes.note(&Field::new(name.as_bytes(), value.as_bytes()));
+        }
+        notes
+    }
+
+    #[test]
+    fn what_follows_is_what_the_fields_announce() {
+        assert_eq!(notes(&[("Host", "a")]).content(), None);
+        assert_eq!(notes(&[("content-LENGTH", "1024")]).content(), Some(Some(1024)));
+        assert_eq!(notes(&[("Content-Length", "0")]).content(), None);
+        assert_eq!(notes(&[("Content-Length", "99999999999999999999")]).content(), None);
+        assert_eq!(notes(&[("Transfer-Encoding", "chunked")]).content(), Some(None));
+    }
+
+    #[test]
+    fn names_are_told_apart_whatever_their_spelling() {
+        let notes = notes(&[
+            ("HOST", "first"),
+            ("host", "second"),
+            ("Hosts", "x"),
+            ("cOnnection", "close"),
+            ("Upgrade", "h2c"),
+            ("Content-Lengths", "5"),
+        ]);
+        assert_eq!((notes.host, notes.connection), (Some(&b"first"[..]), &b"close"[..]));
+        assert_eq!((notes.asks_for_upgrade, notes.content()), (true, None));
+    }
+}
