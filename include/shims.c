@@ -17,23 +17,16 @@ int copy_log_level(const server_rec *server)
     return ap_get_server_module_loglevel(server, APLOG_MODULE_INDEX);
 }
 
-apr_bucket *copy_first_bucket(apr_bucket_brigade *brigade)
+enum copy_bucket_kind copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket **bucket)
 {
-    return APR_BRIGADE_EMPTY(brigade) ? NULL : APR_BRIGADE_FIRST(brigade);
-}
-
-apr_bucket *copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket *bucket)
-{
-    apr_bucket *next = APR_BUCKET_NEXT(bucket);
-    return next == APR_BRIGADE_SENTINEL(brigade) ? NULL : next;
-}
-
-enum copy_bucket_kind copy_bucket_kind(const apr_bucket *bucket)
-{
-    if (APR_BUCKET_IS_EOS(bucket)) {
+    *bucket = *bucket ? APR_BUCKET_NEXT(*bucket) : APR_BRIGADE_FIRST(brigade);
+    if (*bucket == APR_BRIGADE_SENTINEL(brigade)) {
+        return COPY_BUCKET_NONE;
+    }
+    if (APR_BUCKET_IS_EOS(*bucket)) {
         return COPY_BUCKET_EOS;
     }
-    return APR_BUCKET_IS_METADATA(bucket) ? COPY_BUCKET_METADATA : COPY_BUCKET_DATA;
+    return APR_BUCKET_IS_METADATA(*bucket) ? COPY_BUCKET_METADATA : COPY_BUCKET_DATA;
 }
 
 apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length)

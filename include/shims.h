@@ -11,13 +11,16 @@ void copy_log(int level, const server_rec *server, const char *message);
 /* The level that LogLevel sets for this module in a server. */
 int copy_log_level(const server_rec *server);
 
-/* The first bucket of a brigade, and the one after; NULL at the end. */
-apr_bucket *copy_first_bucket(apr_bucket_brigade *brigade);
-apr_bucket *copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket *bucket);
+/* What a bucket is: none, the end of the stream, other metadata, or data. */
+enum copy_bucket_kind {
+    COPY_BUCKET_NONE,
+    COPY_BUCKET_EOS,
+    COPY_BUCKET_METADATA,
+    COPY_BUCKET_DATA
+};
 
-/* What a bucket is: the end of the stream, other metadata, or data. */
-enum copy_bucket_kind { COPY_BUCKET_EOS, COPY_BUCKET_METADATA, COPY_BUCKET_DATA };
-enum copy_bucket_kind copy_bucket_kind(const apr_bucket *bucket);
+/* Goes on to the bucket of a brigade that comes next, from NULL to the first; tells what it is. */
+enum copy_bucket_kind copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket **bucket);
 
 /* apr_bucket_read, blocking: what a bucket of known length holds is at hand. */
 apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length);

@@ -41,12 +41,8 @@ impl Capture {
         if self.given_up.is_some() {
             return;
         }
-        let behind = head.filter(|head| self.kept.is_empty() && bytes.len() <= head.room());
-        let is_kept = match behind {
-            Some(head) => head.append(bytes),
-            None => self.kept.append(bytes),
-        };
-        if !is_kept {
+        let is_behind = self.kept.is_empty() && head.is_some_and(|head| head.append(bytes));
+        if !is_behind && !self.kept.append(bytes) {
             self.give_up(GivenUp::Dropped(Loss::Memory));
         }
     }
@@ -84,6 +80,7 @@ impl Capture {
 
     /// The whole content, but for what lies behind the head, if its length is the `declared` one, where one
     /// was declared.
+    #[inline]
     pub fn finish(self, declared: Option<u64>) -> Result<Segments, GivenUp> {
         if let Some(reason) = self.given_up {
             return Err(reason);
@@ -134,9 +131,9 @@ mod tests {
 
     #[test]
     fn content_lies_behind_the_head_while_it_has_room_and_nothing_lies_elsewhere() {
-        let mut head = BUDGET.buffer();
+        let mut head = BUDGET.buffer(1).unwrap();
         assert!(head.append(b"GET /"));
-        let room = head.room();
+        let room = head.room().len();
         let mut capture = Capture::new(9000, &BUDGET);
         capture.take(b"hello", Some(&mut head));
         capture.take(&vec![b'x'; room], Some(&mut head));

@@ -25,7 +25,7 @@ fuzz_target!(|play: (u16, Option<u16>, Option<u8>, Vec<Part>)| {
     let mut limit = usize::from(limit);
     let mut capture = Capture::new(limit, &BUDGET);
     let mut head = head.map(|length| {
-        let mut head = BUDGET.buffer();
+        let mut head = BUDGET.buffer(0).unwrap();
         assert!(head.append(&vec![b'h'; length.into()]));
         head
     });

@@ -81,13 +81,12 @@ unsafe extern "C" fn tee(
     }
     // SAFETY: as above.
     unsafe { is_reading.write(false) };
+    // SAFETY: the context given to `install`; no hook runs while a filter reads.
+    let Passage { journey, .. } = unsafe { &mut *context.cast::<Passage>() };
+    if !journey.wants_content() {
+        return status;
+    }
     let work = || {
-        // SAFETY: the context given to `install`; no hook runs while a filter reads.
-        let passage = unsafe { &mut *context.cast::<Passage>() };
-        let journey = &mut passage.journey;
-        if !journey.wants_content() {
-            return;
-        }
         match seen(mode, status) {
             // SAFETY: the brigade that the filter below filled, for the request that is being read.
             Seen::Content => unsafe { watch(brigade, r, journey) },
@@ -136,11 +135,11 @@ unsafe fn watch(
     r: *const ffi::request_rec,
     journey: &mut Journey,
 ) {
-    // SAFETY: the caller passes a brigade of httpd's.
-    let mut bucket = unsafe { ffi::copy_first_bucket(brigade) };
-    while !bucket.is_null() && journey.wants_content() {
-        // SAFETY: a bucket of that brigade.
-        match unsafe { ffi::copy_bucket_kind(bucket) } {
+    let mut bucket = ptr::null_mut();
+    while journey.wants_content() {
+        // SAFETY: the caller passes a brigade of httpd's; NULL, or a bucket of it.
+        match unsafe { ffi::copy_next_bucket(brigade, &raw mut bucket) } {
+            ffi::copy_bucket_kind_COPY_BUCKET_NONE => return,
             // SAFETY: the caller passes a live request.
             ffi::copy_bucket_kind_COPY_BUCKET_EOS if is_feigned(unsafe { &*r }) => {
                 journey.content(Part::Broken);
@@ -150,8 +149,6 @@ unsafe fn watch(
             ffi::copy_bucket_kind_COPY_BUCKET_DATA => unsafe { show(bucket, journey) },
             _ => {}
         }
-        // SAFETY: as above.
-        bucket = unsafe { ffi::copy_next_bucket(brigade, bucket) };
     }
 }
 

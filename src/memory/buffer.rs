@@ -1,4 +1,4 @@
-//! A buffer that grows, in one piece.
+//! A copy's head and what content fits behind it, in one piece.
 
 use std::ops::Deref;
 
@@ -7,118 +7,75 @@ use super::{Budget, SMALL};
 /// What a copy takes beside its bytes: the record, its reference count, its place in the queues.
 const RECORD: usize = 256;
 
-/// The head of a copy, and what content fits behind it, covered by the [`Budget`] as long as they live.
+/// Bytes with a room that does not change, covered by the [`Budget`] as long as they live.
 #[derive(Debug)]
 pub struct Buffer {
     budget: &'static Budget,
-    leased: usize,
-    /// What it holds, and after it, in a small buffer, what an earlier one left: bytes that can be
-    /// written over cost less than such as must be added.
+    /// What it holds, and after it what an earlier one left: bytes that can be written over cost less than
+    /// such as must be added.
     bytes: Vec<u8>,
     filled: usize,
 }
 
 impl Buffer {
-    pub(super) fn of(budget: &'static Budget) -> Buffer {
-        Buffer { budget, leased: 0, bytes: Vec::new(), filled: 0 }
-    }
-
-    /// Makes room for `more` bytes; `false` where the budget or the system does not bear it.
-    #[must_use]
+    /// One with room for so many bytes, and at least a small one's.
     #[inline]
-    pub fn make_room(&mut self, more: usize) -> bool {
-        more <= self.room() || self.grow(more)
+    pub(super) fn of(budget: &'static Budget, bytes: usize) -> Option<Buffer> {
+        let room = bytes.max(SMALL);
+        if !budget.take(leased(room)) {
+            return None;
+        }
+        let spare = if room == SMALL { budget.spares().small.pop() } else { None };
+        let bytes = match spare {
+            Some(spare) => spare,
+            None => Buffer::allocate(budget, room)?,
+        };
+        Some(Buffer { budget, bytes, filled: 0 })
     }
 
     #[cold]
-    fn grow(&mut self, more: usize) -> bool {
-        let Some(needed) = self.filled.checked_add(more) else { return false };
-        if self.bytes.capacity() == 0 && needed <= SMALL && self.become_small() {
-            return true;
-        }
-        let doubled = self.bytes.capacity().saturating_mul(2);
-        // Where the budget does not bear what is desired, it may bear what is needed.
-        let mut capacities = [needed.max(doubled), needed].into_iter();
-        let Some(capacity) = capacities.find(|capacity| self.cover(*capacity)) else {
-            return false;
-        };
-        self.bytes.truncate(self.filled);
+    fn allocate(budget: &'static Budget, room: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
         // What the system does not give is as good as beyond the budget: no reason to abort.
-        self.bytes.try_reserve_exact(capacity.saturating_sub(self.filled)).is_ok()
+        if bytes.try_reserve_exact(room).is_err() {
+            budget.give_back(leased(room));
+            return None;
+        }
+        bytes.resize(room, 0);
+        Some(bytes)
     }
 
-    /// Becomes a spare small buffer, or a new one.
-    fn become_small(&mut self) -> bool {
-        if !self.cover(SMALL) {
-            return false;
-        }
-        if let Some(spare) = self.budget.spares().small.pop() {
-            self.bytes = spare;
-            return true;
-        }
-        let given = self.bytes.try_reserve_exact(SMALL).is_ok();
-        if given {
-            self.bytes.resize(SMALL, 0);
-        }
-        given
+    /// The room behind what it holds: to be written over, and then [`filled`](Self::fill).
+    #[inline]
+    pub fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// Counts so many bytes in all against the budget, and the copy's record.
-    fn cover(&mut self, bytes: usize) -> bool {
-        let all = bytes.saturating_add(RECORD);
-        let covered = self.budget.take(all.saturating_sub(self.leased));
-        if covered {
-            self.leased = self.leased.max(all);
-        }
-        covered
+    /// So many bytes more have been written.
+    #[inline]
+    pub fn fill(&mut self, bytes: usize) {
+        self.filled = self.filled.saturating_add(bytes).min(self.bytes.len());
     }
 
-    /// Appends the bytes, or, where the budget or the system does not bear them, nothing.
+    /// Appends the bytes, if there is room for them all.
     #[must_use]
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> bool {
-        let Some(place) = self.place(bytes.len()) else { return false };
+        let Some(place) = self.room().get_mut(..bytes.len()) else { return false };
         place.copy_from_slice(bytes);
-        self.fill(bytes.len());
+        self.filled += bytes.len();
         true
-    }
-
-    /// Where the next bytes go, to be written over, and then [filled](Self::fill); `None` where the budget or
-    /// the system does not bear so many.
-    #[inline]
-    pub fn place(&mut self, length: usize) -> Option<&mut [u8]> {
-        let end = self.filled.checked_add(length)?;
-        if self.bytes.len() < end && !self.lengthen(length) {
-            return None;
-        }
-        self.bytes.get_mut(self.filled..end)
-    }
-
-    /// The next bytes have been written.
-    #[inline]
-    pub fn fill(&mut self, length: usize) {
-        self.filled = self.filled.saturating_add(length).min(self.bytes.len());
-    }
-
-    fn lengthen(&mut self, more: usize) -> bool {
-        let fits = self.make_room(more);
-        if fits {
-            let initialised = self.bytes.len().max(self.filled + more);
-            self.bytes.resize(initialised, 0);
-        }
-        fits
-    }
-
-    /// How many more bytes it holds without more memory.
-    #[inline]
-    pub fn room(&self) -> usize {
-        self.bytes.capacity().saturating_sub(self.filled)
     }
 
     /// What it counts for.
     pub fn leased(&self) -> usize {
-        self.leased
+        leased(self.bytes.len())
     }
+}
+
+/// What a buffer with so much room counts for.
+fn leased(room: usize) -> usize {
+    room.saturating_add(RECORD)
 }
 
 impl Deref for Buffer {
@@ -132,15 +89,13 @@ impl Deref for Buffer {
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        if self.leased == 0 {
-            return;
-        }
+        let leased = self.leased();
         let bytes = std::mem::take(&mut self.bytes);
-        if bytes.len() == SMALL && bytes.capacity() == SMALL {
+        if bytes.len() == SMALL {
             // Where there are enough of them, it is freed.
             let _ = self.budget.spares().small.push(bytes);
         }
-        self.budget.give_back(self.leased);
+        self.budget.give_back(leased);
     }
 }
 
@@ -148,20 +103,13 @@ impl Drop for Buffer {
 mod tests {
     use super::*;
 
-    fn filled(budget: &'static Budget, bytes: &[u8]) -> Buffer {
-        let mut buffer = budget.buffer();
-        assert!(buffer.append(bytes));
-        buffer
-    }
-
     #[test]
     fn buffers_never_pass_the_limit_and_give_back_what_they_took() {
         static BUDGET: Budget = Budget::new(10_000);
-        let first = filled(&BUDGET, &[b'a'; 6000]);
-        let mut second = BUDGET.buffer();
-        assert!(!second.make_room(10_000 - 6000 - 2 * RECORD + 1));
-        assert_eq!((BUDGET.used(), second.room()), (6000 + RECORD, 0));
-        assert!(second.make_room(10_000 - 6000 - 2 * RECORD));
+        let first = BUDGET.buffer(6000).unwrap();
+        assert!(BUDGET.buffer(10_000 - 6000 - 2 * RECORD + 1).is_none());
+        assert_eq!(BUDGET.used(), 6000 + RECORD);
+        let second = BUDGET.buffer(10_000 - 6000 - 2 * RECORD).unwrap();
         assert_eq!(BUDGET.used(), 10_000);
         drop(first);
         assert_eq!(BUDGET.used(), second.leased());
@@ -170,35 +118,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_is_taken_where_more_cannot_be_had() {
-        static BUDGET: Budget = Budget::new(5000 + RECORD);
-        let mut buffer = filled(&BUDGET, &[b'a'; 4000]);
-        assert!(buffer.append(&[b'b'; 1000]), "twice as much is beyond the budget");
-        assert!(!buffer.append(b"c"));
-        assert_eq!((buffer.len(), BUDGET.used()), (5000, 5000 + RECORD));
-    }
-
-    #[test]
-    fn a_growing_buffer_keeps_what_it_holds() {
+    fn a_buffer_holds_what_was_appended_and_nothing_beyond_its_room() {
         static BUDGET: Budget = Budget::new(1 << 20);
-        let mut buffer = BUDGET.buffer();
-        for chunk in 0..100_u8 {
-            assert!(buffer.append(&[chunk; 60]) && buffer.append(&[chunk; 40]));
-        }
-        let expected: Vec<u8> = (0..100_u8).flat_map(|chunk| [chunk; 100]).collect();
+        let mut buffer = BUDGET.buffer(3000).unwrap();
+        assert!((0..30_u8).all(|part| buffer.append(&[part; 100])));
+        assert!(!buffer.append(b"x"));
+        let expected: Vec<u8> = (0..30_u8).flat_map(|part| [part; 100]).collect();
         assert_eq!(&buffer[..], expected);
-        assert_eq!(BUDGET.used(), buffer.len() + buffer.room() + RECORD);
     }
 
     #[test]
     fn small_buffers_are_used_again_and_come_back_empty() {
         static BUDGET: Budget = Budget::new(1 << 20);
-        let first = filled(&BUDGET, b"secret");
+        let mut first = BUDGET.buffer(10).unwrap();
+        assert!(first.append(b"secret"));
         let place = first.as_ptr();
         drop(first);
-        let mut second = BUDGET.buffer();
-        assert!(second.make_room(SMALL));
+        let mut second = BUDGET.buffer(SMALL).unwrap();
         assert_eq!((second.as_ptr(), second.len()), (place, 0));
+        assert_eq!(second.room().len(), SMALL);
         assert_eq!(BUDGET.used(), SMALL + RECORD);
     }
 
@@ -209,8 +147,8 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for round in 0..10 {
-                        let mut buffer = BUDGET.buffer();
-                        if buffer.append(&[round; SMALL]) {
+                        if let Some(mut buffer) = BUDGET.buffer(1) {
+                            assert!(buffer.append(&[round; SMALL]));
                             assert!(BUDGET.used() <= BUDGET.limit);
                             assert_eq!(buffer[..], [round; SMALL], "it is nobody else's");
                         }
@@ -224,7 +162,8 @@ mod tests {
     #[test]
     fn only_so_many_spares_are_kept() {
         static BUDGET: Budget = Budget::new(SMALL * 8 * 2);
-        let buffers: Vec<Buffer> = (0..5).map(|_| filled(&BUDGET, b"a")).collect();
+        let buffers: Vec<Buffer> = (0..5).filter_map(|_| BUDGET.buffer(1)).collect();
+        assert_eq!(buffers.len(), 5);
         drop(buffers);
         assert_eq!(BUDGET.spares().small.len(), 2);
         assert_eq!(BUDGET.used(), 0);

@@ -1,7 +1,7 @@
 //! Every byte that copies hold in a child, counted against `CopyMemory`.
 //!
 //! ```text
-//! buffer.rs     a copy's head, and content that fits behind it
+//! buffer.rs     a copy's head and what content fits behind it, in one piece
 //! segments.rs   larger content, in pieces
 //! ```
 //!
@@ -69,9 +69,11 @@ impl Budget {
         self.used.load(Ordering::Relaxed).saturating_sub(spare)
     }
 
-    /// An empty buffer, which takes memory as bytes arrive.
-    pub fn buffer(&'static self) -> Buffer {
-        Buffer::of(self)
+    /// An empty buffer with room for so many bytes, or more; `None` where the budget or the system does not
+    /// bear it.
+    #[inline]
+    pub fn buffer(&'static self, bytes: usize) -> Option<Buffer> {
+        Buffer::of(self, bytes)
     }
 
     /// No segments yet: they take memory as bytes arrive.

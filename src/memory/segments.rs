@@ -123,8 +123,7 @@ mod tests {
         assert!(segments.append(&[0; 16 * SEGMENT]));
         segments.release();
         assert_eq!((BUDGET.used(), BUDGET.spares().segments.len()), (0, 2), "an eighth is kept");
-        let mut buffer = BUDGET.buffer();
-        assert!(buffer.make_room(15 * SEGMENT), "one of the two is freed");
+        let buffer = BUDGET.buffer(15 * SEGMENT).expect("one of the two is freed");
         assert_eq!(BUDGET.spares().segments.len(), 1);
         assert!(BUDGET.used.load(crate::sync::atomic::Ordering::Relaxed) <= BUDGET.limit);
         drop(buffer);

@@ -21,66 +21,34 @@ fn nominates(option: &[u8]) -> bool {
     !is(option, b"keep-alive") && !is(option, b"close")
 }
 
-/// Values that the copy adds: joined to what was received, or on lines of their own.
-struct Added<'a> {
-    forwarded_for: Option<&'a [u8]>,
-    forwarded_host: Option<&'a [u8]>,
-    forwarded_proto: Option<&'a [u8]>,
-    mark: Option<&'a [u8]>,
-}
-
-impl<'a> Added<'a> {
-    fn of(additions: &Additions<'a>, host: Option<&'a [u8]>) -> Added<'a> {
-        let forwarded = additions.forwarded;
-        Added {
-            forwarded_for: forwarded.map(|forwarded| forwarded.client),
-            forwarded_host: forwarded.and(host),
-            forwarded_proto: forwarded.map(|forwarded| forwarded.proto.as_bytes()),
-            mark: Some(additions.mark.as_bytes()),
-        }
-    }
-
-    /// What is added to a received field, once.
-    fn take(&mut self, role: Role) -> Option<&'a [u8]> {
-        match role {
-            Role::ForwardedFor => self.forwarded_for.take(),
-            Role::ForwardedHost => self.forwarded_host.take(),
-            Role::ForwardedProto => self.forwarded_proto.take(),
-            Role::LoopMark => self.mark.take(),
-            _ => None,
-        }
-    }
-}
-
 /// Serialises the head of a request for staging, in one pass over its fields.
 pub(super) fn serialise<'a>(
     received: &Received<'a>,
     additions: &Additions<'a>,
     budget: &'static Budget,
 ) -> Result<Head, GivenUp> {
-    let &Received { method, target, fields, host, connection, has_content } = received;
+    let &Received { method, target, fields, connection, .. } = received;
     if matches!(method, b"CONNECT" | b"TRACE") {
         return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
     }
     let nominated = if elements(connection).any(nominates) { connection } else { b"" };
     let most = most(received, additions);
-    if u32::try_from(most).is_err() {
-        return Err(GivenUp::Dropped(Loss::Memory));
-    }
-    let mut bytes = budget.buffer();
+    let buffer = u32::try_from(most).ok().and_then(|_| budget.buffer(most));
+    let Some(mut bytes) = buffer else { return Err(GivenUp::Dropped(Loss::Memory)) };
+    let rest = bytes.room();
     let mut writer = Writer {
-        place: bytes.place(most).ok_or(GivenUp::Dropped(Loss::Memory))?,
-        most,
+        room: rest.len(),
+        rest,
         host: None,
         has_length: false,
-        has_content,
+        received,
+        additions,
         nominated,
-        mark: additions.mark.as_bytes(),
-        added: Added::of(additions, host),
+        joined: 0,
     };
     let (root, target) = origin_form(target);
     writer.bytes([method, root, target])?;
-    let target = place(writer.written());
+    let target = writer.written();
     for field in fields {
         // As most are.
         if field.role == Role::EndToEnd && nominated.is_empty() {
@@ -90,21 +58,12 @@ pub(super) fn serialise<'a>(
         }
     }
     writer.what_was_not_received()?;
-    let written = writer.written();
-    let Writer { host, has_length, .. } = writer;
-    bytes.fill(written);
-    Ok(Head {
-        bytes,
-        method: place(method.len()),
-        target,
-        end: place(written),
-        host,
-        preserve_host: additions.preserve_host,
-        has_length,
-    })
+    let (end, host, has_length) = (writer.written(), writer.host, writer.has_length);
+    bytes.fill(end as usize);
+    let (method, preserve_host) = (place(method.len()), additions.preserve_host);
+    Ok(Head { bytes, method, target, end, host, preserve_host, has_length })
 }
 
-/// How many bytes a copy's head has at most, the line included that [`Head::with_content`] may add.
 fn most(received: &Received<'_>, additions: &Additions<'_>) -> usize {
     const LINES: usize = ", \r\n".len();
     const OF_OUR_OWN: usize =
@@ -126,21 +85,20 @@ const _: () = assert!(MARK_BEGINS.len() == LOOP_MARK.len() + 4);
 
 /// Writes the lines of the fields.
 struct Writer<'a, 'b> {
-    /// Where the next bytes go.
-    place: &'b mut [u8],
-    /// How many bytes there was room for.
-    most: usize,
-    host: Option<[u32; 2]>,
-    has_length: bool,
-    has_content: bool,
+    received: &'b Received<'a>,
+    additions: &'b Additions<'a>,
     /// The `Connection` field, where it names fields that end at this hop; else empty.
     nominated: &'a [u8],
-    /// This server's loop mark.
-    mark: &'a [u8],
-    added: Added<'a>,
+    /// How many bytes there was room for, and where the next ones go.
+    room: usize,
+    rest: &'b mut [u8],
+    host: Option<[u32; 2]>,
+    has_length: bool,
+    /// A bit for each role whose received field something was added to.
+    joined: u16,
 }
 
-impl Writer<'_, '_> {
+impl<'a> Writer<'a, '_> {
     fn special(&mut self, &Field { name, value, role }: &Field<'_>) -> Result<(), GivenUp> {
         match role {
             Role::EndToEnd if self.ends_here(name) => Ok(()),
@@ -153,63 +111,82 @@ impl Writer<'_, '_> {
             Role::Host if self.host.is_some() => Ok(()),
             Role::Host => {
                 self.line(name, value)?;
-                let end = self.written().saturating_sub(b"\r\n".len());
-                self.host = Some([place(end.saturating_sub(value.len())), place(end)]);
+                let end = self.written().saturating_sub(place(b"\r\n".len()));
+                self.host = Some([end.saturating_sub(place(value.len())), end]);
                 Ok(())
             }
             // Where no content follows, a received "0" is the client's own word and stays.
-            Role::ContentLength if self.has_content || value == b"0" => {
+            Role::ContentLength if self.received.has_content || value == b"0" => {
                 self.has_length = true;
                 self.line(name, value)
             }
             Role::ContentLength => Ok(()),
-            Role::LoopMark if lists(value, self.mark) => Err(GivenUp::NotCopied(NotCopied::Loop)),
-            Role::LoopMark => self.joined(Role::LoopMark, name, value),
+            Role::LoopMark if lists(value, self.additions.mark.as_bytes()) => {
+                Err(GivenUp::NotCopied(NotCopied::Loop))
+            }
+            Role::LoopMark => self.join(Role::LoopMark, name, value),
             Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto
                 if self.ends_here(name) =>
             {
                 Ok(())
             }
             role @ (Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto) => {
-                self.joined(role, name, value)
+                self.join(role, name, value)
             }
         }
     }
 
     /// Writes a received field that the copy adds to; once, should it have been received twice.
-    fn joined(&mut self, role: Role, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
-        match self.added.take(role) {
+    fn join(&mut self, role: Role, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
+        let more = self.added(role).filter(|_| self.is_missing(role));
+        self.joined |= 1 << role as u16;
+        match more {
             Some(more) if value.is_empty() => self.line(name, more),
             Some(more) => self.bytes([name, b": ", value, b", ", more, b"\r\n"]),
             None => self.line(name, value),
         }
     }
 
+    /// What the copy adds to a received field, or has on a line of its own.
+    fn added(&self, role: Role) -> Option<&'a [u8]> {
+        let forwarded = self.additions.forwarded.as_ref();
+        match role {
+            Role::ForwardedFor => forwarded.map(|forwarded| forwarded.client),
+            Role::ForwardedHost => forwarded.and(self.received.host),
+            Role::ForwardedProto => forwarded.map(|forwarded| forwarded.proto.as_bytes()),
+            Role::LoopMark => Some(self.additions.mark.as_bytes()),
+            _ => None,
+        }
+    }
+
+    fn is_missing(&self, role: Role) -> bool {
+        self.joined & 1 << role as u16 == 0
+    }
+
     fn what_was_not_received(&mut self) -> Result<(), GivenUp> {
-        let Added { forwarded_for, forwarded_host, forwarded_proto, mark } = self.added;
-        if let (Some(client), Some(host), Some(proto), Some(mark)) =
-            (forwarded_for, forwarded_host, forwarded_proto, mark)
+        if let (0, Some(forwarded), Some(host)) =
+            (self.joined, &self.additions.forwarded, self.received.host)
         {
             // So it is for most requests.
             return self.bytes([
                 b"X-Forwarded-For: ",
-                client,
+                forwarded.client,
                 b"\r\nX-Forwarded-Host: ",
                 host,
                 b"\r\nX-Forwarded-Proto: ",
-                proto,
+                forwarded.proto.as_bytes(),
                 MARK_BEGINS.as_bytes(),
-                mark,
+                self.additions.mark.as_bytes(),
                 b"\r\n",
             ]);
         }
-        for (name, value) in [
-            ("X-Forwarded-For", forwarded_for),
-            ("X-Forwarded-Host", forwarded_host),
-            ("X-Forwarded-Proto", forwarded_proto),
-            (LOOP_MARK, mark),
+        for (role, name) in [
+            (Role::ForwardedFor, "X-Forwarded-For"),
+            (Role::ForwardedHost, "X-Forwarded-Host"),
+            (Role::ForwardedProto, "X-Forwarded-Proto"),
+            (Role::LoopMark, LOOP_MARK),
         ] {
-            if let Some(value) = value {
+            if let Some(value) = self.added(role).filter(|_| self.is_missing(role)) {
                 self.line(name.as_bytes(), value)?;
             }
         }
@@ -229,20 +206,21 @@ impl Writer<'_, '_> {
     /// Writes all the parts, for which there is room.
     #[inline(always)]
     fn bytes<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), GivenUp> {
-        let mut place = std::mem::take(&mut self.place);
+        let mut rest = std::mem::take(&mut self.rest);
         for part in parts {
-            let Some((here, rest)) = place.split_at_mut_checked(part.len()) else {
+            let Some((here, behind)) = rest.split_at_mut_checked(part.len()) else {
                 return Err(GivenUp::Dropped(Loss::Memory));
             };
             copy(here, part);
-            place = rest;
+            rest = behind;
         }
-        self.place = place;
+        self.rest = rest;
         Ok(())
     }
 
-    fn written(&self) -> usize {
-        self.most.saturating_sub(self.place.len())
+    /// Where the next bytes go, from the head's beginning.
+    fn written(&self) -> u32 {
+        place(self.room.saturating_sub(self.rest.len()))
     }
 }
 
