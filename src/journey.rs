@@ -99,6 +99,7 @@ impl Journey {
 
     /// The request's scope is known and access control has passed: it is selected, or is not copied.
     /// Returns whether it was selected.
+    #[inline(always)]
     pub fn decide<'a>(&mut self, scope: &Scope<'a>, received: &Received<'a>) -> bool {
         if !self.is_undecided() {
             return false;

@@ -103,6 +103,7 @@ impl Mirror {
     }
 
     /// Whether the list names any target.
+    #[inline]
     pub fn has_targets(&self, list: ListId) -> bool {
         !self.policy.list(list).is_empty()
     }
@@ -124,6 +125,7 @@ impl Mirror {
     }
 
     /// Whether any of these targets would take a copy now: where all breakers are open, none need be made.
+    #[inline]
     pub fn would_take(&self, chosen: Chosen) -> bool {
         self.lanes(chosen).any(|lane| lane.account.breaker().would_admit(clock::now))
     }
@@ -191,6 +193,7 @@ impl Mirror {
         self.ledger.close(PATIENCE, pause)
     }
 
+    #[inline(always)]
     fn lanes(&self, chosen: Chosen) -> impl Iterator<Item = &Lane> {
         let choices = self.policy.list(chosen.list).iter().enumerate();
         let choices = choices.filter(move |(place, _)| chosen.has(*place));

@@ -108,6 +108,22 @@ pub unsafe fn bytes<'a>(text: *const c_char) -> &'a [u8] {
     unsafe { CStr::from_ptr(text) }.to_bytes()
 }
 
+/// Whether a C string is the expected one; NULL is none. Mostly the first byte tells, before a length could.
+///
+/// # Safety
+///
+/// `text` is NULL, or ends in NUL.
+pub unsafe fn is(text: *const c_char, expected: &CStr) -> bool {
+    let mut expected = expected.to_bytes_with_nul().iter().enumerate();
+    !text.is_null()
+        && expected.all(|(at, byte)| {
+            // SAFETY: within the text, for all bytes before were as expected, and none of them NUL.
+            let place = unsafe { text.cast::<u8>().add(at) };
+            // SAFETY: as above.
+            unsafe { place.read() == *byte }
+        })
+}
+
 /// `APR_SUCCESS` in the type that callbacks return.
 pub const fn success() -> ffi::apr_status_t {
     ffi::APR_SUCCESS as ffi::apr_status_t

@@ -236,12 +236,12 @@ fn is_pushed(request: &ffi::request_rec) -> bool {
 /// Whether the request goes to the handler of that name.
 pub fn is_handled_by(request: &ffi::request_rec, handler: &CStr) -> bool {
     // SAFETY: NULL, or a text that lives as long as the request.
-    !request.handler.is_null() && unsafe { CStr::from_ptr(request.handler) } == handler
+    unsafe { pool::is(request.handler, handler) }
 }
 
 fn scheme(request: &ffi::request_rec) -> &'static str {
     // SAFETY: a request of httpd's.
     let scheme = unsafe { ffi::ap_run_http_scheme(ptr::from_ref(request)) };
     // SAFETY: a text of the module that answered.
-    if unsafe { pool::bytes(scheme) } == b"https" { "https" } else { "http" }
+    if unsafe { pool::is(scheme, c"https") } { "https" } else { "http" }
 }

@@ -47,7 +47,11 @@ pub(super) fn serialise<'a>(
         joined: 0,
     };
     let (root, target) = origin_form(target);
-    writer.bytes([method, root, target])?;
+    writer.bytes([method])?;
+    if !root.is_empty() {
+        writer.bytes([root])?;
+    }
+    writer.bytes([target])?;
     let target = writer.written();
     for field in fields {
         // As most are.
