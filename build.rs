@@ -27,7 +27,6 @@ mod shell {
         "ap_exists_scoreboard_image",
         "ap_expr_(exec|lookup_default|parse_cmd_mi|str_exec)",
         "ap_find_linked_module",
-        "ap_get_module_config",
         "ap_hook_(access_checker|check_config|child_init|handler|insert_filter|log_transaction|post_config|post_read_request|pre_config|translate_name|type_checker)",
         "ap_get_brigade",
         "ap_get_scoreboard_worker_from_indexes",

@@ -134,10 +134,10 @@ impl Journey {
 
     /// The request is over: what is still open will not be completed.
     pub fn conclude(&mut self) {
-        if let Stage::Selected(head, chosen) = std::mem::replace(&mut self.stage, Stage::Settled) {
-            self.hand_over(head, chosen);
+        match std::mem::replace(&mut self.stage, Stage::Settled) {
+            Stage::Selected(head, chosen) => self.hand_over(head, chosen),
+            Stage::Arrived | Stage::Settled => self.capture = None,
         }
-        self.settle();
     }
 
     /// A fault of ours: whatever is still open is not copied, nor counted.

@@ -131,6 +131,7 @@ impl Mirror {
     }
 
     /// Hands one copy to each of these targets. Never blocks: where it cannot, the copy is dropped.
+    #[inline(always)]
     pub fn offer(&self, message: Message, chosen: Chosen, server: &ServerPolicy) {
         let offered = Instant::now();
         let mut lanes = self.lanes(chosen);

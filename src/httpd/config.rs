@@ -77,7 +77,7 @@ pub unsafe fn server_policy(server: *const ffi::server_rec) -> &'static ServerPo
 /// `scope` is a per-directory configuration of httpd's.
 pub unsafe fn scope_settings(scope: *const ffi::ap_conf_vector_t) -> ScopeSettings {
     // SAFETY: the caller vouches for the vector.
-    let settings = unsafe { ffi::ap_get_module_config(scope, ffi::this()) };
+    let settings = unsafe { ffi::module_config(scope, ffi::this()) };
     // SAFETY: NULL, or made by `create_scope` or `merge_scopes`.
     unsafe { settings.cast::<ScopeSettings>().as_ref() }.copied().unwrap_or_default()
 }
@@ -150,7 +150,7 @@ unsafe fn server_record(server: *const ffi::server_rec) -> *mut Server {
     // SAFETY: the caller passes a server of httpd's.
     let configs = unsafe { (*server).module_config };
     // SAFETY: httpd's vector of that server.
-    unsafe { ffi::ap_get_module_config(configs, ffi::this()) }.cast()
+    unsafe { ffi::module_config(configs, ffi::this()) }.cast()
 }
 
 /// What a directive is answered that met a fault of ours.

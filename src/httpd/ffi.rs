@@ -27,6 +27,26 @@ unsafe extern "C" {
     static mut copy_module: module;
 }
 
+/// What a vector of configurations holds for a module; NULL where it holds nothing.
+///
+/// httpd's own modules do so without a call too: its `ap_get_module_config` is a macro to them.
+///
+/// # Safety
+///
+/// `configs` is a vector of httpd's, and `module` is loaded.
+#[inline(always)]
+pub unsafe fn module_config(
+    configs: *const ap_conf_vector_t,
+    module: *const module,
+) -> *mut core::ffi::c_void {
+    // SAFETY: the caller vouches for the module, whose place httpd has set when it loaded it.
+    let index = unsafe { (*module).module_index };
+    // SAFETY: a vector has a place for each module that is loaded.
+    let place = unsafe { configs.cast::<*mut core::ffi::c_void>().offset(index as isize) };
+    // SAFETY: as above; httpd begins with NULL in each.
+    unsafe { place.read() }
+}
+
 /// The module, as httpd's functions want it named.
 pub fn this() -> *mut module {
     &raw mut copy_module

@@ -52,6 +52,6 @@ fn settings<T>(configs: *const ffi::ap_conf_vector_t) -> Option<*const T> {
         return None;
     }
     // SAFETY: a vector of httpd's and a module that is loaded in it.
-    let conf = unsafe { ffi::ap_get_module_config(configs, module) }.cast::<T>();
+    let conf = unsafe { ffi::module_config(configs, module) }.cast::<T>();
     (!conf.is_null()).then_some(conf.cast_const())
 }

@@ -102,7 +102,7 @@ impl Passage {
         // SAFETY: the caller vouches for the request.
         let root = unsafe { root(r) };
         // SAFETY: the request's own vector, which has what `begin` put there.
-        let passage = unsafe { ffi::ap_get_module_config(root.request_config, ffi::this()) };
+        let passage = unsafe { ffi::module_config(root.request_config, ffi::this()) };
         NonNull::new(passage.cast())
     }
 

@@ -145,7 +145,7 @@ struct Upgrade {
 impl Drop for Upgrade {
     fn drop(&mut self) {
         // SAFETY: the connection outlives its requests.
-        let upgrade = unsafe { ffi::ap_get_module_config(self.connection, ffi::this()) };
+        let upgrade = unsafe { ffi::module_config(self.connection, ffi::this()) };
         // A pipelined request may have set its own.
         if ptr::eq(upgrade.cast(), self) {
             // SAFETY: as above.
@@ -172,7 +172,7 @@ fn is_upgraded_twin(request: &ffi::request_rec) -> bool {
     // SAFETY: NULL, or the connection that this one is a stream of.
     let Some(master) = (unsafe { connection.master.as_ref() }) else { return false };
     // SAFETY: the connection's own vector.
-    let upgrade = unsafe { ffi::ap_get_module_config(master.conn_config, ffi::this()) };
+    let upgrade = unsafe { ffi::module_config(master.conn_config, ffi::this()) };
     // SAFETY: httpd's live request.
     !upgrade.is_null()
         && unsafe { ffi::copy_is_first_stream(ptr::from_ref(request).cast_mut()) } != 0

@@ -85,15 +85,21 @@ impl Head {
     }
 
     /// Completes the copy with the request's content, if it had any: what does not follow the head already.
+    #[inline(always)]
     pub fn with_content(mut self, content: Option<Segments>) -> Message {
         if let Some(content) = content.as_ref().filter(|_| !self.has_length) {
-            let line = format!("Content-Length: {}\r\n", content.len());
-            // There is room for it.
-            if self.bytes.append(line.as_bytes()) {
-                self.end = place(self.bytes.len());
-            }
+            self.add_length(content.len());
         }
         Message { head: self, content }
+    }
+
+    #[cold]
+    fn add_length(&mut self, length: usize) {
+        let line = format!("Content-Length: {length}\r\n");
+        // There is room for it.
+        if self.bytes.append(line.as_bytes()) {
+            self.end = place(self.bytes.len());
+        }
     }
 }
 

@@ -233,8 +233,8 @@ impl<'a> Writer<'a, '_> {
 #[inline(always)]
 fn copy(to: &mut [u8], from: &[u8]) {
     match from.len() {
-        4..8 => copy_ends::<4>(to, from),
         8..=16 => copy_ends::<8>(to, from),
+        4..=7 => copy_ends::<4>(to, from),
         _ => to.copy_from_slice(from),
     }
 }
