@@ -112,9 +112,8 @@ impl Passage {
         if !self.journey.is_undecided() {
             return;
         }
-        let settings = scope_settings(request);
         if !self.is_scope_known(request) {
-            return self.journey.refuse(NotCopied::NotCopyable, &settings);
+            return self.journey.refuse(NotCopied::NotCopyable, &scope_settings(request));
         }
         let received = Received {
             // SAFETY: texts of the request's pool, which nobody changes in place.
@@ -127,7 +126,7 @@ impl Passage {
             has_content: self.notes.content().is_some(),
         };
         let scope = Scope {
-            settings,
+            settings: scope_settings(request),
             // SAFETY: the request's own vector.
             proxy_preserve_host: &|| unsafe { proxy::preserve_host(request.per_dir_config) },
             client: &|| Forwarded {
