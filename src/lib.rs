@@ -44,9 +44,9 @@
 //! [`adapt`] is a thread beside them, which lowers samples under pressure.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
-//! to; [`tls`] reads the files that it names. The core never names an httpd type, and logs through `log`;
-//! `httpd` is the only room with `unsafe`. Without the feature `httpd` all but that room is built, and
-//! its tests run without httpd.
+//! to; [`tls`] reads the files that it names. [`mask`] is what staging may not see: bytes in, bytes out.
+//! The core never names an httpd type, and logs through `log`; `httpd` is the only room with `unsafe`.
+//! Without the feature `httpd` all but that room is built, and its tests run without httpd.
 
 pub mod adapt;
 pub mod boundary;
@@ -56,6 +56,7 @@ pub mod clock;
 pub mod config;
 pub mod forward;
 pub mod journey;
+pub mod mask;
 pub mod memory;
 pub mod message;
 pub mod mirror;
