@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Instant;
 
-use divan::counter::ItemsCount;
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box_drop};
 use mod_copy::breaker::Pass;
 use mod_copy::clock;
@@ -25,6 +25,7 @@ use mod_copy::config::{
     Draft, ListId, Origin, Place, ScopeSettings, ServerPolicy, ServerSettings, find,
 };
 use mod_copy::journey::{Journey, Part, Scope};
+use mod_copy::mask::{Key, Masks, Rule};
 use mod_copy::memory::Budget;
 use mod_copy::message::{Additions, Field, Forwarded, Head, Message, Received};
 use mod_copy::mirror::{Chosen, Mirror};
@@ -362,5 +363,125 @@ mod status {
         }
         assert_eq!(segment.totals()[0].count(Cell::Selected), u64::from(children));
         bencher.bench(|| render(&segment, Format::Json));
+    }
+}
+
+/// Of a document or form of 1 MiB, on one core.
+mod mask {
+    use super::*;
+
+    const SIZE: usize = 1 << 20;
+
+    /// Orders as a shop's front end sends them: short strings, numbers, some text.
+    fn json() -> Vec<u8> {
+        let mut document = b"{\"orders\":[".to_vec();
+        for id in 0.. {
+            if document.len() >= SIZE {
+                break;
+            }
+            let order = format!(
+                "{{\"id\":{id},\"created_at\":\"2026-05-20T09:{:02}:00Z\",\"status\":\"open\",\"total\":{}.{:02},\
+                 \"customer\":{{\"name\":\"Zoë Example\",\"email\":\"zoe{id}@example.com\",\"vip\":false}},\
+                 \"items\":[{{\"sku\":\"A-{id}\",\"quantity\":2,\"price\":9.99}},{{\"sku\":\"B-{id}\",\
+                 \"quantity\":1,\"price\":129}}],\"note\":\"Please leave it with the neighbour if nobody \
+                 opens, \\\"Example\\\" is on the door.\\nThanks!\",\"coupon\":null}},",
+                id % 60,
+                id * 7 % 1000,
+                id % 100,
+            );
+            document.extend_from_slice(order.as_bytes());
+        }
+        document.extend_from_slice(b"{\"password\":\"x\"}]}");
+        document
+    }
+
+    fn head(fields: &str) -> String {
+        format!("POST /orders?id=42 HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n{fields}\r\n")
+    }
+
+    fn masked(bencher: Bencher<'_, '_>, rule: &str, fields: &str, content: &[u8]) {
+        let rule = Rule::parse(&rule.split(' ').collect::<Vec<_>>()).unwrap();
+        let (masks, head) = (Masks::of(&rule, Key::of(b"key")), head(fields));
+        bencher.counter(BytesCount::new(content.len())).bench_local(|| {
+            masks.apply(&[head.as_bytes()], [black_box(content)], 16 * SIZE).unwrap()
+        });
+    }
+
+    const JSON: &str = "Content-Type: application/json\r\n";
+
+    #[divan::bench]
+    fn json_with_few_hits(bencher: Bencher<'_, '_>) {
+        masked(bencher, "standard", JSON, &json());
+    }
+
+    #[divan::bench]
+    fn json_with_many_hits(bencher: Bencher<'_, '_>) {
+        masked(bencher, "json email name sku note", JSON, &json());
+    }
+
+    #[divan::bench]
+    fn json_by_path(bencher: Bencher<'_, '_>) {
+        masked(bencher, "json $.orders[*].customer.email $.orders[*].items[*].sku", JSON, &json());
+    }
+
+    #[divan::bench]
+    fn json_dropped(bencher: Bencher<'_, '_>) {
+        masked(bencher, "json email sku drop", JSON, &json());
+    }
+
+    #[divan::bench]
+    fn json_hashed(bencher: Bencher<'_, '_>) {
+        masked(bencher, "json email hash", JSON, &json());
+    }
+
+    #[divan::bench]
+    fn json_in_other_scripts(bencher: Bencher<'_, '_>) {
+        let document =
+            format!("[{}\"\"]", "{\"имя\":\"Пример\",\"名前\":\"例えば長い文\"},".repeat(15_000));
+        masked(bencher, "standard", JSON, document.as_bytes());
+    }
+
+    #[divan::bench]
+    fn json_in_gzip(bencher: Bencher<'_, '_>) {
+        let mut coded = Vec::new();
+        let json = json();
+        flate2::read::GzEncoder::new(&json[..], flate2::Compression::default())
+            .read_to_end(&mut coded)
+            .unwrap();
+        let fields = format!("{JSON}Content-Encoding: gzip\r\n");
+        let rule = Rule::parse(&["standard"]).unwrap();
+        let (masks, head) = (Masks::of(&rule, Key::of(b"key")), head(&fields));
+        bencher.counter(BytesCount::new(json.len())).bench_local(|| {
+            masks.apply(&[head.as_bytes()], [black_box(&coded[..])], 16 * SIZE).unwrap()
+        });
+    }
+
+    #[divan::bench]
+    fn urlencoded_form(bencher: Bencher<'_, '_>) {
+        let form = "name=Zo%C3%AB+Example&email=zoe%40example.com&password=x&".repeat(SIZE / 57);
+        masked(bencher, "form password", "", form.as_bytes());
+    }
+
+    #[divan::bench]
+    fn multipart_form(bencher: Bencher<'_, '_>) {
+        let file = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nx\r\n--b\r\nContent-Disposition: \
+             form-data; name=\"file\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n{}\r\n--b--\r\n",
+            "\u{7f}PNG-\r\n".repeat(SIZE / 7),
+        );
+        let fields = "Content-Type: multipart/form-data; boundary=b\r\n";
+        masked(bencher, "form password", fields, file.as_bytes());
+    }
+
+    /// A head without content, as most are.
+    #[divan::bench]
+    fn head_alone(bencher: Bencher<'_, '_>) {
+        let message = message();
+        let url = Url::parse("http://staging.example.com/").unwrap();
+        let masks = Masks::of(&Rule::parse(&["standard"]).unwrap(), Key::of(b"key"));
+        bencher.bench_local(|| {
+            let head = message.head_parts(&url, PathMode::Append);
+            masks.apply(&head, message.content_pieces(), SIZE).unwrap()
+        });
     }
 }
