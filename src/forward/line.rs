@@ -136,17 +136,22 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
     }
 
     fn connect(&mut self, limits: &Limits, deadline: &Deadline) -> Result<(), Fault> {
+        let begun = Instant::now();
+        let made = self.make_connection(limits, deadline);
+        // Whichever took long: the name, the socket, or TLS. A socket that did not is noted by its maker.
+        if begun.elapsed() >= SLOW {
+            self.slow_to_connect.store(true, Ordering::Relaxed);
+        }
+        made
+    }
+
+    fn make_connection(&mut self, limits: &Limits, deadline: &Deadline) -> Result<(), Fault> {
         let patience = |doing| {
             let left = deadline.left().ok_or_else(|| Fault::late(doing, deadline))?;
             Ok(left.min(limits.connect_timeout))
         };
         let wait = patience("resolve the target's name")?;
-        let now = Instant::now();
-        let addresses = self.names.addresses(now, wait, &self.on_slow);
-        if now.elapsed() >= SLOW {
-            self.slow_to_connect.store(true, Ordering::Relaxed);
-        }
-        let addresses = addresses?;
+        let addresses = self.names.addresses(Instant::now(), wait, &self.on_slow)?;
         let timeout = NextTimeout {
             after: patience("connect")?.into(),
             reason: Timeout::Connect,

@@ -224,6 +224,7 @@ mod tests {
         let before = sockets(&couriers);
         drop(peers[0].take());
         peers[3].as_ref().unwrap().write_all(b"stray").unwrap();
+        peers[4].as_ref().unwrap().write_all(b"ticket").unwrap();
         let began = Instant::now();
         while couriers.len() > 4 {
             retain_open(&mut couriers);
@@ -232,10 +233,15 @@ mod tests {
         assert_eq!(sockets(&couriers), [1, 2, 4, 5].map(|at: usize| before[at]));
     }
 
-    /// A courier with a connection, and nothing else.
+    /// A courier with a connection, which knows what to do with `ticket`, and nothing else.
     struct Connected(TcpStream);
 
     impl Courier for Connected {
+        fn is_open(&mut self) -> bool {
+            let mut received = [0; 10];
+            self.0.peek(&mut received).is_ok() && received.starts_with(b"ticket")
+        }
+
         fn has_connection(&self) -> bool {
             true
         }

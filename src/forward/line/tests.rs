@@ -352,6 +352,41 @@ fn failures_to_connect_are_told_apart() {
     assert_eq!(fault.failure, Failure::Connect, "{}", fault.what);
 }
 
+/// Makes connections as slowly as a handshake may.
+#[derive(Debug)]
+struct Slowly(TcpConnector);
+
+impl Connector for Slowly {
+    type Out = TcpTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<TcpTransport>, Error> {
+        let made = self.0.connect(details, chained);
+        let began = Instant::now();
+        while began.elapsed() < SLOW {
+            std::hint::spin_loop();
+        }
+        made
+    }
+}
+
+#[test]
+fn a_connection_is_slow_to_make_whichever_layer_takes_long() {
+    let staging = Staging::answering(OK);
+    let Line { target, uri, names, connector, base, on_slow, allowance, .. } =
+        line(staging.address);
+    let slow = Arc::new(AtomicBool::new(false));
+    let (chain, shared) = ((Slowly(connector), base), (allowance, Arc::clone(&slow)));
+    let mut line: Line<Slowly> = Line::new(target, uri, names, chain, on_slow, shared);
+    let (message, deadline) = (message("GET", None), Deadline::new(Instant::now(), LIMITS.timeout));
+    let errand = Errand { message: &message, limits: &LIMITS, deadline: &deadline };
+    line.send(&errand, Wait::Long, &mut Traffic::default());
+    assert!(slow.load(Ordering::Relaxed));
+}
+
 #[test]
 fn a_connection_takes_no_longer_than_it_may_and_tells_that_it_is_slow() {
     // Where nobody accepts, and no more may wait to be, the system leaves the rest unanswered.
