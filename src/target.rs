@@ -14,7 +14,7 @@ pub struct Target {
     /// The `name=` key, else the URL; unique in a configuration, and the key of the counters.
     pub name: String,
     /// Where copies go.
-    pub url: Url,
+    pub destination: Destination,
     /// How the URL's path and the request's are joined.
     pub path: PathMode,
     /// Connections, threads and queue, per child process.
@@ -29,10 +29,11 @@ pub struct Target {
 
 impl Target {
     /// The target that a bare URL means: named by it, and with every default.
-    pub fn at(url: Url) -> Target {
+    pub fn at(destination: impl Into<Destination>) -> Target {
+        let destination = destination.into();
         Target {
-            name: url.to_string(),
-            url,
+            name: destination.to_string(),
+            destination,
             path: PathMode::default(),
             pool: Pool::default(),
             breaker: Rules::default(),
@@ -40,6 +41,49 @@ impl Target {
             connect_timeout: None,
         }
     }
+}
+
+/// Where a target's copies go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// One server.
+    Url(Url),
+    /// The members of a balancer of mod_proxy's.
+    Balancer(BalancerUrl),
+}
+
+impl Destination {
+    /// Reads a target URL; the error says what was expected.
+    pub fn parse(text: &str) -> Result<Destination, &'static str> {
+        match text.strip_prefix(BALANCER) {
+            Some(rest) => BalancerUrl::parse(rest).map(Destination::Balancer),
+            None => Url::parse(text).map(Destination::Url),
+        }
+    }
+}
+
+impl From<Url> for Destination {
+    fn from(url: Url) -> Destination {
+        Destination::Url(url)
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::Url(url) => url.fmt(f),
+            Destination::Balancer(balancer) => balancer.fmt(f),
+        }
+    }
+}
+
+/// One server that copies are sent to, and how the paths are joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aim {
+    /// The server.
+    pub url: Url,
+    /// How the URL's path and the request's are joined.
+    pub path: PathMode,
 }
 
 /// The size of a target's pool in each child process.
@@ -78,6 +122,54 @@ pub struct Limits {
     pub timeout: Duration,
     /// Making a connection; never more than what is left of `timeout`.
     pub connect_timeout: Duration,
+}
+
+const BALANCER: &str = "balancer://";
+
+/// A checked `balancer://name[/path]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BalancerUrl {
+    name: String,
+    path: String,
+}
+
+impl BalancerUrl {
+    /// Reads what follows the scheme.
+    fn parse(rest: &str) -> Result<BalancerUrl, &'static str> {
+        let (name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || !name.chars().all(allowed) {
+            return Err(
+                "a balancer's name of letters, digits, -, _ and ., as balancer://name[/path]",
+            );
+        }
+        // A path is what it is elsewhere.
+        let path = Url::parse(&format!("http://name{path}"))?.path;
+        // mod_proxy too knows balancers by their names in lower case.
+        Ok(BalancerUrl { name: name.to_ascii_lowercase(), path })
+    }
+
+    /// The balancer's name, in lower case.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The path, at least `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for BalancerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{BALANCER}{}{}", self.name, self.path)
+    }
+}
+
+impl fmt::Debug for BalancerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BalancerUrl({self})")
+    }
 }
 
 /// A checked `http://host[:port][/path]`, or the same with `https`.
@@ -132,7 +224,7 @@ impl Url {
             return Err("a URL with its scheme, as http://host[:port][/path]");
         };
         let Some(scheme) = Scheme::parse(scheme) else {
-            return Err("the scheme http or https");
+            return Err("the scheme http, https or balancer");
         };
         if authority.as_str().contains('@') {
             return Err("a URL without user and password");
@@ -192,6 +284,13 @@ impl Url {
     pub fn path(&self) -> &str {
         &self.path
     }
+
+    /// The same server, with this path behind its own.
+    pub fn below(&self, path: &str) -> Url {
+        let own = self.path.strip_suffix('/').unwrap_or(&self.path);
+        let path = if path == "/" { self.path.clone() } else { format!("{own}{path}") };
+        Url { path, ..self.clone() }
+    }
 }
 
 fn port_number(text: &str) -> Option<u16> {
@@ -229,11 +328,41 @@ mod tests {
     }
 
     #[test]
+    fn a_balancer_has_a_name_and_a_path() {
+        let parsed = |text| Destination::parse(text).map(|destination| destination.to_string());
+        assert_eq!(parsed("balancer://Staging_1"), Ok("balancer://staging_1/".to_owned()));
+        assert_eq!(parsed("balancer://a.b/v2/x"), Ok("balancer://a.b/v2/x".to_owned()));
+        assert_eq!(parsed("http://a"), Ok("http://a/".to_owned()));
+        let name = "a balancer's name of letters, digits, -, _ and ., as balancer://name[/path]";
+        for (text, expected) in [
+            ("balancer://", name),
+            ("balancer:///path", name),
+            ("balancer://a:80/", name),
+            ("balancer://a?b", name),
+            ("balancer://a/?b", "a URL without query and fragment"),
+        ] {
+            assert_eq!(parsed(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_goes_behind_that_of_a_member() {
+        for (url, path, joined) in [
+            ("http://a", "/", "http://a/"),
+            ("http://a/x", "/", "http://a/x"),
+            ("http://a", "/y", "http://a/y"),
+            ("http://a/x/", "/y/", "http://a/x/y/"),
+        ] {
+            assert_eq!(Url::parse(url).unwrap().below(path).to_string(), joined);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_url_is_said() {
         for (text, expected) in [
             ("staging.internal.net/", "a URL with its scheme, as http://host[:port][/path]"),
             ("/api", "a URL with its scheme, as http://host[:port][/path]"),
-            ("ftp://staging/", "the scheme http or https"),
+            ("ftp://staging/", "the scheme http, https or balancer"),
             ("http:///api", "a URL of the form http://host[:port][/path]"),
             ("http://user:secret@staging/", "a URL without user and password"),
             ("http://staging/?x=1", "a URL without query and fragment"),
