@@ -15,9 +15,9 @@ use crate::message::Message;
 use crate::outcome::{Failure, GivenUp, Loss, NotCopied, Outcome};
 use crate::queue::{Held, Job};
 use crate::select::{Asked, Miss, chance};
+use crate::route::Route;
 use crate::stats::{Account, Ledger, Slot, Traffic, Trouble};
 use crate::target::Target;
-use crate::tls::Tls;
 
 /// All that one child needs to copy requests; lives as long as the process.
 #[derive(Debug)]
@@ -82,9 +82,9 @@ impl Mirror {
         mark: String,
     ) -> io::Result<Mirror> {
         let ledger: &'static Ledger = Box::leak(Box::new(ledger));
-        let lane = |((target, tls), slot): ((&Arc<Target>, Option<&Tls>), &Slot)| {
+        let lane = |((target, route), slot): ((&Arc<Target>, &Route), &Slot)| {
             let account = ledger.account(*slot);
-            let forwarders = Forwarders::start(Arc::clone(target), tls, account)?;
+            let forwarders = Forwarders::start(Arc::clone(target), route, account)?;
             Ok(Lane { target: Arc::clone(target), account, forwarders })
         };
         let lanes = policy.routes().zip(slots).map(lane).collect::<io::Result<_>>()?;
@@ -252,7 +252,7 @@ impl Lane {
             Loss::QueueFull => "CPY0111",
             Loss::Memory => "CPY0112",
             // The log is told when the breaker opens, and a rate is what was asked for.
-            Loss::Breaker | Loss::Rate | Loss::Stopping | Loss::Lost => return,
+            Loss::Breaker | Loss::Rate | Loss::NoMember | Loss::Stopping | Loss::Lost => return,
         };
         let count = self.account.trouble(Trouble::Dropped(loss));
         if count.is_power_of_two() {

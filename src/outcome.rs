@@ -97,6 +97,8 @@ pub enum Loss {
     Breaker,
     /// The target had its `rate=` of copies already.
     Rate,
+    /// All members of the target's balancer were out.
+    NoMember,
     /// The child ended before the copy was sent and answered.
     Stopping,
     /// The child died (was killed, or crashed) with the copy in hand.
@@ -105,8 +107,15 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 6] =
-        [Loss::QueueFull, Loss::Memory, Loss::Breaker, Loss::Rate, Loss::Stopping, Loss::Lost];
+    pub const ALL: [Loss; 7] = [
+        Loss::QueueFull,
+        Loss::Memory,
+        Loss::Breaker,
+        Loss::Rate,
+        Loss::NoMember,
+        Loss::Stopping,
+        Loss::Lost,
+    ];
 
     /// The reason as the error log and the status page spell it.
     pub fn name(self) -> &'static str {
@@ -115,6 +124,7 @@ impl Loss {
             Loss::Memory => "memory",
             Loss::Breaker => "breaker",
             Loss::Rate => "rate",
+            Loss::NoMember => "no member",
             Loss::Stopping => "stopping",
             Loss::Lost => "lost",
         }

@@ -76,6 +76,7 @@ const GROUPS: [Group; 4] = [
             (Cell::DroppedMemory, "memory", "Memory"),
             (Cell::DroppedBreaker, "breaker", "Breaker"),
             (Cell::DroppedRate, "rate", "Rate"),
+            (Cell::DroppedNoMember, "no_member", "NoMember"),
             (Cell::DroppedStopping, "stopping", "Stopping"),
             (Cell::DroppedLost, "lost", "Lost"),
         ],

@@ -46,6 +46,8 @@ pub enum Cell {
     DroppedBreaker,
     /// [`Loss::Rate`].
     DroppedRate,
+    /// [`Loss::NoMember`].
+    DroppedNoMember,
     /// [`Loss::Stopping`].
     DroppedStopping,
     /// [`Loss::Lost`].
@@ -85,7 +87,7 @@ pub enum Cell {
 
 impl Cell {
     /// The cells of the promise's right side: every copy ends in exactly one of them.
-    pub const OUTCOMES: [Cell; 18] = [
+    pub const OUTCOMES: [Cell; 19] = [
         Cell::Delivered2xx,
         Cell::Delivered3xx,
         Cell::Delivered4xx,
@@ -102,6 +104,7 @@ impl Cell {
         Cell::DroppedMemory,
         Cell::DroppedBreaker,
         Cell::DroppedRate,
+        Cell::DroppedNoMember,
         Cell::DroppedStopping,
         Cell::DroppedLost,
     ];
@@ -143,6 +146,7 @@ impl Cell {
             Loss::Memory => Cell::DroppedMemory,
             Loss::Breaker => Cell::DroppedBreaker,
             Loss::Rate => Cell::DroppedRate,
+            Loss::NoMember => Cell::DroppedNoMember,
             Loss::Stopping => Cell::DroppedStopping,
             Loss::Lost => Cell::DroppedLost,
         }
