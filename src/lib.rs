@@ -49,6 +49,7 @@
 //! Without the feature `httpd` all but that room is built, and its tests run without httpd.
 
 pub mod adapt;
+pub mod balancer;
 pub mod boundary;
 pub mod breaker;
 pub mod capture;
@@ -63,6 +64,7 @@ pub mod mirror;
 pub mod outcome;
 pub mod queue;
 pub mod select;
+pub mod route;
 pub mod stats;
 pub mod status;
 mod sync;

@@ -8,7 +8,7 @@ use super::draft::Place;
 use super::rules::{self, RULE_KEYS};
 use super::values::{self, Fault};
 use crate::select::Rule;
-use crate::target::{PathMode, Target, Url};
+use crate::target::{Destination, PathMode, Target};
 use crate::tls;
 
 /// Where a directive may stand.
@@ -64,7 +64,7 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",
         default: "",
         context: Context::Directory,
-        help: c"Copies the scope's requests to the staging server at http://host[:port][/path]",
+        help: c"Copies the scope's requests to staging: http[s]://host[:port][/path], or the members of balancer://name[/path]",
         apply: copy_target,
     },
     Directive {
@@ -278,7 +278,8 @@ fn switch(arguments: &str) -> Result<bool, Fault> {
 fn copy_target(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
     let mut words = values::keyed_words(arguments).into_iter();
     let url = words.next().unwrap_or_default();
-    let mut target = Target::at(Url::parse(&url).map_err(|expected| Fault::new(expected, url))?);
+    let mut target =
+        Target::at(Destination::parse(&url).map_err(|expected| Fault::new(expected, url))?);
     let mut keys = Keys::default();
     for word in words {
         let (key, value) = keys.take(&word, &|| {
@@ -409,7 +410,7 @@ fn select(place: &mut Place<'_>, words: &[String], arguments: &str) -> Result<()
             return Err(Fault::new("On or Off alone, or a list of targets", arguments));
         } else {
             if word.contains([':', '/']) {
-                Url::parse(word).map_err(|expected| Fault::new(expected, word))?;
+                Destination::parse(word).map_err(|expected| Fault::new(expected, word))?;
             }
             names.push(word);
         }
@@ -455,7 +456,11 @@ mod tests {
                 "",
                 "expected a URL with its scheme, as http://host[:port][/path], found nothing",
             ),
-            ("CopyTarget", "ftp://s/", "expected the scheme http or https, found 'ftp://s/'"),
+            (
+                "CopyTarget",
+                "ftp://s/",
+                "expected the scheme http, https or balancer, found 'ftp://s/'",
+            ),
             (
                 "CopyTarget",
                 "http://s/ speed=9",

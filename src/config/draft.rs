@@ -10,9 +10,11 @@ use super::policy::{Choice, Policy, TargetId};
 use super::settings::{ListId, ScopeSettings, ServerSettings};
 use super::values::Fault;
 use crate::select::{Expression, Rule};
+use crate::balancer::Roster;
+use crate::route::Route;
 use crate::stats;
-use crate::target::{Scheme, Target, Url};
-use crate::tls::{self, Tls};
+use crate::target::{BalancerUrl, Destination, Scheme, Target};
+use crate::tls;
 
 /// Where a directive stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,9 @@ impl fmt::Display for Misfit {
         write!(f, "{}: {} ({})", self.directive, self.fault, self.origin)
     }
 }
+
+/// Finds a server's balancer of this name.
+pub type Balancers<'a> = dyn Fn(Server, &str) -> Option<Arc<dyn Roster>> + 'a;
 
 /// What was read of the configuration so far.
 #[derive(Debug, Default)]
@@ -206,8 +211,13 @@ impl Draft {
         Ok(TargetId::new(self.targets.len().saturating_sub(1)))
     }
 
+    /// The same where mod_proxy has no balancer.
+    pub fn resolve(self) -> Result<Policy, Vec<Misfit>> {
+        self.resolve_among(&|_, _| None)
+    }
+
     /// Looks up every name; the faults are those that `apachectl configtest` is to show.
-    pub fn resolve(mut self) -> Result<Policy, Vec<Misfit>> {
+    pub fn resolve_among(mut self, balancers: &Balancers<'_>) -> Result<Policy, Vec<Misfit>> {
         let mut misfits = Vec::new();
         let mut lists = Vec::with_capacity(self.lists.len());
         for references in std::mem::take(&mut self.lists) {
@@ -223,8 +233,17 @@ impl Draft {
         let mut loader = tls::Loader::default();
         let mut targets = Vec::with_capacity(self.targets.len());
         for defined in &self.targets {
-            match self.secure(defined, &mut loader) {
-                Ok(tls) => targets.push((Arc::new(defined.target.clone()), tls)),
+            let route = match &defined.target.destination {
+                Destination::Url(url) => match url.scheme() {
+                    Scheme::Https => self
+                        .secure(defined, |settings| loader.load(settings, url))
+                        .map(|tls| Route::Direct { url: url.clone(), tls: Some(tls) }),
+                    Scheme::Http => Ok(Route::Direct { url: url.clone(), tls: None }),
+                },
+                Destination::Balancer(url) => self.balance(defined, url, balancers, &mut loader),
+            };
+            match route {
+                Ok(route) => targets.push((Arc::new(defined.target.clone()), route)),
                 Err(misfit) => misfits.push(misfit),
             }
         }
@@ -254,12 +273,43 @@ impl Draft {
         }
     }
 
-    /// What connections to a target over TLS are made with.
-    fn secure(&self, defined: &Defined, loader: &mut tls::Loader) -> Result<Option<Tls>, Misfit> {
+    /// The balancer that a target names, as the target's server has it.
+    fn balance(
+        &self,
+        defined: &Defined,
+        url: &BalancerUrl,
+        balancers: &Balancers<'_>,
+        loader: &mut tls::Loader,
+    ) -> Result<Route, Misfit> {
         let Defined { target, origin, servers, .. } = defined;
-        if target.url.scheme() != Scheme::Https {
-            return Ok(None);
-        }
+        let misfit = |expected: &'static str| {
+            let fault = Fault::new(expected, &target.name);
+            Misfit { directive: "CopyTarget", fault, origin: origin.clone() }
+        };
+        let Some(server) = servers.first().filter(|first| servers.iter().all(|one| one == *first))
+        else {
+            let expected = "a name= of its own in each virtual host, for each has a balancer's state of its own";
+            return Err(misfit(expected));
+        };
+        let Some(roster) = balancers(*server, url.name()) else {
+            let expected = "a balancer that <Proxy> or ProxyPass defines in this server, with mod_proxy_balancer loaded";
+            return Err(misfit(expected));
+        };
+        let tls = self.secure(defined, |settings| match loader.load_shared(settings) {
+            // Nothing is said about TLS: perhaps no member speaks it.
+            Err(_) if *settings == tls::Settings::default() => Ok(None),
+            loaded => loaded.map(Some),
+        })?;
+        Ok(Route::Balanced { url: url.clone(), roster, tls })
+    }
+
+    /// What connections to a target over TLS are made with.
+    fn secure<T>(
+        &self,
+        defined: &Defined,
+        load: impl FnOnce(&tls::Settings) -> Result<T, tls::Fault>,
+    ) -> Result<T, Misfit> {
+        let Defined { target, origin, servers, .. } = defined;
         let written = |which: Server| self.tls.get(&which).cloned().unwrap_or_default();
         let main = written(None);
         let mut settings = servers.iter().map(|server| match server {
@@ -276,7 +326,7 @@ impl Draft {
             fault: Fault::said(what),
             origin: origin.clone(),
         };
-        loader.load(&first, &target.url).map(Some).map_err(misfit)
+        load(&first).map_err(misfit)
     }
 
     fn look_up(&mut self, reference: &Reference) -> Result<TargetId, Misfit> {
@@ -284,10 +334,10 @@ impl Draft {
             Reference::Defined(id) => return Ok(*id),
             Reference::Named(name, _, origin, server) => (name, origin, *server),
         };
-        let url = Url::parse(name).ok();
+        let url = Destination::parse(name).ok();
         let misfit = |fault| Misfit { directive: "MirrorRequest", fault, origin: origin.clone() };
         let is_meant = |target: &Target| match &url {
-            Some(url) => target.url == *url,
+            Some(url) => target.destination == *url,
             None => target.name == *name,
         };
         let targets = self.targets.iter().enumerate();

@@ -13,7 +13,7 @@ mod values;
 pub mod values;
 
 pub use directives::{Context, DIRECTIVES, Directive, TARGET_KEYS, find};
-pub use draft::{Draft, Kind, Misfit, Origin, Place, Written};
+pub use draft::{Balancers, Draft, Kind, Misfit, Origin, Place, Server, Written};
 pub use policy::{Choice, Policy, TargetId};
 pub use reference::markdown as reference;
 pub use rules::RULE_KEYS;

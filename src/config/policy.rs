@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::settings::ListId;
 use crate::select::Rule;
+use crate::route::Route;
 use crate::target::Target;
-use crate::tls::Tls;
 
 /// A target of the [`Policy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ struct List {
 #[derive(Debug)]
 pub struct Policy {
     targets: Vec<Arc<Target>>,
-    tls: Vec<Option<Tls>>,
+    routes: Vec<Route>,
     rules: Vec<Rule>,
     lists: Vec<List>,
     memory: usize,
@@ -52,7 +52,7 @@ pub struct Policy {
 
 impl Policy {
     pub(super) fn new(
-        targets: Vec<(Arc<Target>, Option<Tls>)>,
+        targets: Vec<(Arc<Target>, Route)>,
         rules: Vec<Rule>,
         lists: Vec<Vec<Choice>>,
         memory: Option<usize>,
@@ -62,10 +62,10 @@ impl Policy {
             let is_open = choices.iter().all(|choice| choice.rule.is_open());
             List { choices, is_open }
         };
-        let (targets, tls) = targets.into_iter().unzip();
+        let (targets, routes) = targets.into_iter().unzip();
         Policy {
             targets,
-            tls,
+            routes,
             rules,
             lists: lists.into_iter().map(list).collect(),
             memory: memory.unwrap_or(64 << 20),
@@ -78,9 +78,9 @@ impl Policy {
         &self.targets
     }
 
-    /// Every target with what connections to it are made with, where they are over TLS.
-    pub fn routes(&self) -> impl Iterator<Item = (&Arc<Target>, Option<&Tls>)> {
-        self.targets.iter().zip(self.tls.iter().map(Option::as_ref))
+    /// Every target with what its copies reach it by.
+    pub fn routes(&self) -> impl Iterator<Item = (&Arc<Target>, &Route)> {
+        self.targets.iter().zip(&self.routes)
     }
 
     /// The rule of each target's own `CopyTarget` line, in the order of their ids.

@@ -143,6 +143,16 @@ impl Message {
         self.head.slice(0, self.head.method)
     }
 
+    /// The request target, as received.
+    pub fn target(&self) -> &[u8] {
+        self.head.slice(self.head.target.clone())
+    }
+
+    /// The field lines, as far as all targets share them.
+    pub fn fields(&self) -> &[u8] {
+        self.head.slice(self.head.target.end..self.head.end)
+    }
+
     /// The pieces of the content, in order; none where there was none.
     pub fn content_pieces(&self) -> impl Iterator<Item = &[u8]> {
         let behind =

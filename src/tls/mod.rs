@@ -137,6 +137,28 @@ fn system_roots() -> Result<RootCertStore, String> {
     }
 }
 
+/// What connections are made with that a balancer's members share.
+#[derive(Clone)]
+pub struct Shared {
+    config: Arc<ClientConfig>,
+    /// `CopyTLSServerName`
+    name: Option<ServerName<'static>>,
+}
+
+impl Shared {
+    /// The same for the member at this host.
+    pub fn towards(&self, host: &str) -> Result<Tls, Fault> {
+        let name = self.name.clone().map_or_else(|| server_name(host), Ok)?;
+        Ok(Tls { config: Arc::clone(&self.config), name })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// Loads what targets need, and the same files only once.
 #[derive(Debug, Default)]
 pub struct Loader(Vec<(Settings, Arc<ClientConfig>)>);
@@ -144,7 +166,12 @@ pub struct Loader(Vec<(Settings, Arc<ClientConfig>)>);
 impl Loader {
     /// Reads the files that the settings name, and checks that they fit each other.
     pub fn load(&mut self, settings: &Settings, url: &Url) -> Result<Tls, Fault> {
-        let name = server_name(settings.server_name.as_deref().unwrap_or(url.host()))?;
+        self.load_shared(settings)?.towards(url.host())
+    }
+
+    /// The same, but for who staging is.
+    pub fn load_shared(&mut self, settings: &Settings) -> Result<Shared, Fault> {
+        let name = settings.server_name.as_deref().map(server_name).transpose()?;
         let files = Settings { server_name: None, ..settings.clone() };
         let known = self.0.iter().find(|(known, _)| *known == files);
         let config = match known {
@@ -155,7 +182,7 @@ impl Loader {
                 config
             }
         };
-        Ok(Tls { config, name })
+        Ok(Shared { config, name })
     }
 }
 
