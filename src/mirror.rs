@@ -14,8 +14,8 @@ use crate::memory::Budget;
 use crate::message::Message;
 use crate::outcome::{Failure, GivenUp, Loss, NotCopied, Outcome};
 use crate::queue::{Held, Job};
-use crate::select::{Asked, Miss, chance};
 use crate::route::Route;
+use crate::select::{Asked, Miss, chance};
 use crate::stats::{Account, Ledger, Slot, Traffic, Trouble};
 use crate::target::Target;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::ListId;
-use crate::select::Rule;
 use crate::route::Route;
+use crate::select::Rule;
 use crate::target::Target;
 
 /// A target of the [`Policy`].

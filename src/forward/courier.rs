@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use crate::message::Message;
-use crate::outcome::StatusClass;
+use crate::outcome::{Loss, StatusClass};
 use crate::stats::Traffic;
 use crate::target::Limits;
 
@@ -27,6 +27,8 @@ pub(super) enum Progress {
     /// harm: it may be sent anew.
     Stale,
     Ended(Result<StatusClass, Fault>),
+    /// There is nobody to carry it to.
+    Dropped(Loss),
 }
 
 /// Carries one copy at a time to staging, over a connection that it may keep for the next.

@@ -45,6 +45,7 @@ enum State {
     Unsent,
     Awaits(Awaits),
     Ended(Result<StatusClass, Fault>),
+    Dropped(Loss),
 }
 
 impl Hand {
@@ -84,7 +85,7 @@ impl Hand {
         let begins = match self.state {
             State::Unsent => true,
             State::Awaits(_) => false,
-            State::Ended(_) => return,
+            State::Ended(_) | State::Dropped(_) => return,
         };
         let Some(message) = &self.message else { return };
         let errand = Errand { message, limits: &self.limits, deadline: &self.deadline };
@@ -105,6 +106,7 @@ impl Hand {
             Ok(Progress::Awaits(what)) => State::Awaits(what),
             Ok(Progress::Stale) => State::Unsent,
             Ok(Progress::Ended(result)) => State::Ended(result),
+            Ok(Progress::Dropped(loss)) => State::Dropped(loss),
             Err(_) => {
                 // Nobody knows what state it is in.
                 self.courier = None;
@@ -140,7 +142,7 @@ impl Hand {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.state, State::Ended(_))
+        matches!(self.state, State::Ended(_) | State::Dropped(_))
     }
 
     /// Ends what is late, and its connection; but for an answer that has come meanwhile, while the
@@ -167,6 +169,7 @@ impl Hand {
         let (outcome, fault) = match state {
             State::Ended(Ok(class)) => (Outcome::Delivered(class), None),
             State::Ended(Err(fault)) => (Outcome::Failed(fault.failure), Some(fault)),
+            State::Dropped(loss) => (Outcome::Dropped(loss), None),
             _ => (Outcome::Failed(Failure::Internal), None),
         };
         let change = self.settle(outcome);
@@ -184,7 +187,7 @@ impl Hand {
 }
 
 /// What an outcome says about staging. What talks nonsense is there: to send it less would help nobody.
-fn sign(outcome: Outcome) -> Sign {
+pub(super) fn sign(outcome: Outcome) -> Sign {
     match outcome {
         Outcome::Delivered(_) | Outcome::Failed(Failure::Protocol) => Sign::Alive,
         Outcome::Failed(Failure::Internal) | Outcome::Dropped(_) => Sign::None,

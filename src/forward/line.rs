@@ -14,7 +14,7 @@ use ureq::{Error, Timeout};
 
 use crate::outcome::Failure;
 use crate::stats::Traffic;
-use crate::target::{Limits, Target};
+use crate::target::{Aim, Limits};
 
 use super::allowance::Allowance;
 use super::courier::{Courier, Errand, Progress};
@@ -28,7 +28,7 @@ use super::wire::Wire;
 /// One connection of a target's, made by ureq's chain of connectors.
 #[derive(Debug)]
 pub(super) struct Line<C: Connector, W = <C as Connector>::Out> {
-    target: Arc<Target>,
+    aim: Arc<Aim>,
     uri: Uri,
     names: Arc<Names>,
     connector: C,
@@ -50,7 +50,7 @@ pub(super) struct Line<C: Connector, W = <C as Connector>::Out> {
 impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
     /// `base` tells the socket under each connection that `connector` makes.
     pub(super) fn new(
-        target: Arc<Target>,
+        aim: Arc<Aim>,
         uri: Uri,
         names: Arc<Names>,
         (connector, base): (C, Base),
@@ -60,7 +60,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         // The environment's proxy is not the administrator's.
         let config = Config::builder().proxy(None).build();
         Line {
-            target,
+            aim,
             uri,
             names,
             connector,
@@ -115,7 +115,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         };
         match exchange.awaits() {
             Awaits::Room => {
-                let parts = || errand.message.parts(&self.target.url, self.target.path);
+                let parts = || errand.message.parts(&self.aim.url, self.aim.path);
                 exchange.write(connection, parts, until, traffic)
             }
             Awaits::Answer => exchange.read(connection, until, traffic),

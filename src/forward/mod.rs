@@ -7,6 +7,7 @@
 //! batch.rs       the copies that one thread has under way
 //! hand.rs        one of them, from the queue to its one outcome
 //! courier.rs     what carries it, as a forwarder sees it
+//! balanced.rs    a line to each member of a balancer, and which of them carries it
 //! line.rs        one connection: made, used again, replaced when stale
 //! exchange.rs    one request written, one answer read, a step at a time
 //! answer.rs      where an answer ends, and whether the connection outlives it
@@ -28,6 +29,7 @@
 
 mod allowance;
 mod answer;
+mod balanced;
 mod batch;
 mod courier;
 mod exchange;
@@ -61,11 +63,13 @@ use std::time::Instant;
 use ureq::http::Uri;
 
 use crate::queue::{self, Full, Job, Offers};
+use crate::route::Route;
 use crate::stats::Account;
-use crate::target::Target;
+use crate::target::{Aim, Target, Url};
 use crate::tls::Tls;
 
 use allowance::Allowance;
+use balanced::{Balance, Balanced};
 use courier::Hire;
 use layered::Layered;
 use line::Line;
@@ -84,56 +88,29 @@ impl Forwarders {
     /// Starts the target's `min` threads, and fails where not even one can be started.
     ///
     /// They, and all that they start, inherit the caller's signal mask.
-    pub fn start(
-        target: Arc<Target>,
-        tls: Option<&Tls>,
-        account: Account,
-    ) -> io::Result<Forwarders> {
-        Forwarders::with_lookup(target, tls, account, Box::new(names::system))
-    }
-
-    fn with_lookup(
-        target: Arc<Target>,
-        tls: Option<&Tls>,
-        account: Account,
-        lookup: Box<Lookup>,
-    ) -> io::Result<Forwarders> {
-        let uri: Uri = target.url.to_string().parse().map_err(io::Error::other)?;
-        let names = Arc::new(Names::of(&target.url, lookup));
-        let aim = Arc::clone(&target);
-        let slow_to_connect: Arc<AtomicBool> = Arc::default();
-        let (slow, tls) = (Arc::clone(&slow_to_connect), tls.cloned());
-        let allowance = Arc::new(Allowance::new(Instant::now()));
-        let hire: Hire = Box::new(move |on_slow| {
-            let base = Base::default();
-            let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
-            let (aim, names) = (Arc::clone(&aim), Arc::clone(&names));
-            let shared = (Arc::clone(&allowance), Arc::clone(&slow));
-            match &tls {
-                None => {
-                    let chain = (connector, base);
-                    Box::new(Line::<TcpConnector>::new(
-                        aim,
-                        uri.clone(),
-                        names,
-                        chain,
-                        on_slow,
-                        shared,
-                    ))
-                }
-                Some(tls) => {
-                    let chain = (connector.chain(TlsConnector::new(tls.clone())), base);
-                    Box::new(Line::<_, Layered<_>>::new(
-                        aim,
-                        uri.clone(),
-                        names,
-                        chain,
-                        on_slow,
-                        shared,
-                    ))
-                }
+    pub fn start(target: Arc<Target>, route: &Route, account: Account) -> io::Result<Forwarders> {
+        let shared = Shared::default();
+        let slow_to_connect = Arc::clone(&shared.slow_to_connect);
+        let hire = match route {
+            Route::Direct { url, tls } => {
+                let aim = Aim { url: url.clone(), path: target.path };
+                lines_to(aim, tls.clone(), Box::new(names::system), shared)?
             }
-        });
+            Route::Balanced { url, roster, tls } => {
+                let (path, below, tls) = (target.path, url.path().to_owned(), tls.clone());
+                let lines_to_member = Box::new(move |member: &Url| {
+                    let tls = balanced::towards(member, tls.as_ref())?;
+                    let aim = Aim { url: member.below(&below), path };
+                    let lines = lines_to(aim, tls, Box::new(names::system), shared.clone());
+                    lines.map_err(|error| error.to_string())
+                });
+                let roster = Arc::clone(roster);
+                let balance = Arc::new(Balance::new(&target, roster, account, lines_to_member));
+                let hire: Hire =
+                    Box::new(move |on_slow| Box::new(Balanced::new(Arc::clone(&balance), on_slow)));
+                hire
+            }
+        };
         Forwarders::with_couriers(target, account, hire, slow_to_connect)
     }
 
@@ -157,6 +134,45 @@ impl Forwarders {
     }
 }
 
+/// What all lines of one target share.
+#[derive(Clone)]
+struct Shared {
+    allowance: Arc<Allowance>,
+    /// Whether the last connection took long to make.
+    slow_to_connect: Arc<AtomicBool>,
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        let allowance = Arc::new(Allowance::new(Instant::now()));
+        Shared { allowance, slow_to_connect: Arc::default() }
+    }
+}
+
+/// Makes lines to one server, which share what is known of its name.
+fn lines_to(aim: Aim, tls: Option<Tls>, lookup: Box<Lookup>, shared: Shared) -> io::Result<Hire> {
+    let uri: Uri = aim.url.to_string().parse().map_err(io::Error::other)?;
+    let names = Arc::new(Names::of(&aim.url, lookup));
+    let aim = Arc::new(aim);
+    Ok(Box::new(move |on_slow| {
+        let Shared { allowance, slow_to_connect: slow } = shared.clone();
+        let base = Base::default();
+        let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
+        let (aim, uri, names) = (Arc::clone(&aim), uri.clone(), Arc::clone(&names));
+        let shared = (allowance, slow);
+        match &tls {
+            None => {
+                let chain = (connector, base);
+                Box::new(Line::<TcpConnector>::new(aim, uri, names, chain, on_slow, shared))
+            }
+            Some(tls) => {
+                let chain = (connector.chain(TlsConnector::new(tls.clone())), base);
+                Box::new(Line::<_, Layered<_>>::new(aim, uri, names, chain, on_slow, shared))
+            }
+        }
+    }))
+}
+
 impl fmt::Debug for Forwarders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forwarders").field("queued", &self.offers.len()).finish_non_exhaustive()
@@ -170,7 +186,9 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::testing::{Counters, LIMITS, OK, Staging, job, message, request, target};
+    use super::testing::{
+        Counters, LIMITS, OK, Staging, aim, direct, job, message, request, target,
+    };
     use super::*;
     use crate::stats::Cell;
     use crate::target::{Limits, Pool as Size};
@@ -187,8 +205,12 @@ mod tests {
         });
         let size = Size { min: 1, max: 4, ttl: Duration::from_millis(30), queue: 100 };
         let counters = Counters::new();
-        let forwarders =
-            Forwarders::start(target(staging.address, size), None, counters.account).unwrap();
+        let forwarders = Forwarders::start(
+            target(staging.address, size),
+            &direct(staging.address),
+            counters.account,
+        )
+        .unwrap();
         for _ in 0..10 {
             counters.account.select();
             forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
@@ -221,7 +243,8 @@ mod tests {
         });
         let counters = Counters::new();
         let pool = target(staging.address, Size { max: 3, ..Size::default() });
-        let forwarders = Forwarders::start(pool, None, counters.account).unwrap();
+        let forwarders =
+            Forwarders::start(pool, &direct(staging.address), counters.account).unwrap();
         let limits = Limits { timeout: Duration::from_secs(3), ..LIMITS };
         for _ in 0..18 {
             counters.account.select();
@@ -246,8 +269,10 @@ mod tests {
     fn a_name_that_does_not_resolve_fails_its_copies() {
         let lookup = Box::new(|_: &str, _: u16| Err(io::Error::other("no such host")));
         let counters = Counters::new();
+        let hire = lines_to(aim("staging.invalid"), None, lookup, Shared::default()).unwrap();
         let pool = target("staging.invalid", Size::default());
-        let forwarders = Forwarders::with_lookup(pool, None, counters.account, lookup).unwrap();
+        let forwarders =
+            Forwarders::with_couriers(pool, counters.account, hire, Arc::default()).unwrap();
         for _ in 0..3 {
             counters.account.select();
             forwarders.offer(job(message("GET", None), LIMITS)).unwrap();

@@ -3,9 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use crate::balancer::Rested;
 use crate::breaker::{Change, Rules};
-use crate::outcome::Failure;
-use crate::stats::Trouble;
+use crate::outcome::{Failure, Loss};
+use crate::stats::{Account, Trouble};
+use crate::target::Url;
 
 use super::fault::Fault;
 use super::pool::Pool;
@@ -26,6 +28,27 @@ pub(super) fn ended(pool: &Pool, fault: Option<&Fault>, change: Option<Change>) 
             log::warn!("{}", closed(after, pool.name(), times));
         }
         _ => {}
+    }
+}
+
+/// A copy was dropped, for all members of its target's balancer are out.
+pub(super) fn no_member(account: Account, target: &str) {
+    let count = account.trouble(Trouble::Dropped(Loss::NoMember));
+    if count.is_power_of_two() {
+        let reason = Loss::NoMember.name();
+        log::warn!("CPY0115: a copy to {target} was dropped: {reason} ({count} so far)");
+    }
+}
+
+/// A member of a target's balancer is left out for a while.
+pub(super) fn rested(target: &str, member: &Url, Rested { times, rules }: Rested) {
+    if times.is_power_of_two() {
+        let (Rules { failures, retry }, authority) = (rules, member.authority());
+        let s = if failures == 1 { "" } else { "s" };
+        log::warn!(
+            "CPY0117: copying to {target} leaves {authority} out for {retry:?}: {failures} failure{s} in a \
+             row ({times} so far)"
+        );
     }
 }
 

@@ -13,9 +13,10 @@ use crate::memory::Budget;
 use crate::message::{Additions, Field, Head, Message, Received};
 use crate::outcome::StatusClass;
 use crate::queue::{Held, Job};
+use crate::route::Route;
 use crate::stats::tests::segment;
 use crate::stats::{Account, Ledger, Segment, Totals, Traffic};
-use crate::target::{Limits, Pool, Target, Url};
+use crate::target::{Aim, Limits, PathMode, Pool, Target, Url};
 
 use super::courier::{Courier, Errand, Hire, Progress};
 use super::exchange::Wait;
@@ -61,13 +62,21 @@ pub(super) fn job(message: Message, limits: Limits) -> Job {
 }
 
 /// The bytes that staging is to receive.
-pub(super) fn bytes(message: &Message, target: &Target) -> Vec<u8> {
-    message.parts(&target.url, target.path).collect::<Vec<_>>().concat()
+pub(super) fn bytes(message: &Message, aim: &Aim) -> Vec<u8> {
+    message.parts(&aim.url, aim.path).collect::<Vec<_>>().concat()
+}
+
+pub(super) fn aim(authority: impl ToString) -> Aim {
+    let url = Url::parse(&format!("http://{}/", authority.to_string())).unwrap();
+    Aim { url, path: PathMode::Append }
+}
+
+pub(super) fn direct(authority: impl ToString) -> Route {
+    Route::Direct { url: aim(authority).url, tls: None }
 }
 
 pub(super) fn target(authority: impl ToString, pool: Pool) -> Arc<Target> {
-    let url = Url::parse(&format!("http://{}/", authority.to_string())).unwrap();
-    Arc::new(Target { name: "staging".to_owned(), pool, ..Target::at(url) })
+    Arc::new(Target { name: "staging".to_owned(), pool, ..Target::at(aim(authority).url) })
 }
 
 /// The counters of one test.

@@ -15,7 +15,7 @@ use super::super::exchange::Awaits;
 use super::super::fault::Fault;
 use super::super::pace::{Deadline, OnSlow};
 use super::super::testing::{
-    Counters, Hired, LIMITS, LONG, OK, Staging, job, message, request, target,
+    Counters, Hired, LIMITS, LONG, OK, Staging, direct, job, message, request, target,
 };
 use super::*;
 use crate::breaker::{Rules, Sign};
@@ -61,8 +61,12 @@ impl Warm {
         });
         let counters = Counters::new();
         let size = Size { max: connections, ttl: TTL, ..Size::default() };
-        let forwarders =
-            Forwarders::start(target(staging.address, size), None, counters.account).unwrap();
+        let forwarders = Forwarders::start(
+            target(staging.address, size),
+            &direct(staging.address),
+            counters.account,
+        )
+        .unwrap();
         let warming = Warm { staging, counters, forwarders, ended };
         (0..connections).for_each(|_| warming.offer("GET", None, LIMITS));
         // Nobody takes another's connection, for none is answered.
@@ -209,8 +213,12 @@ fn with_one_connection_copies_keep_their_order() {
     });
     let counters = Counters::new();
     let size = Size { max: 1, ..Size::default() };
-    let forwarders =
-        Forwarders::start(target(staging.address, size), None, counters.account).unwrap();
+    let forwarders = Forwarders::start(
+        target(staging.address, size),
+        &direct(staging.address),
+        counters.account,
+    )
+    .unwrap();
     let contents: Vec<_> = (0..500).map(|number| format!("copy {number:03}")).collect();
     for content in &contents {
         counters.account.select();

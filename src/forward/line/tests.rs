@@ -11,11 +11,10 @@ use socket2::{Domain, Socket, Type};
 use super::super::layered::Layered;
 use super::super::names;
 use super::super::tcp::{TcpConnector, TcpTransport, are_open};
-use super::super::testing::{LIMITS, OK, Staging, bytes, message, request, target};
+use super::super::testing::{LIMITS, OK, Staging, aim, bytes, message, request};
 use super::*;
 use crate::message::Message;
 use crate::outcome::StatusClass;
-use crate::target::Pool;
 
 const DELIVERED: Result<StatusClass, Failure> = Ok(StatusClass::Successful);
 
@@ -36,19 +35,13 @@ fn line_of<W: Wire + From<TcpTransport>>(
     authority: impl ToString,
     on_slow: OnSlow,
 ) -> Line<TcpConnector, W> {
-    let target = target(authority, Pool::default());
-    let uri = target.url.to_string().parse().unwrap();
-    let names = Arc::new(Names::of(&target.url, Box::new(names::system)));
+    let aim = Arc::new(aim(authority));
+    let uri = aim.url.to_string().parse().unwrap();
+    let names = Arc::new(Names::of(&aim.url, Box::new(names::system)));
     let base = Base::default();
     let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::default());
-    Line::new(
-        target,
-        uri,
-        names,
-        (connector, base),
-        on_slow,
-        (Arc::new(Allowance::new(Instant::now())), Arc::default()),
-    )
+    let shared = (Arc::new(Allowance::new(Instant::now())), Arc::default());
+    Line::new(aim, uri, names, (connector, base), on_slow, shared)
 }
 
 impl<W: Wire + From<TcpTransport>> Line<TcpConnector, W> {
@@ -68,6 +61,7 @@ impl<W: Wire + From<TcpTransport>> Line<TcpConnector, W> {
         loop {
             match progress {
                 Progress::Ended(result) => return result,
+                Progress::Dropped(loss) => panic!("dropped: {loss:?}"),
                 Progress::Stale => progress = self.send(&errand, Wait::Long, traffic),
                 Progress::Awaits(_) if deadline.left().is_none() => {
                     self.hang_up();
@@ -114,7 +108,7 @@ fn each_request_is_sent_at_once_and_as_it_is() {
     let mut sent = 0;
     for message in &messages {
         line.deliver(message, &LIMITS, &mut traffic).unwrap();
-        let expected = bytes(message, &line.target);
+        let expected = bytes(message, &line.aim);
         sent += expected.len();
         assert_eq!(received.recv().unwrap(), expected);
     }
@@ -128,7 +122,7 @@ fn large_content_arrives_whole() {
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
     let message = message("PUT", Some(&content));
     let (sender, received) = mpsc::channel();
-    let sent = bytes(&message, &target("www.example.com", Pool::default()));
+    let sent = bytes(&message, &aim("www.example.com"));
     let length = sent.len();
     let staging = Staging::start(move |_, stream| {
         let mut bytes = vec![0; length];
