@@ -47,12 +47,18 @@ mod shell {
         "copy_.*",
     ];
     const TYPES: &[&str] = &[
+        "ap_slotmem_provider_t",
         "apr_table_entry_t",
         "command_rec",
         "copy_.*",
         "module",
+        "proxy_balancer",
+        "proxy_balancer_shared",
         "proxy_dir_conf",
+        "proxy_hashes",
         "proxy_server_conf",
+        "proxy_worker",
+        "proxy_worker_shared",
     ];
     const VARIABLES: &[&str] = &[
         "ACCESS_CONF",
@@ -69,6 +75,7 @@ mod shell {
         "M_GET",
         "NOT_IN_.*",
         "OK",
+        "PROXY_(BALANCER|MAX|WORKER)_.*",
         "RSRC_CONF",
         "SERVER_(BUSY_READ|GRACEFUL)",
         "ap_server_conf",

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{expr, ffi, log, pool, proxy, segment};
+use super::{balancer, expr, ffi, log, pool, proxy, segment};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::config::{
@@ -257,11 +257,14 @@ pub unsafe extern "C" fn check(
     _: *mut ffi::apr_pool_t,
     _: *mut ffi::apr_pool_t,
     _: *mut ffi::apr_pool_t,
-    _: *mut ffi::server_rec,
+    main: *mut ffi::server_rec,
 ) -> c_int {
     guard(Boundary::CheckConfig, ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
         let draft = std::mem::take(&mut *lock(&DRAFT));
-        match draft.resolve() {
+        proxy::find();
+        // SAFETY: httpd's main server; modules have been found.
+        let balancers = |which, name: &str| unsafe { balancer::find(main, which, name) };
+        match draft.resolve_among(&balancers) {
             Ok(policy) => {
                 *lock(&CHECKED) = Some(policy);
                 ffi::HOOK_OK
@@ -289,7 +292,6 @@ pub unsafe extern "C" fn complete(
 ) -> c_int {
     guard(Boundary::PostConfig, ffi::HOOK_OK, || {
         log::install(main);
-        proxy::find();
         // SAFETY: httpd's main server and its pool.
         unsafe { resolve_servers(pconf, main) };
         // The first of two passes at start only checks; its process may be another one.

@@ -46,7 +46,7 @@ pub unsafe fn preserve_host(scope: *const ffi::ap_conf_vector_t) -> bool {
 }
 
 /// What a vector of configurations holds for mod_proxy.
-fn settings<T>(configs: *const ffi::ap_conf_vector_t) -> Option<*const T> {
+pub fn settings<T>(configs: *const ffi::ap_conf_vector_t) -> Option<*const T> {
     let module = MOD_PROXY.load(Ordering::Acquire);
     if module.is_null() || configs.is_null() {
         return None;
