@@ -19,7 +19,7 @@ const WRONG_LINES: &[(&str, &str)] = &[
     ),
     (
         "CopyTarget ftp://staging/",
-        "CopyTarget: expected the scheme http or https, found 'ftp://staging/'",
+        "CopyTarget: expected the scheme http, https or balancer, found 'ftp://staging/'",
     ),
     (
         "CopyTarget http:///api",

@@ -32,6 +32,7 @@ mod wire;
 // The topics.
 mod accounting;
 mod answers;
+mod balancer;
 mod breaker;
 mod choose;
 mod configtest;

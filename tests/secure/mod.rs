@@ -8,7 +8,7 @@
 
 pub mod authority;
 mod relay;
-mod staging;
+pub mod staging;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
