@@ -19,7 +19,10 @@ use std::time::Instant;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box_drop};
-use mod_copy::breaker::Pass;
+use mod_copy::balancer::{
+    Chooser, Clock, Member, Method, Request, Roster, Sticky, status as standing,
+};
+use mod_copy::breaker::{Pass, Rules, Sign};
 use mod_copy::clock;
 use mod_copy::config::{
     Draft, ListId, Origin, Place, ScopeSettings, ServerPolicy, ServerSettings, find,
@@ -482,6 +485,56 @@ mod mask {
         bencher.bench_local(|| {
             let head = message.head_parts(&url, PathMode::Append);
             masks.apply(&head, message.content_pieces(), SIZE).unwrap()
+        });
+    }
+}
+
+mod balancer {
+    use super::*;
+
+    /// Members that are always there.
+    #[derive(Debug)]
+    struct Steady(usize);
+
+    impl Roster for Steady {
+        fn attach(&self) {}
+
+        fn members(&self, see: &mut dyn FnMut(Member)) {
+            for slot in 0..self.0 {
+                let (id, status) = (1 + slot as u64, standing::INITIALIZED);
+                let member =
+                    Member { slot, id, status, weight: 100, set: 0, failed_at: 0, retry: 0 };
+                see(black_box(member));
+            }
+        }
+
+        fn method(&self) -> Method {
+            Method::ByRequests
+        }
+
+        fn sticky(&self) -> Option<Sticky> {
+            None
+        }
+
+        fn has_route(&self, _: usize, _: &[u8]) -> bool {
+            false
+        }
+
+        fn url(&self, _: usize) -> Result<Url, String> {
+            Url::parse("http://member/").map_err(str::to_owned)
+        }
+    }
+
+    /// The member for a copy, and its end.
+    #[divan::bench(args = [2, 4, 16])]
+    fn choose(bencher: Bencher<'_, '_>, members: usize) {
+        let roster = Steady(members);
+        let mut chooser = Chooser::new("staging", Rules::default(), Box::new(|_| Ok(())));
+        let request = Request { target: b"/", fields: b"" };
+        let clock = Clock { now: &clock::now, unix: &|| 0 };
+        bencher.bench_local(|| {
+            let choice = chooser.choose(&roster, request, clock).unwrap();
+            chooser.end(&choice, Sign::Alive, 1_000, clock::now);
         });
     }
 }

@@ -41,6 +41,7 @@
 //!
 //! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
+//! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve

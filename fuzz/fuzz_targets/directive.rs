@@ -28,6 +28,7 @@ impl Written {
             draft: &mut self.draft,
             scope: &mut self.scopes[usize::from(in_section)],
             server: &mut self.server,
+            which: None,
             in_section,
             which: None,
             origin,
@@ -106,12 +107,12 @@ fn line(target: &Target) -> String {
     let time = |key: &str, time: Option<std::time::Duration>| {
         time.map(|time| format!(" {key}={}ms", time.as_millis())).unwrap_or_default()
     };
-    let name = match target.name == target.url.to_string() {
+    let name = match target.name == target.destination.to_string() {
         true => String::new(),
         false => format!(" name={}", target.name),
     };
     let path = if target.path == PathMode::Append { "append" } else { "replace" };
-    let (url, pool) = (&target.url, &target.pool);
+    let (url, pool) = (&target.destination, &target.pool);
     assert_eq!(DIRECTIVES[0].name, c"CopyTarget");
     format!(
         "CopyTarget '{}'{name} min={} max={} queue={} path={path}{}{}{}",

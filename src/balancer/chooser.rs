@@ -274,7 +274,7 @@ fn way<W: 'static>(
     match url.and_then(way) {
         Ok(way) => Some(Arc::new(way)),
         Err(what) => {
-            log::warn!("CPY0116: a member of the balancer of {target} gets no copies: {what}");
+            log::warn!("CPY0117: a member of the balancer of {target} gets no copies: {what}");
             None
         }
     }

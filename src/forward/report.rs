@@ -36,7 +36,7 @@ pub(super) fn no_member(account: Account, target: &str) {
     let count = account.trouble(Trouble::Dropped(Loss::NoMember));
     if count.is_power_of_two() {
         let reason = Loss::NoMember.name();
-        log::warn!("CPY0115: a copy to {target} was dropped: {reason} ({count} so far)");
+        log::warn!("CPY0116: a copy to {target} was dropped: {reason} ({count} so far)");
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn rested(target: &str, member: &Url, Rested { times, rules }: Rested
         let (Rules { failures, retry }, authority) = (rules, member.authority());
         let s = if failures == 1 { "" } else { "s" };
         log::warn!(
-            "CPY0117: copying to {target} leaves {authority} out for {retry:?}: {failures} failure{s} in a \
+            "CPY0118: copying to {target} leaves {authority} out for {retry:?}: {failures} failure{s} in a \
              row ({times} so far)"
         );
     }

@@ -16,7 +16,7 @@ fn a_member_that_the_health_check_finds_dead_gets_no_copies_until_it_is_back() {
             .expect("AH00957:")
             .expect("AH03301:")
             .expect("AH03302:")
-            .expect("CPY0115:")
+            .expect("CPY0116:")
     });
     let found = |balanced: &Balanced, index: usize, failing: bool| {
         let member = balanced.member(index);
@@ -51,7 +51,7 @@ fn without_a_health_check_a_dead_member_costs_few_copies_and_is_found_again() {
             .one_child()
             .expect("CPY0102:")
             .expect("CPY0104:")
-            .expect("CPY0117:")
+            .expect("CPY0118:")
     });
     assert_eq!(balanced.copies(10), [5, 5]);
     balanced.members[0].stop();

@@ -160,7 +160,7 @@ fn the_state_that_balancer_manager_sets_holds_for_the_next_copy() {
 fn where_all_members_are_out_copies_are_dropped_and_counted() {
     let mut balanced = Balanced::on(&["", ""], |members| {
         let section = balancer(members, &["status=+D", "status=+D"], "");
-        production(Mpm::Event, &section, "").expect("CPY0115:")
+        production(Mpm::Event, &section, "").expect("CPY0116:")
     });
     assert_eq!(balanced.copies(5), [0, 0]);
     let status = balanced.server.status();
@@ -169,7 +169,7 @@ fn where_all_members_are_out_copies_are_dropped_and_counted() {
     assert_eq!((staging.count("failed"), staging.text("breaker.state")), (0, "closed"), "{status}");
     let page = balanced.server.status_page("?auto").text();
     assert!(page.contains("CopyTarget[0]DroppedNoMember: 5\n"), "{page}");
-    let line = "CPY0115: a copy to staging was dropped: no member (4 so far)";
+    let line = "CPY0116: a copy to staging was dropped: no member (4 so far)";
     assert_eq!(balanced.server.logged(line), 1, "{}", balanced.server.logs());
     balanced.manager.set(&balanced.member(1), "w_status_D=0");
     assert_eq!(balanced.copies(5), [0, 5]);
@@ -297,7 +297,7 @@ fn members_that_speak_tls_are_met_with_the_targets_settings() {
             plain.url("")
         ))
         .vhost("CopyTLSCACertificateFile ca.pem\nCopyTarget balancer://staging name=staging")
-        .expect("CPY0116: a member of the balancer of staging gets no copies: ajp://127.0.0.1:1")
+        .expect("CPY0117: a member of the balancer of staging gets no copies: ajp://127.0.0.1:1")
         .start();
     let mut client = server.client();
     for _ in 0..6 {
@@ -305,7 +305,7 @@ fn members_that_speak_tls_are_met_with_the_targets_settings() {
     }
     assert_eq!(server.settled(6).sum("delivered.2xx"), 6);
     assert_eq!((secure.staging().count(), plain.count()), (3, 3));
-    assert_eq!(server.logged("CPY0116:"), 1, "{}", server.logs());
+    assert_eq!(server.logged("CPY0117:"), 1, "{}", server.logs());
 }
 
 #[test]
