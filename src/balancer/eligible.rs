@@ -13,9 +13,7 @@ pub(super) struct Seen {
 
 /// Those of whom one gets the copy; none where all are out. As mod_proxy itself has it: of the first set with
 /// any, the ordinary ones, and as many spares as ordinary ones are out; else its standbys.
-pub(super) fn eligible<'a>(
-    members: &'a [Seen],
-) -> Option<impl Iterator<Item = &'a Member> + Clone> {
+pub(super) fn eligible(members: &[Seen]) -> Option<impl Iterator<Item = &Member> + Clone> {
     let mut last = i32::MIN;
     loop {
         let later = members.iter().map(|seen| seen.member.set).filter(|set| *set > last);

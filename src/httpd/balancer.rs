@@ -156,7 +156,7 @@ impl Roster for Live {
         let first = workers.elts.cast_const().cast::<*const ffi::proxy_worker>();
         let record = |index: usize| {
             // SAFETY: an element of the array, which is of pointers.
-            let worker = unsafe { first.add(index).read() };
+            let worker = unsafe { first.wrapping_add(index).read() };
             // SAFETY: mod_proxy's own record of a worker.
             Record(unsafe { (*worker).s }.cast_const().cast())
         };
