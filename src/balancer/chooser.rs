@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::breaker::{Millis, Rules, Sign};
 use crate::target::Url;
 
-use super::eligible::{Seen, eligible};
+use super::eligible::{self, Seen};
 use super::{Member, Method, Request, Roster};
 
 /// Chooses members for one target's copies; what leads to a member is a `W`.
@@ -17,8 +17,9 @@ pub struct Chooser<W> {
     way_to: Box<WayTo<W>>,
     /// By slot.
     tallies: Vec<Tally<W>>,
-    /// The members at the last look; kept for its room.
+    /// The members at the last look, and those of them that may get the copy; kept for their room.
     seen: Vec<Seen>,
+    eligible: Vec<Member>,
 }
 
 /// Finds what leads to a member; the error says why nothing does.
@@ -102,8 +103,8 @@ impl<W> fmt::Debug for Chooser<W> {
 impl<W: 'static> Chooser<W> {
     /// One for the target of this name; by its rules, a member that fails is left out.
     pub fn new(target: &str, rules: Rules, way_to: Box<WayTo<W>>) -> Chooser<W> {
-        let (target, tallies, seen) = (target.to_owned(), Vec::new(), Vec::new());
-        Chooser { target, rules, way_to, tallies, seen }
+        let (target, tallies) = (target.to_owned(), Vec::new());
+        Chooser { target, rules, way_to, tallies, seen: Vec::new(), eligible: Vec::new() }
     }
 
     /// The member for a request; `None` where mod_proxy has them all out.
@@ -205,28 +206,28 @@ impl<W: 'static> Chooser<W> {
     }
 
     fn best(&mut self, method: Method) -> Option<usize> {
-        let Chooser { tallies, seen, .. } = self;
-        let members = eligible(seen)?;
+        let Chooser { tallies, seen, eligible: members, .. } = self;
+        eligible::find(seen, members);
         if method == Method::ByTraffic {
             let share = |member: &&Member| {
                 let traffic = tallies.get(member.slot).map_or(0, |tally| tally.traffic);
                 traffic / u64::try_from(member.weight).unwrap_or(0).max(1)
             };
-            return members.min_by_key(share).map(|member| member.slot);
+            return members.iter().min_by_key(share).map(|member| member.slot);
         }
-        let mut total = 0_i64;
-        for member in members.clone() {
-            if let Some(tally) = tallies.get_mut(member.slot) {
-                tally.score = tally.score.saturating_add(member.weight.into());
-                total = total.saturating_add(member.weight.into());
+        let (mut total, mut best) = (0_i64, None);
+        for member in &*members {
+            let Some(tally) = tallies.get_mut(member.slot) else { continue };
+            tally.score = tally.score.saturating_add(member.weight.into());
+            total = total.saturating_add(member.weight.into());
+            let busy = if method == Method::ByBusyness { tally.busy } else { 0 };
+            let rank = (busy, Reverse(tally.score));
+            // Of equals the first.
+            if best.is_none_or(|(best, _)| rank < best) {
+                best = Some((rank, member.slot));
             }
         }
-        let rank = |member: &&Member| {
-            let tally = tallies.get(member.slot);
-            let busy = tally.filter(|_| method == Method::ByBusyness).map(|tally| tally.busy);
-            (busy, Reverse(tally.map(|tally| tally.score)))
-        };
-        let slot = members.min_by_key(rank)?.slot;
+        let (_, slot) = best?;
         if let Some(tally) = tallies.get_mut(slot) {
             tally.score = tally.score.saturating_sub(total);
         }

@@ -11,29 +11,6 @@ pub(super) struct Seen {
     pub(super) rests: bool,
 }
 
-/// Those of whom one gets the copy; none where all are out. As mod_proxy itself has it: of the first set with
-/// any, the ordinary ones, and as many spares as ordinary ones are out; else its standbys.
-pub(super) fn eligible(members: &[Seen]) -> Option<impl Iterator<Item = &Member> + Clone> {
-    let mut last = i32::MIN;
-    loop {
-        let later = members.iter().map(|seen| seen.member.set).filter(|set| *set > last);
-        let set = later.min()?;
-        let among = Among::of(members, set);
-        if among != Among::NONE {
-            return Some(among.iter(members, set));
-        }
-        last = set;
-    }
-}
-
-/// What a set has to offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Among {
-    ordinary: bool,
-    spares: usize,
-    standbys: bool,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Ordinary,
@@ -51,33 +28,41 @@ fn role(member: &Member) -> Role {
     }
 }
 
-impl Among {
-    const NONE: Among = Among { ordinary: false, spares: 0, standbys: false };
-
-    fn of(members: &[Seen], set: i32) -> Among {
-        let (mut ordinary, mut out, mut spares, mut standbys) = (false, 0_usize, 0_usize, false);
-        for seen in members.iter().filter(|seen| seen.member.set == set) {
-            match (role(&seen.member), seen.usable) {
-                (Role::Ordinary, true) => ordinary = true,
-                (Role::Ordinary, false) => out = out.saturating_add(1),
-                (Role::Spare, true) => spares = spares.saturating_add(1),
-                (Role::Standby, true) => standbys = true,
-                (Role::Spare | Role::Standby, false) => {}
-            }
+/// Finds those of whom one gets the copy; none where all are out. As mod_proxy itself has it: of the first set
+/// with any, the ordinary ones, and as many spares as ordinary ones are out; else its standbys.
+pub(super) fn find(members: &[Seen], found: &mut Vec<Member>) {
+    found.clear();
+    let mut last = i32::MIN;
+    loop {
+        let later = members.iter().map(|seen| seen.member.set).filter(|set| *set > last);
+        let Some(set) = later.min() else { return };
+        find_in(set, members, found);
+        if !found.is_empty() {
+            return;
         }
-        let spares = spares.min(out);
-        Among { ordinary, spares, standbys: standbys && !ordinary && spares == 0 }
+        last = set;
     }
+}
 
-    fn iter(self, members: &[Seen], set: i32) -> impl Iterator<Item = &Member> + Clone {
-        let usable = move |seen: &&Seen| seen.usable && seen.member.set == set;
-        let of = move |wanted: Role| {
-            let members = members.iter().filter(usable).map(|seen| &seen.member);
-            members.filter(move |member| role(member) == wanted)
-        };
-        let standbys = if self.standbys { usize::MAX } else { 0 };
-        of(Role::Ordinary)
-            .chain(of(Role::Spare).take(self.spares))
-            .chain(of(Role::Standby).take(standbys))
+fn find_in(set: i32, members: &[Seen], found: &mut Vec<Member>) {
+    let in_set = || members.iter().filter(|seen| seen.member.set == set);
+    let (mut out, mut others) = (0, false);
+    for seen in in_set() {
+        match (role(&seen.member), seen.usable) {
+            (Role::Ordinary, true) => found.push(seen.member),
+            (Role::Ordinary, false) => out += 1,
+            (Role::Spare | Role::Standby, usable) => others |= usable,
+        }
+    }
+    if !others {
+        return;
+    }
+    let usable = |wanted: Role| {
+        let usable = in_set().filter(|seen| seen.usable).map(|seen| seen.member);
+        usable.filter(move |member| role(member) == wanted)
+    };
+    found.extend(usable(Role::Spare).take(out));
+    if found.is_empty() {
+        found.extend(usable(Role::Standby));
     }
 }

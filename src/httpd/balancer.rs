@@ -68,8 +68,7 @@ pub unsafe fn find(
         balancers.elts.wrapping_byte_add(index.saturating_mul(size)).cast::<ffi::proxy_balancer>()
     });
     let wanted = format!("balancer://{name}");
-    let live =
-        records.map(|record| Live { balancer: record.cast_const(), configured: OnceLock::new() });
+    let live = records.map(|record| Live { balancer: record.cast_const(), slots: OnceLock::new() });
     live.into_iter().find(|live| live.name() == wanted.as_bytes()).map(|live| {
         let roster: Arc<dyn Roster> = Arc::new(live);
         roster
@@ -85,8 +84,25 @@ pub unsafe fn find(
 #[derive(Debug)]
 struct Live {
     balancer: *const ffi::proxy_balancer,
-    /// The records of configured members, with what tells their URLs apart.
-    configured: OnceLock<Vec<(u64, Record)>>,
+    /// Found once by each child.
+    slots: OnceLock<Vec<Slot>>,
+}
+
+/// Where a member is, or may be put at run time.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    own: Record,
+    /// The record of the configured member, and what tells its URL apart.
+    configured: Option<(u64, Record)>,
+}
+
+impl Slot {
+    /// What tells its member's URL apart, and the member's record; `None` where there is none.
+    fn member(self) -> Option<(u64, Record)> {
+        let id = id(self.own);
+        let configured = self.configured.filter(|(configured, _)| *configured == id);
+        (id != 0).then(|| configured.unwrap_or((id, self.own)))
+    }
 }
 
 // SAFETY: the record lives as long as the configuration and is written by nobody once children run; what it
@@ -107,13 +123,14 @@ impl Live {
 
     /// The record of the member in a slot; `None` where there is none.
     fn worker(&self, slot: usize) -> Option<Record> {
-        let record = self.slot(slot)?;
-        let id = id(record);
-        let configured = self.configured.get().map(Vec::as_slice).unwrap_or_default();
-        let of_worker = configured.iter().find(|(known, _)| *known == id);
-        (id != 0).then(|| of_worker.map_or(record, |(_, record)| *record))
+        self.slots().get(slot)?.member().map(|(_, record)| record)
     }
 
+    fn slots(&self) -> &[Slot] {
+        self.slots.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Where a slot begins.
     fn slot(&self, slot: usize) -> Option<Record> {
         // SAFETY: mod_proxy's own record.
         let storage = unsafe { (*self.balancer).storage };
@@ -132,7 +149,7 @@ impl Live {
             .then_some(Record(memory.cast_const().cast()))
     }
 
-    fn slots(&self) -> usize {
+    fn count(&self) -> usize {
         // SAFETY: mod_proxy's own record.
         usize::try_from(unsafe { (*self.balancer).max_workers }).unwrap_or_default()
     }
@@ -161,16 +178,21 @@ impl Roster for Live {
             Record(unsafe { (*worker).s }.cast_const().cast())
         };
         let records = (0..count).map(record).filter(|record| !record.0.is_null());
+        let configured: Vec<_> = records.map(|record| (id(record), record)).collect();
+        let slots = (0..self.count()).map_while(|slot| self.slot(slot)).map(|own| {
+            let configured = configured.iter().find(|(known, _)| *known == id(own));
+            Slot { own, configured: configured.copied() }
+        });
         // The first time is the child's own.
-        let _ = self.configured.set(records.map(|record| (id(record), record)).collect());
+        let _ = self.slots.set(slots.collect());
     }
 
     fn members(&self, see: &mut dyn FnMut(Member)) {
-        for slot in 0..self.slots() {
-            let Some(worker) = self.worker(slot) else { continue };
+        for (slot, place) in self.slots().iter().enumerate() {
+            let Some((id, worker)) = place.member() else { continue };
             see(Member {
                 slot,
-                id: id(worker),
+                id,
                 status: worker.u32(offset_of!(ffi::proxy_worker_shared, status)),
                 weight: worker.i32(offset_of!(ffi::proxy_worker_shared, lbfactor)),
                 set: worker.i32(offset_of!(ffi::proxy_worker_shared, lbset)),
