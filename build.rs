@@ -24,6 +24,8 @@ mod shell {
     const FUNCTIONS: &[&str] = &[
         "ap_add_input_filter_handle",
         "ap_check_cmd_context",
+        "ap_create_per_dir_config",
+        "ap_walk_config",
         "ap_exists_scoreboard_image",
         "ap_expr_(exec|lookup_default|parse_cmd_mi|str_exec)",
         "ap_find_linked_module",
@@ -76,6 +78,7 @@ mod shell {
         "NOT_IN_.*",
         "OK",
         "PROXY_(BALANCER|MAX|WORKER)_.*",
+        "OR_ALL",
         "RSRC_CONF",
         "SERVER_(BUSY_READ|GRACEFUL)",
         "ap_server_conf",

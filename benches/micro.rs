@@ -25,7 +25,7 @@ use mod_copy::balancer::{
 use mod_copy::breaker::{Pass, Rules, Sign};
 use mod_copy::clock;
 use mod_copy::config::{
-    Draft, ListId, Origin, Place, ScopeSettings, ServerPolicy, ServerSettings, find,
+    Draft, ListId, Origin, Place, Resolved, ScopeSettings, ServerPolicy, ServerSettings, find,
 };
 use mod_copy::journey::{Journey, Part, Scope};
 use mod_copy::mask::{Key, Masks, Rule};
@@ -35,7 +35,7 @@ use mod_copy::mirror::{Chosen, Mirror};
 use mod_copy::queue::{Held, Job, bounded};
 use mod_copy::stats::{Cell, Header, Row, Segment};
 use mod_copy::status::{Format, render};
-use mod_copy::target::{PathMode, Target, Url};
+use mod_copy::target::{Aim, Target, Url};
 
 /// Copies between two waits for the forwarders: fewer than a queue holds.
 const TOGETHER: u32 = 100;
@@ -82,7 +82,7 @@ impl World {
         let [scope, sampled_out] = scopes;
         let policy = Arc::new(draft.resolve().unwrap());
         let segment = segment(1);
-        let name = |target: &Arc<Target>| segment.slot(&target.name).unwrap();
+        let name = |known: &Resolved| segment.slot(&known.target.name).unwrap();
         let slots: Vec<_> = policy.targets().iter().map(name).collect();
         let ledger = segment.join(std::process::id(), |_| true).unwrap();
         let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".into()).unwrap();
@@ -285,9 +285,10 @@ mod message_of_8_fields {
 
     #[divan::bench]
     fn parts(bencher: Bencher<'_, '_>) {
-        let (message, url) = (message(), Url::parse("http://staging.example.com/").unwrap());
+        let message = message();
+        let aim = Aim::at(Url::parse("http://staging.example.com/").unwrap());
         bencher.bench_local(|| {
-            black_box(message.head_parts(black_box(&url), PathMode::Append));
+            black_box(message.head_parts(black_box(&aim)));
         });
     }
 }
@@ -333,7 +334,7 @@ mod contention {
         bencher
             .with_inputs(|| {
                 let message = Held::Alone(message());
-                Job { message, limits, offered: Instant::now(), pass }
+                Job { message, limits, offered: Instant::now(), pass, masks: None }
             })
             .bench_values(|job| {
                 if offers.offer(job).is_err() {
@@ -480,10 +481,10 @@ mod mask {
     #[divan::bench]
     fn head_alone(bencher: Bencher<'_, '_>) {
         let message = message();
-        let url = Url::parse("http://staging.example.com/").unwrap();
+        let aim = Aim::at(Url::parse("http://staging.example.com/").unwrap());
         let masks = Masks::of(&Rule::parse(&["standard"]).unwrap(), Key::of(b"key"));
         bencher.bench_local(|| {
-            let head = message.head_parts(&url, PathMode::Append);
+            let head = message.head_parts(&aim);
             masks.apply(&head, message.content_pieces(), SIZE).unwrap()
         });
     }

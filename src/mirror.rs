@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use crate::boundary::Boundary;
 use crate::breaker::Pass;
 use crate::clock;
-use crate::config::{ListId, Policy, ServerPolicy};
+use crate::config::{ListId, Policy, Resolved, ServerPolicy};
 use crate::forward::Forwarders;
+use crate::mask::Masks;
 use crate::memory::Budget;
 use crate::message::Message;
 use crate::outcome::{Failure, GivenUp, Loss, NotCopied, Outcome};
 use crate::queue::{Held, Job};
-use crate::route::Route;
 use crate::select::{Asked, Miss, chance};
 use crate::stats::{Account, Ledger, Slot, Traffic, Trouble};
 use crate::target::Target;
@@ -36,6 +36,7 @@ struct Lane {
     target: Arc<Target>,
     account: Account,
     forwarders: Forwarders,
+    masks: Option<Arc<Masks>>,
 }
 
 /// The targets of a list that a request goes to.
@@ -82,12 +83,13 @@ impl Mirror {
         mark: String,
     ) -> io::Result<Mirror> {
         let ledger: &'static Ledger = Box::leak(Box::new(ledger));
-        let lane = |((target, route), slot): ((&Arc<Target>, &Route), &Slot)| {
+        let lane = |(Resolved { target, route, masks, .. }, slot): (&Resolved, &Slot)| {
             let account = ledger.account(*slot);
             let forwarders = Forwarders::start(Arc::clone(target), route, account)?;
-            Ok(Lane { target: Arc::clone(target), account, forwarders })
+            let (target, masks) = (Arc::clone(target), masks.clone());
+            Ok(Lane { target, account, forwarders, masks })
         };
-        let lanes = policy.routes().zip(slots).map(lane).collect::<io::Result<_>>()?;
+        let lanes = policy.targets().iter().zip(slots).map(lane).collect::<io::Result<_>>()?;
         let budget = Budget::new(policy.memory()).prepared();
         Ok(Mirror { policy, lanes, budget, ledger, mark, stopping: AtomicBool::new(false) })
     }
@@ -155,7 +157,13 @@ impl Mirror {
         let Some(pass) = breaker.admit(clock::now) else {
             return lane.drop_unsent(Loss::Breaker);
         };
-        let job = Job { message, limits: server.limits(&lane.target), offered, pass };
+        let job = Job {
+            message,
+            limits: server.limits(&lane.target),
+            offered,
+            pass,
+            masks: lane.masks.clone(),
+        };
         let in_hand = InHand(lane, pass);
         Boundary::HandOver.enter();
         let offered = lane.forwarders.offer(job);
@@ -252,7 +260,12 @@ impl Lane {
             Loss::QueueFull => "CPY0111",
             Loss::Memory => "CPY0112",
             // The log is told when the breaker opens, and a rate is what was asked for.
-            Loss::Breaker | Loss::Rate | Loss::NoMember | Loss::Stopping | Loss::Lost => return,
+            Loss::Breaker
+            | Loss::Rate
+            | Loss::NoMember
+            | Loss::Unmaskable
+            | Loss::Stopping
+            | Loss::Lost => return,
         };
         let count = self.account.trouble(Trouble::Dropped(loss));
         if count.is_power_of_two() {
@@ -299,7 +312,7 @@ mod tests {
             }
             let policy = Arc::new(draft.resolve().unwrap());
             let segment = segment(1);
-            let slot = |target: &Arc<Target>| segment.slot(&target.name).unwrap();
+            let slot = |known: &Resolved| segment.slot(&known.target.name).unwrap();
             let slots: Vec<Slot> = policy.targets().iter().map(slot).collect();
             let ledger = segment.join(7, |_| true).unwrap();
             let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();

@@ -99,6 +99,8 @@ pub enum Loss {
     Rate,
     /// All members of the target's balancer were out.
     NoMember,
+    /// A mask of the target's could not be applied to it: it would have shown what it must not.
+    Unmaskable,
     /// The child ended before the copy was sent and answered.
     Stopping,
     /// The child died (was killed, or crashed) with the copy in hand.
@@ -107,12 +109,13 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 7] = [
+    pub const ALL: [Loss; 8] = [
         Loss::QueueFull,
         Loss::Memory,
         Loss::Breaker,
         Loss::Rate,
         Loss::NoMember,
+        Loss::Unmaskable,
         Loss::Stopping,
         Loss::Lost,
     ];
@@ -125,6 +128,7 @@ impl Loss {
             Loss::Breaker => "breaker",
             Loss::Rate => "rate",
             Loss::NoMember => "no member",
+            Loss::Unmaskable => "unmaskable",
             Loss::Stopping => "stopping",
             Loss::Lost => "lost",
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::breaker::Pass;
+use crate::mask::Masks;
 use crate::message::Message;
 use crate::target::Limits;
 
@@ -21,6 +22,8 @@ pub struct Job {
     pub offered: Instant,
     /// What its target's breaker let it through under.
     pub pass: Pass,
+    /// What of it the target may not see.
+    pub masks: Option<Arc<Masks>>,
 }
 
 /// A copy, as one target has it.

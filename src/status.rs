@@ -77,6 +77,7 @@ const GROUPS: [Group; 4] = [
             (Cell::DroppedBreaker, "breaker", "Breaker"),
             (Cell::DroppedRate, "rate", "Rate"),
             (Cell::DroppedNoMember, "no_member", "NoMember"),
+            (Cell::DroppedUnmaskable, "unmaskable", "Unmaskable"),
             (Cell::DroppedStopping, "stopping", "Stopping"),
             (Cell::DroppedLost, "lost", "Lost"),
         ],

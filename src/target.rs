@@ -25,6 +25,8 @@ pub struct Target {
     pub timeout: Option<Duration>,
     /// Making a connection; `None` follows the request's server.
     pub connect_timeout: Option<Duration>,
+    /// Whether staging sees the client's `Host`; `None` follows the request's scope.
+    pub preserve_host: Option<bool>,
 }
 
 impl Target {
@@ -39,6 +41,7 @@ impl Target {
             breaker: Rules::default(),
             timeout: None,
             connect_timeout: None,
+            preserve_host: None,
         }
     }
 }
@@ -84,6 +87,20 @@ pub struct Aim {
     pub url: Url,
     /// How the URL's path and the request's are joined.
     pub path: PathMode,
+    /// Whether it sees the client's `Host`; `None` follows the request's scope.
+    pub preserve_host: Option<bool>,
+}
+
+impl Aim {
+    /// A server whose own path goes before a request's, and which sees its own name.
+    pub fn at(url: Url) -> Aim {
+        Aim { url, path: PathMode::Append, preserve_host: None }
+    }
+
+    /// A target's server.
+    pub fn of(target: &Target, url: Url) -> Aim {
+        Aim { url, path: target.path, preserve_host: target.preserve_host }
+    }
 }
 
 /// The size of a target's pool in each child process.

@@ -13,7 +13,7 @@ use crate::staging::Staging;
 on_each_mpm!(htaccess_may_use_none_of_the_directives);
 
 /// Each directive with arguments that are right where it is allowed.
-const DIRECTIVES: [&str; 14] = [
+const DIRECTIVES: [&str; 17] = [
     "CopyTarget http://127.0.0.1/",
     "MirrorRequest Off",
     "CopyTimeout 5",
@@ -26,8 +26,11 @@ const DIRECTIVES: [&str; 14] = [
     "CopyTLSCertificateFile client.pem",
     "CopyTLSCertificateKeyFile client.key",
     "CopyTLSServerName staging.example.com",
+    "CopyMask standard",
+    "<CopyTarget http://127.0.0.1/ name=block>\n</CopyTarget>",
     "CopyMemory 64M",
     "CopyDrainTimeout 2s",
+    "CopyMaskKeyFile mask.key",
 ];
 
 fn htaccess_may_use_none_of_the_directives(mpm: Mpm) {
@@ -77,7 +80,7 @@ fn the_one_line_of_the_first_article_is_right() {
 #[test]
 fn every_directive_is_right_where_it_is_allowed() {
     let in_server = DIRECTIVES.join("\n");
-    let in_vhost = DIRECTIVES[..12].join("\n");
+    let in_vhost = DIRECTIVES[..14].join("\n");
     let in_section =
         DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..7]).copied().collect::<Vec<_>>().join("\n");
     let authority = Authority::named("staging's");
@@ -87,6 +90,7 @@ fn every_directive_is_right_where_it_is_allowed() {
             .file("ca.pem", authority.pem())
             .file("client.pem", &client.certificate)
             .file("client.key", &client.key)
+            .secret("mask.key", "a key of some twenty bytes")
             .global(in_server)
             .vhost(in_vhost)
             .vhost(format!("<Location \"/a\">\n{in_section}\n</Location>"))

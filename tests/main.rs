@@ -50,6 +50,7 @@ mod once;
 mod pools;
 mod property;
 mod proxy_defaults;
+mod scrub;
 mod secure;
 mod session;
 mod stopping;

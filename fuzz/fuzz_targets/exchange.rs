@@ -14,7 +14,7 @@ use mod_copy::memory::Budget;
 use mod_copy::message::{Additions, Head, Message, Received};
 use mod_copy::outcome::Failure;
 use mod_copy::stats::Traffic;
-use mod_copy::target::{PathMode, Url};
+use mod_copy::target::{Aim, Url};
 
 #[derive(Arbitrary, Debug)]
 struct Play {
@@ -110,14 +110,14 @@ static BUDGET: Budget = Budget::new(1 << 30);
 fuzz_target!(|play: Play| {
     let steps = play.writes.len() + play.reads.iter().map(read_steps).sum::<usize>() + 64;
     let message = message(&play);
-    let url = Url::parse("http://s/").unwrap();
+    let aim = Aim::at(Url::parse("http://s/").unwrap());
     let method: &[u8] = if play.to_head { b"HEAD" } else { b"POST" };
     let (waiting, written, pieces) = Default::default();
     let transport = Scripted { buffers: buffers(), play, waiting, written, pieces, reset: false };
     let mut traffic = Traffic::default();
-    let (end, transport) = exchange(transport, &message, &url, steps, &mut traffic);
+    let (end, transport) = exchange(transport, &message, &aim, steps, &mut traffic);
 
-    let request = message.parts(&url, PathMode::Append).collect::<Vec<_>>().concat();
+    let request = message.parts(&aim).collect::<Vec<_>>().concat();
     assert!(request.starts_with(&transport.written), "in order, each byte once");
     assert!(traffic.sent as usize <= transport.written.len());
     if !transport.reset {

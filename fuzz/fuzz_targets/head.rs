@@ -7,7 +7,7 @@ use mod_copy::capture::Capture;
 use mod_copy::memory::Budget;
 use mod_copy::message::{Additions, Forwarded, Head, LOOP_MARK, Received};
 use mod_copy::outcome::{GivenUp, Loss, NotCopied};
-use mod_copy::target::{PathMode, Url};
+use mod_copy::target::{Aim, PathMode, Url};
 
 #[derive(Arbitrary, Debug)]
 struct Request {
@@ -77,10 +77,8 @@ fn play(request: &Request) {
     };
     let connection =
         named("Connection").map(|(_, value)| value.as_slice()).collect::<Vec<_>>().join(&b", "[..]);
-    let received_fields: Vec<mod_copy::message::Field<'_>> = fields
-        .iter()
-        .map(|(name, value)| mod_copy::message::Field::new(name, value))
-        .collect();
+    let received_fields: Vec<mod_copy::message::Field<'_>> =
+        fields.iter().map(|(name, value)| mod_copy::message::Field::new(name, value)).collect();
     let received = Received {
         method: &method,
         target: &target,
@@ -121,8 +119,9 @@ fn play(request: &Request) {
         Url::parse("http://staging:8080/api").unwrap(),
         if request.replace { PathMode::Replace } else { PathMode::Append },
     );
-    let out = &message.head_parts(&url, mode).concat()[..];
-    let parts: Vec<&[u8]> = message.parts(&url, mode).collect();
+    let aim = Aim { path: mode, ..Aim::at(url) };
+    let out = &message.head_parts(&aim).concat()[..];
+    let parts: Vec<&[u8]> = message.parts(&aim).collect();
     assert_eq!(parts.concat(), [out, &content.concat()].concat());
     if request.raw {
         return;
@@ -143,11 +142,7 @@ fn play(request: &Request) {
 }
 
 /// Under a tight budget a head is serialised or dropped, and all memory comes back.
-fn tight<'a>(
-    method: usize,
-    received: &Received<'a>,
-    additions: &Additions<'a>,
-) {
+fn tight<'a>(method: usize, received: &Received<'a>, additions: &Additions<'a>) {
     static TIGHT: [Budget; 3] =
         [const { Budget::new(64) }, const { Budget::new(500) }, const { Budget::new(2500) }];
     let budget = &TIGHT[method % 3];

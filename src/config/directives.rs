@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::draft::Place;
-use super::rules::{self, RULE_KEYS};
 use super::values::{self, Fault};
-use crate::select::Rule;
-use crate::target::{Destination, PathMode, Target};
-use crate::tls;
+use super::{key_file, lines};
+use crate::{mask, tls};
 
 /// Where a directive may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +42,8 @@ pub struct Directive {
     pub default: &'static str,
     /// Where it may stand.
     pub context: Context,
+    /// Whether it may stand in a target's block, too.
+    pub in_block: bool,
     /// What it does, in one sentence; shown by `httpd -L`, and in the reference.
     pub help: &'static CStr,
     apply: fn(&mut Place<'_>, &str) -> Result<(), Fault>,
@@ -57,34 +57,55 @@ impl Directive {
     }
 }
 
+/// What begins a target's block.
+pub const BLOCK: &CStr = c"<CopyTarget";
+
 /// Every directive, in the order of the reference.
-pub static DIRECTIVES: [Directive; 14] = [
+pub static DIRECTIVES: [Directive; 17] = [
     Directive {
         name: c"CopyTarget",
         arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",
         default: "",
         context: Context::Directory,
+        in_block: false,
         help: c"Copies the scope's requests to staging: http[s]://host[:port][/path], or the members of balancer://name[/path]",
-        apply: copy_target,
+        apply: lines::copy_target,
+    },
+    Directive {
+        name: BLOCK,
+        arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]> … </CopyTarget>",
+        default: "",
+        context: Context::VirtualHost,
+        in_block: false,
+        help: c"The same, with directives that hold for the copies to this target alone",
+        apply: lines::open_block,
     },
     Directive {
         name: c"MirrorRequest",
         arguments: "On | Off | URL-or-name … [rule-key=value …] [env=[!]VAR | \"expr=…\"]",
         default: "On where a target is in scope",
         context: Context::Directory,
+        in_block: false,
         help:
             c"Switches copying on or off in the scope, or says which targets receive its requests",
-        apply: mirror_request,
+        apply: lines::mirror_request,
     },
     Directive {
         name: c"CopyTimeout",
         arguments: "time",
         default: "ProxyTimeout where mod_proxy has one, else 5s",
         context: Context::VirtualHost,
+        in_block: true,
         help: c"How long the whole exchange of a copy with staging may take",
         apply: |place, arguments| {
-            place.server.timeout = Some(values::time(&values::single(arguments, "one time")?)?);
-            Ok(())
+            let time = values::time(&values::single(arguments, "one time")?)?;
+            match place.block() {
+                Some(block) => lines::once(&mut block.target.timeout, time, "timeout"),
+                None => {
+                    place.server.timeout = Some(time);
+                    Ok(())
+                }
+            }
         },
     },
     Directive {
@@ -92,11 +113,19 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "time",
         default: "1s",
         context: Context::VirtualHost,
+        in_block: true,
         help: c"How long making a connection to staging may take",
         apply: |place, arguments| {
             let time = values::time(&values::single(arguments, "one time")?)?;
-            place.server.connect_timeout = Some(time);
-            Ok(())
+            match place.block() {
+                Some(block) => {
+                    lines::once(&mut block.target.connect_timeout, time, "connectiontimeout")
+                }
+                None => {
+                    place.server.connect_timeout = Some(time);
+                    Ok(())
+                }
+            }
         },
     },
     Directive {
@@ -104,9 +133,14 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "On | Off",
         default: "ProxyPreserveHost where mod_proxy has one, else Off",
         context: Context::Directory,
+        in_block: true,
         help: c"Whether staging sees the client's Host field instead of its own name",
         apply: |place, arguments| {
-            place.scope.preserve_host = Some(switch(arguments)?);
+            let preserve = Some(switch(arguments)?);
+            match place.block() {
+                Some(block) => block.target.preserve_host = preserve,
+                None => place.scope.preserve_host = preserve,
+            }
             Ok(())
         },
     },
@@ -115,6 +149,7 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "On | Off",
         default: "On",
         context: Context::Directory,
+        in_block: false,
         help: c"Whether copies carry X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto",
         apply: |place, arguments| {
             place.scope.add_headers = Some(switch(arguments)?);
@@ -126,6 +161,7 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "size",
         default: "1M",
         context: Context::Directory,
+        in_block: false,
         help: c"The largest request body that is copied; 0 copies only requests without one",
         apply: |place, arguments| {
             let size = values::size(&values::single(arguments, "one size")?, 0..=1 << 30)?;
@@ -139,6 +175,7 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "size",
         default: "64M",
         context: Context::Server,
+        in_block: false,
         help: c"The most memory that all copies of one child process may take",
         apply: |place, arguments| {
             let size = values::single(arguments, "one size")?;
@@ -151,6 +188,7 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "time",
         default: "2s",
         context: Context::Server,
+        in_block: false,
         help: c"How long a child that ends goes on sending the copies it still has, at most 6s",
         apply: |place, arguments| {
             let text = values::single(arguments, "one time")?;
@@ -164,13 +202,41 @@ pub static DIRECTIVES: [Directive; 14] = [
         },
     },
     Directive {
+        name: c"CopyMask",
+        arguments: "standard | query|form|json|cookie|header NAME … [drop | fixed[:TEXT] | hash]",
+        default: "",
+        context: Context::VirtualHost,
+        in_block: true,
+        help: c"What staging may not see: values of these names are dropped, replaced or hashed in copies",
+        apply: |place, arguments| {
+            let rules = mask::Rule::parse(&values::words(arguments));
+            let rules = rules.map_err(|unclear| Fault::new(unclear.expected, unclear.found))?;
+            place.terms().masks.extend(rules);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyMaskKeyFile",
+        arguments: "file",
+        default: "a key by chance, until httpd is stopped",
+        context: Context::Server,
+        in_block: false,
+        help: c"The key of the hashes that CopyMask makes: a file of 16 bytes or more, for its owner alone",
+        apply: |place, arguments| {
+            let file = file(place, arguments)?;
+            place.draft.mask_key = Some(key_file::read(&file).map_err(Fault::said)?);
+            Ok(())
+        },
+    },
+    Directive {
         name: c"CopyTLSVerify",
         arguments: "On | Off",
         default: "On",
         context: Context::VirtualHost,
+        in_block: true,
         help: c"Whether an https target must prove by its certificate that it is who it should be",
         apply: |place, arguments| {
-            place.tls().verify = Some(switch(arguments)?);
+            place.terms().tls.verify = Some(switch(arguments)?);
             Ok(())
         },
     },
@@ -179,11 +245,12 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "file",
         default: "the system's",
         context: Context::VirtualHost,
+        in_block: true,
         help: c"The certificates, in PEM, of the CAs that https targets are verified with",
         apply: |place, arguments| {
             let file = file(place, arguments)?;
             tls::check_roots(&file).map_err(Fault::said)?;
-            place.tls().roots = Some(file);
+            place.terms().tls.roots = Some(file);
             Ok(())
         },
     },
@@ -192,11 +259,12 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "file",
         default: "",
         context: Context::VirtualHost,
+        in_block: true,
         help: c"The certificate, in PEM with its chain, that is shown to https targets that ask for one",
         apply: |place, arguments| {
             let file = file(place, arguments)?;
             tls::check_certificates(&file).map_err(Fault::said)?;
-            place.tls().certificate = Some(file);
+            place.terms().tls.certificate = Some(file);
             Ok(())
         },
     },
@@ -205,11 +273,12 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "file",
         default: "CopyTLSCertificateFile",
         context: Context::VirtualHost,
+        in_block: true,
         help: c"The private key, in PEM and not encrypted, of that certificate",
         apply: |place, arguments| {
             let file = file(place, arguments)?;
             tls::check_key(&file).map_err(Fault::said)?;
-            place.tls().key = Some(file);
+            place.terms().tls.key = Some(file);
             Ok(())
         },
     },
@@ -218,13 +287,14 @@ pub static DIRECTIVES: [Directive; 14] = [
         arguments: "name",
         default: "the host of the target's URL",
         context: Context::VirtualHost,
+        in_block: true,
         help: c"The name that https targets are asked for (SNI), and that their certificate must have",
         apply: |place, arguments| {
             let name = values::single(arguments, "one host name")?;
             if !tls::is_server_name(&name) {
                 return Err(Fault::new("a host name", name));
             }
-            place.tls().server_name = Some(name);
+            place.terms().tls.server_name = Some(name);
             Ok(())
         },
     },
@@ -241,190 +311,9 @@ pub fn find(name: &str) -> Option<&'static Directive> {
     DIRECTIVES.iter().find(named)
 }
 
-/// The keys of a `CopyTarget` line: name, value and default as the reference shows them, and meaning.
-pub const TARGET_KEYS: [(&str, &str, &str, &str); 10] = [
-    ("name", "text", "the URL", "what counters, log lines and `MirrorRequest` call the target"),
-    ("min", "1 to 10000", "1", "threads kept when idle, in each child process"),
-    (
-        "max",
-        "1 to 10000",
-        "20",
-        "the most connections, each with one copy in flight, and the most threads, in each child process",
-    ),
-    ("timeout", "time", "`CopyTimeout`", "the whole exchange"),
-    ("connectiontimeout", "time", "`CopyConnectTimeout`", "making a connection"),
-    ("ttl", "time", "60s", "how long an idle connection, and an idle thread above `min`, is kept"),
-    ("queue", "1 to 1000000", "1024", "the most copies that wait, in each child process"),
-    (
-        "failures",
-        "0 to 10000",
-        "5",
-        "so many failures in a row, over all child processes, open the breaker: copies are dropped; 0 switches it off",
-    ),
-    ("retry", "time", "10s", "how long an open breaker drops copies before one is sent as a probe"),
-    (
-        "path",
-        "`append` or `replace`",
-        "append",
-        "whether the URL's path goes before the request's, or takes its place",
-    ),
-];
-
 fn switch(arguments: &str) -> Result<bool, Fault> {
     let word = values::single(arguments, "On or Off")?;
     values::switch(&word).ok_or_else(|| Fault::new("On or Off", word))
-}
-
-fn copy_target(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
-    let mut words = values::keyed_words(arguments).into_iter();
-    let url = words.next().unwrap_or_default();
-    let mut target =
-        Target::at(Destination::parse(&url).map_err(|expected| Fault::new(expected, url))?);
-    let mut keys = Keys::default();
-    for word in words {
-        let (key, value) = keys.take(&word, &|| {
-            let targets = TARGET_KEYS.iter().chain(&RULE_KEYS);
-            targets.map(|(known, ..)| *known).collect()
-        })?;
-        if rules::has(key) {
-            keys.set_rule(place, key, value)?;
-        } else {
-            set_key(&mut target, key, value).map_err(|fault| fault.at_key(key))?;
-        }
-    }
-    if target.pool.min > target.pool.max {
-        let found = format!("min={} max={}", target.pool.min, target.pool.max);
-        return Err(Fault::new("min= no greater than max=", found));
-    }
-    place.define(target, keys.rule)
-}
-
-/// The `key=value` words of a line, as they are read.
-#[derive(Default)]
-struct Keys {
-    seen: Vec<String>,
-    rule: Rule,
-}
-
-impl Keys {
-    /// Takes a word apart; its key is one of `known`, and was not met before.
-    fn take<'a>(
-        &mut self,
-        word: &'a str,
-        known: &dyn Fn() -> Vec<&'static str>,
-    ) -> Result<(&'a str, &'a str), Fault> {
-        let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        if self.seen.iter().any(|seen| seen == key) {
-            return Err(Fault::new(format!("{key}= once"), word));
-        }
-        let known = known();
-        if !known.contains(&key) {
-            let known: Vec<String> = known.iter().map(|known| format!("{known}=")).collect();
-            return Err(Fault::new(format!("one of the keys {}", known.join(", ")), word));
-        }
-        self.seen.push(key.to_owned());
-        Ok((key, value))
-    }
-
-    fn set_rule(&mut self, place: &mut Place<'_>, key: &str, value: &str) -> Result<(), Fault> {
-        let before = self.rule.condition.take();
-        rules::set(&mut self.rule, place.draft, key, value).map_err(|fault| fault.at_key(key))?;
-        match (before, &self.rule.condition) {
-            (Some(_), Some(_)) => Err(Fault::new("one condition, env= or expr=", value)),
-            (before, None) => {
-                self.rule.condition = before;
-                Ok(())
-            }
-            (None, Some(_)) => Ok(()),
-        }
-    }
-}
-
-fn set_key(target: &mut Target, key: &str, value: &str) -> Result<(), Fault> {
-    match key {
-        "name" => target.name = name(value)?,
-        "min" => target.pool.min = values::number(value, 1..=10_000)?,
-        "max" => {
-            target.pool.max = values::number(value, 1..=10_000)?;
-        }
-        "timeout" => target.timeout = Some(values::time(value)?),
-        "connectiontimeout" => target.connect_timeout = Some(values::time(value)?),
-        "ttl" => target.pool.ttl = values::time(value)?,
-        "queue" => target.pool.queue = values::number(value, 1..=1_000_000)?,
-        "failures" => {
-            let failures = values::number(value, 0..=10_000)?;
-            target.breaker.failures = u32::try_from(failures).unwrap_or(u32::MAX);
-        }
-        "retry" => target.breaker.retry = values::time(value)?,
-        "path" => {
-            target.path = match value {
-                "append" => PathMode::Append,
-                "replace" => PathMode::Replace,
-                _ => return Err(Fault::new("append or replace", value)),
-            }
-        }
-        _ => return Err(Fault::new("a known key", key)),
-    }
-    Ok(())
-}
-
-fn name(value: &str) -> Result<String, Fault> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let fits = (1..=64).contains(&value.len()) && value.chars().all(allowed);
-    // What MirrorRequest could not tell from a switch is no name.
-    if !fits || values::switch(value).is_some() {
-        return Err(Fault::new("1 to 64 letters, digits, -, _ or ., and not On or Off", value));
-    }
-    Ok(value.to_owned())
-}
-
-fn mirror_request(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
-    const EXPECTED: &str = "On, Off, or the URLs and names of targets";
-    let words = values::keyed_words(arguments);
-    let on = match words.as_slice() {
-        [] => return Err(Fault::new(EXPECTED, "")),
-        [word] => values::switch(word),
-        _ => None,
-    };
-    if place.scope.mirror.is_some_and(|said| said != on.unwrap_or(true)) {
-        let expected = "no MirrorRequest that contradicts another one in the same scope";
-        return Err(Fault::new(expected, arguments.trim()));
-    }
-    if on.is_none() {
-        select(place, &words, arguments.trim())?;
-    }
-    place.scope.mirror = Some(on.unwrap_or(true));
-    Ok(())
-}
-
-/// Puts the targets that these words name in scope, with the rule that the keys among them make.
-fn select(place: &mut Place<'_>, words: &[String], arguments: &str) -> Result<(), Fault> {
-    let mut keys = Keys::default();
-    let mut names = Vec::new();
-    for word in words {
-        if is_keyed(word) {
-            let known = || RULE_KEYS.iter().map(|(known, ..)| *known).collect();
-            let (key, value) = keys.take(word, &known)?;
-            keys.set_rule(place, key, value)?;
-        } else if values::switch(word).is_some() {
-            return Err(Fault::new("On or Off alone, or a list of targets", arguments));
-        } else {
-            if word.contains([':', '/']) {
-                Destination::parse(word).map_err(|expected| Fault::new(expected, word))?;
-            }
-            names.push(word);
-        }
-    }
-    if names.is_empty() {
-        return Err(Fault::new("the URL or name of a target for the rule", arguments));
-    }
-    names.into_iter().for_each(|name| place.select(name, keys.rule.clone()));
-    Ok(())
-}
-
-/// Whether a word is a key and its value: no name has a `=`, and no URL one before its `:`.
-fn is_keyed(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
 #[cfg(test)]

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::policy::{Choice, Policy, TargetId};
+use super::key_file;
+use super::policy::{Choice, Policy, Resolved, TargetId};
 use super::settings::{ListId, ScopeSettings, ServerSettings};
+use super::terms::Terms;
 use super::values::Fault;
 use crate::balancer::Roster;
+use crate::mask::{Key, Masks};
 use crate::route::Route;
 use crate::select::{Expression, Rule};
 use crate::stats;
@@ -53,22 +56,35 @@ pub type Balancers<'a> = dyn Fn(Server, &str) -> Option<Arc<dyn Roster>> + 'a;
 pub struct Draft {
     /// What the names of files are relative to.
     server_root: PathBuf,
-    targets: Vec<Defined>,
-    tls: BTreeMap<Server, tls::Settings>,
+    targets: Vec<Definition>,
+    terms: BTreeMap<Server, Terms>,
+    /// The target's block that is being read.
+    block: Option<Block>,
     lists: Vec<Vec<Reference>>,
     expressions: Vec<Written>,
     pub(super) memory: Option<usize>,
     pub(super) drain_timeout: Option<Duration>,
+    pub(super) mask_key: Option<Key>,
+}
+
+/// What a target's block says so far.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) target: Target,
+    pub(super) rule: Rule,
+    pub(super) terms: Terms,
 }
 
 /// A server of the configuration: the main one, or a virtual host, told from others by its record's address.
 pub type Server = Option<usize>;
 
-/// A target, and what its `CopyTarget` line says beside it.
+/// A target, the rule of its `CopyTarget` line, and where that stands.
 #[derive(Debug)]
-struct Defined {
+struct Definition {
     target: Target,
     rule: Rule,
+    /// What its block says.
+    terms: Terms,
     /// Where it was defined first.
     origin: Origin,
     /// Where it was defined at all, each time with the same words.
@@ -123,7 +139,11 @@ pub struct Place<'a> {
 impl Place<'_> {
     /// Takes a target's definition with its rule, and puts it in scope.
     pub fn define(&mut self, target: Target, rule: Rule) -> Result<(), Fault> {
-        let id = self.draft.define(target, rule, &self.origin, self.which)?;
+        self.define_block(Block { target, rule, terms: Terms::default() })
+    }
+
+    fn define_block(&mut self, block: Block) -> Result<(), Fault> {
+        let id = self.draft.define(block, (&self.origin, self.which))?;
         self.draft.refer(&mut self.scope.defined, Reference::Defined(id));
         self.server.mirrors = true;
         Ok(())
@@ -136,9 +156,27 @@ impl Place<'_> {
         self.server.mirrors = true;
     }
 
-    /// What is written about TLS in this server.
-    pub fn tls(&mut self) -> &mut tls::Settings {
-        self.draft.tls_of(self.which)
+    /// Begins a target's block.
+    pub(super) fn open(&mut self, target: Target, rule: Rule) {
+        self.draft.block = Some(Block { target, rule, terms: Terms::default() });
+    }
+
+    /// Ends the block, whose target is defined by it.
+    pub fn close(&mut self) -> Result<(), Fault> {
+        self.draft.block.take().map_or(Ok(()), |block| self.define_block(block))
+    }
+
+    /// The block around the directive.
+    pub(super) fn block(&mut self) -> Option<&mut Block> {
+        self.draft.block.as_mut()
+    }
+
+    /// How copies leave, as it is written in the block or the server around the directive.
+    pub(super) fn terms(&mut self) -> &mut Terms {
+        match &mut self.draft.block {
+            Some(block) => &mut block.terms,
+            None => self.draft.terms.entry(self.which).or_default(),
+        }
     }
 
     /// A file's name as httpd reads it.
@@ -163,8 +201,14 @@ impl Draft {
         }
     }
 
-    fn tls_of(&mut self, server: Server) -> &mut tls::Settings {
-        self.tls.entry(server).or_default()
+    /// Whether a target's block is being read.
+    pub fn has_block(&self) -> bool {
+        self.block.is_some()
+    }
+
+    /// Forgets the block that was being read, which is not right.
+    pub fn abandon_block(&mut self) {
+        self.block = None;
     }
 
     /// An expression's place in the table of all; one that is there already, if it says the same.
@@ -185,17 +229,15 @@ impl Draft {
 
     fn define(
         &mut self,
-        target: Target,
-        rule: Rule,
-        origin: &Origin,
-        server: Server,
+        Block { target, rule, terms }: Block,
+        (origin, server): (&Origin, Server),
     ) -> Result<TargetId, Fault> {
         if target.name.len() > stats::NAME_BYTES {
             return Err(Fault::new("a shorter URL, or a name=", target.name));
         }
         let mut known = self.targets.iter_mut().enumerate();
         if let Some((index, known)) = known.find(|(_, known)| known.target.name == target.name) {
-            return if known.target == target && known.rule == rule {
+            return if (&known.target, &known.rule, &known.terms) == (&target, &rule, &terms) {
                 known.servers.push(server);
                 Ok(TargetId::new(index))
             } else {
@@ -206,8 +248,8 @@ impl Draft {
             let most = format!("at most {} targets in a configuration", stats::TARGETS);
             return Err(Fault::new(most, target.name));
         }
-        let (origin, servers) = (origin.clone(), vec![server]);
-        self.targets.push(Defined { target, rule, origin, servers });
+        let origin = origin.clone();
+        self.targets.push(Definition { target, rule, terms, origin, servers: vec![server] });
         Ok(TargetId::new(self.targets.len().saturating_sub(1)))
     }
 
@@ -233,25 +275,15 @@ impl Draft {
         let mut loader = tls::Loader::default();
         let mut targets = Vec::with_capacity(self.targets.len());
         for defined in &self.targets {
-            let route = match &defined.target.destination {
-                Destination::Url(url) => match url.scheme() {
-                    Scheme::Https => self
-                        .secure(defined, |settings| loader.load(settings, url))
-                        .map(|tls| Route::Direct { url: url.clone(), tls: Some(tls) }),
-                    Scheme::Http => Ok(Route::Direct { url: url.clone(), tls: None }),
-                },
-                Destination::Balancer(url) => self.balance(defined, url, balancers, &mut loader),
-            };
-            match route {
-                Ok(route) => targets.push((Arc::new(defined.target.clone()), route)),
+            match self.resolve_one(defined, balancers, &mut loader) {
+                Ok(resolved) => targets.push(resolved),
                 Err(misfit) => misfits.push(misfit),
             }
         }
         if !misfits.is_empty() {
             return Err(misfits);
         }
-        let rules = self.targets.iter().map(|known| known.rule.clone()).collect();
-        Ok(Policy::new(targets, rules, lists, self.memory, self.drain_timeout))
+        Ok(Policy::new(targets, lists, self.memory, self.drain_timeout))
     }
 
     /// What a reference adds to its list: nothing, where that has the target with the same rule already.
@@ -273,15 +305,61 @@ impl Draft {
         }
     }
 
-    /// The balancer that a target names, as the target's server has it.
-    fn balance(
+    fn resolve_one(
         &self,
-        defined: &Defined,
-        url: &BalancerUrl,
+        defined: &Definition,
+        balancers: &Balancers<'_>,
+        loader: &mut tls::Loader,
+    ) -> Result<Resolved, Misfit> {
+        let Definition { target, rule, .. } = defined;
+        let terms = self.terms_of(defined)?;
+        let route = self.route(defined, &terms.tls, balancers, loader)?;
+        let key = || self.mask_key.clone().unwrap_or_else(key_file::chance);
+        let masks = (!terms.masks.is_empty()).then(|| Arc::new(Masks::of(&terms.masks, key())));
+        Ok(Resolved { target: Arc::new(target.clone()), route, masks, rule: rule.clone() })
+    }
+
+    /// What a target's copies reach it by.
+    fn route(
+        &self,
+        defined: &Definition,
+        settings: &tls::Settings,
         balancers: &Balancers<'_>,
         loader: &mut tls::Loader,
     ) -> Result<Route, Misfit> {
-        let Defined { target, origin, servers, .. } = defined;
+        let Definition { target, origin, .. } = defined;
+        let misfit = |tls::Fault { directive, what }| Misfit {
+            directive,
+            fault: Fault::said(what),
+            origin: origin.clone(),
+        };
+        match &target.destination {
+            Destination::Url(url) => {
+                let tls = match url.scheme() {
+                    Scheme::Http => None,
+                    Scheme::Https => Some(loader.load(settings, url).map_err(misfit)?),
+                };
+                Ok(Route::Direct { url: url.clone(), tls })
+            }
+            Destination::Balancer(url) => {
+                let roster = Draft::roster(defined, url, balancers)?;
+                let tls = match loader.load_shared(settings) {
+                    // Nothing is said about TLS: perhaps no member speaks it.
+                    Err(_) if *settings == tls::Settings::default() => None,
+                    loaded => Some(loaded.map_err(misfit)?),
+                };
+                Ok(Route::Balanced { url: url.clone(), roster, tls })
+            }
+        }
+    }
+
+    /// The balancer that a target names, as the target's server has it.
+    fn roster(
+        defined: &Definition,
+        url: &BalancerUrl,
+        balancers: &Balancers<'_>,
+    ) -> Result<Arc<dyn Roster>, Misfit> {
+        let Definition { target, origin, servers, .. } = defined;
         let misfit = |expected: &'static str| {
             let fault = Fault::new(expected, &target.name);
             Misfit { directive: "CopyTarget", fault, origin: origin.clone() }
@@ -291,42 +369,25 @@ impl Draft {
             let expected = "a name= of its own in each virtual host, for each has a balancer's state of its own";
             return Err(misfit(expected));
         };
-        let Some(roster) = balancers(*server, url.name()) else {
-            let expected = "a balancer that <Proxy> or ProxyPass defines in this server, with mod_proxy_balancer loaded";
-            return Err(misfit(expected));
-        };
-        let tls = self.secure(defined, |settings| match loader.load_shared(settings) {
-            // Nothing is said about TLS: perhaps no member speaks it.
-            Err(_) if *settings == tls::Settings::default() => Ok(None),
-            loaded => loaded.map(Some),
-        })?;
-        Ok(Route::Balanced { url: url.clone(), roster, tls })
+        let expected = "a balancer that <Proxy> or ProxyPass defines in this server, with mod_proxy_balancer loaded";
+        balancers(*server, url.name()).ok_or_else(|| misfit(expected))
     }
 
-    /// What connections to a target over TLS are made with.
-    fn secure<T>(
-        &self,
-        defined: &Defined,
-        load: impl FnOnce(&tls::Settings) -> Result<T, tls::Fault>,
-    ) -> Result<T, Misfit> {
-        let Defined { target, origin, servers, .. } = defined;
-        let written = |which: Server| self.tls.get(&which).cloned().unwrap_or_default();
+    /// How copies to a target leave, which is the same in all servers that define it.
+    fn terms_of(&self, defined: &Definition) -> Result<Terms, Misfit> {
+        let Definition { target, terms, origin, servers, .. } = defined;
+        let written = |which: Server| self.terms.get(&which).cloned().unwrap_or_default();
         let main = written(None);
-        let mut settings = servers.iter().map(|server| match server {
-            None => main.clone(),
-            vhost => main.merge(&written(*vhost)),
+        let mut all = servers.iter().map(|server| match server {
+            None => main.merge(terms),
+            vhost => main.merge(&written(*vhost)).merge(terms),
         });
-        let first = settings.next().unwrap_or_default();
-        if settings.any(|other| other != first) {
-            let fault = differing(target.name.clone(), origin);
-            return Err(Misfit { directive: "CopyTarget", fault, origin: origin.clone() });
+        let first = all.next().unwrap_or_default();
+        if all.all(|other| other == first) {
+            return Ok(first);
         }
-        let misfit = |tls::Fault { directive, what }| Misfit {
-            directive,
-            fault: Fault::said(what),
-            origin: origin.clone(),
-        };
-        load(&first).map_err(misfit)
+        let fault = differing(target.name.clone(), origin);
+        Err(Misfit { directive: "CopyTarget", fault, origin: origin.clone() })
     }
 
     fn look_up(&mut self, reference: &Reference) -> Result<TargetId, Misfit> {
@@ -350,7 +411,8 @@ impl Draft {
                 Err(misfit(Fault::new(expected, name)))
             }
             (None, _, Some(url)) => {
-                self.define(Target::at(url), Rule::default(), origin, server).map_err(misfit)
+                let (target, rule, terms) = (Target::at(url), Rule::default(), Terms::default());
+                self.define(Block { target, rule, terms }, (origin, server)).map_err(misfit)
             }
             (None, _, None) => {
                 let expected = "On, Off, a URL, or the name of a CopyTarget";
@@ -395,7 +457,8 @@ mod tests {
         fn names(self, scope: usize) -> Vec<String> {
             let list = self.scopes[scope].list().unwrap();
             let policy = self.draft.resolve().unwrap();
-            let name = |choice: &Choice| policy.targets()[choice.target.index()].name.clone();
+            let name =
+                |choice: &Choice| policy.targets()[choice.target.index()].target.name.clone();
             policy.list(list).iter().map(name).collect()
         }
     }

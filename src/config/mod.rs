@@ -2,19 +2,23 @@
 
 mod directives;
 mod draft;
+mod key_file;
+mod lines;
 mod policy;
 mod reference;
 mod rules;
 mod settings;
+mod terms;
 #[cfg(not(fuzzing))]
 mod values;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod values;
 
-pub use directives::{Context, DIRECTIVES, Directive, TARGET_KEYS, find};
+pub use directives::{BLOCK, Context, DIRECTIVES, Directive, find};
 pub use draft::{Balancers, Draft, Kind, Misfit, Origin, Place, Server, Written};
-pub use policy::{Choice, Policy, TargetId};
+pub use lines::TARGET_KEYS;
+pub use policy::{Choice, Policy, Resolved, TargetId};
 pub use reference::markdown as reference;
 pub use rules::RULE_KEYS;
 pub use settings::{BODY_LIMIT, ListId, ScopeSettings, ServerPolicy, ServerSettings};

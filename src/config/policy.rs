@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::ListId;
+use crate::mask::Masks;
 use crate::route::Route;
 use crate::select::Rule;
 use crate::target::Target;
@@ -32,6 +33,19 @@ pub struct Choice {
     pub rule: Rule,
 }
 
+/// A target with all that is known of it.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The target.
+    pub target: Arc<Target>,
+    /// What its copies reach it by.
+    pub route: Route,
+    /// What of its copies staging may not see.
+    pub masks: Option<Arc<Masks>>,
+    /// The rule of its own `CopyTarget` line.
+    pub rule: Rule,
+}
+
 #[derive(Debug)]
 struct List {
     choices: Vec<Choice>,
@@ -42,9 +56,7 @@ struct List {
 /// A whole configuration, resolved.
 #[derive(Debug)]
 pub struct Policy {
-    targets: Vec<Arc<Target>>,
-    routes: Vec<Route>,
-    rules: Vec<Rule>,
+    targets: Vec<Resolved>,
     lists: Vec<List>,
     memory: usize,
     drain_timeout: Duration,
@@ -52,8 +64,7 @@ pub struct Policy {
 
 impl Policy {
     pub(super) fn new(
-        targets: Vec<(Arc<Target>, Route)>,
-        rules: Vec<Rule>,
+        targets: Vec<Resolved>,
         lists: Vec<Vec<Choice>>,
         memory: Option<usize>,
         drain_timeout: Option<Duration>,
@@ -62,11 +73,8 @@ impl Policy {
             let is_open = choices.iter().all(|choice| choice.rule.is_open());
             List { choices, is_open }
         };
-        let (targets, routes) = targets.into_iter().unzip();
         Policy {
             targets,
-            routes,
-            rules,
             lists: lists.into_iter().map(list).collect(),
             memory: memory.unwrap_or(64 << 20),
             drain_timeout: drain_timeout.unwrap_or(Duration::from_secs(2)),
@@ -74,18 +82,8 @@ impl Policy {
     }
 
     /// Every target, in the order of their ids.
-    pub fn targets(&self) -> &[Arc<Target>] {
+    pub fn targets(&self) -> &[Resolved] {
         &self.targets
-    }
-
-    /// Every target with what its copies reach it by.
-    pub fn routes(&self) -> impl Iterator<Item = (&Arc<Target>, &Route)> {
-        self.targets.iter().zip(&self.routes)
-    }
-
-    /// The rule of each target's own `CopyTarget` line, in the order of their ids.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
     }
 
     /// The targets that a scope names, each once.

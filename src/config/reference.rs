@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::directives::{DIRECTIVES, TARGET_KEYS};
+use super::directives::DIRECTIVES;
+use super::lines::TARGET_KEYS;
 use super::rules::RULE_KEYS;
 
 /// The reference as Markdown: a table of directives, one of a target's keys, and one of a rule's.
@@ -13,8 +14,9 @@ pub fn markdown() -> String {
         let (name, help) = (directive.name.to_string_lossy(), directive.help.to_string_lossy());
         let arguments = directive.arguments.replace('|', "\\|");
         let (context, default) = (directive.context.manual(), directive.default);
+        let block = if directive.in_block { ", target's block" } else { "" };
         // Writing to a String cannot fail.
-        let _ = writeln!(page, "| `{name} {arguments}` | {context} | {default} | {help} |");
+        let _ = writeln!(page, "| `{name} {arguments}` | {context}{block} | {default} | {help} |");
     }
     page.push_str(
         "\n| key of `CopyTarget` | value | default | what it sets |\n|---|---|---|---|\n",

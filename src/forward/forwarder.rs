@@ -14,7 +14,7 @@ use crate::queue::Job;
 
 use super::batch::Batch;
 use super::fault::Fault;
-use super::hand::{Hand, Left};
+use super::hand::{Hand, Left, Untaken};
 use super::lines::{self, Kept};
 use super::pace::SLOW;
 use super::pool::{Pool, Rest};
@@ -197,7 +197,14 @@ impl Forwarder {
     fn take(&mut self, job: Job, taken: Instant) -> Option<Hand> {
         let last = self.last_offered.replace(job.offered);
         self.frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
-        Hand::take(job, taken, self.pool.account())
+        match Hand::take(job, taken, self.pool.account()) {
+            Ok(hand) => Some(hand),
+            Err(Untaken::Unsent(unsent)) => {
+                report::unsent(&self.pool, unsent);
+                None
+            }
+            Err(Untaken::Closed | Untaken::Breaker) => None,
+        }
     }
 
     /// Puts down the copies that have ended, and gives their connections back, but for one permit.

@@ -9,7 +9,7 @@ use ureq::unversioned::transport::{Buffers, Transport};
 use crate::message::Message;
 use crate::outcome::{Failure, StatusClass};
 use crate::stats::Traffic;
-use crate::target::{PathMode, Url};
+use crate::target::Aim;
 
 use super::allowance::Allowance;
 use super::exchange::{self, Awaits, Until, Wait};
@@ -79,7 +79,7 @@ pub enum End {
 pub fn exchange<T: Transport>(
     transport: T,
     message: &Message,
-    url: &Url,
+    aim: &Aim,
     steps: usize,
     traffic: &mut Traffic,
 ) -> (End, T) {
@@ -91,9 +91,7 @@ pub fn exchange<T: Transport>(
     let mut exchange = exchange::Exchange::of(message);
     let mut wire = Layered::from(transport);
     let mut step = || match exchange.awaits() {
-        Awaits::Room => {
-            exchange.write(&mut wire, || message.parts(url, PathMode::Append), until, traffic)
-        }
+        Awaits::Room => exchange.write(&mut wire, || message.parts(aim), until, traffic),
         Awaits::Answer => exchange.read(&mut wire, until, traffic),
     };
     let end = (0..steps).find_map(|_| match step() {

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 use crate::boundary::Boundary;
 use crate::breaker::{Change, Pass, Sign};
 use crate::clock;
+use crate::mask::Masks;
 use crate::outcome::{Failure, Loss, Outcome, StatusClass};
 use crate::queue::{Held, Job};
 use crate::stats::{Account, Traffic};
@@ -17,6 +18,18 @@ use super::courier::{Courier, Errand, Progress};
 use super::exchange::{Awaits, Wait};
 use super::fault::Fault;
 use super::pace::Deadline;
+use super::scrub::{Unsent, scrub};
+
+/// Why a copy is not taken in hand: it is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Untaken {
+    /// The child has ended.
+    Closed,
+    /// The breaker has opened.
+    Breaker,
+    /// It could not be masked.
+    Unsent(Unsent),
+}
 
 /// What is left of a copy that was put down.
 pub(super) struct Left {
@@ -50,20 +63,28 @@ enum State {
 
 impl Hand {
     /// Takes a copy, or drops it where the target's breaker has opened since it was offered, or the child
-    /// has ended. Who carries it is hired when it is sent, unless named before.
-    pub(super) fn take(job: Job, taken: Instant, account: Account) -> Option<Hand> {
+    /// has ended, or where it cannot be masked. Who carries it is hired when it is sent, unless named before.
+    pub(super) fn take(job: Job, taken: Instant, account: Account) -> Result<Hand, Untaken> {
         if account.is_closed() {
             // Counted as dropped: not sent, and so not unanswered either.
-            return None;
+            return Err(Untaken::Closed);
         }
-        let Job { message, limits, pass, .. } = job;
+        let Job { message, limits, pass, masks, .. } = job;
         let Some(pass) = account.breaker().confirm(pass, limits.timeout, clock::now) else {
             drop(message);
             account.settle(Outcome::Dropped(Loss::Breaker), Traffic::default());
-            return None;
+            return Err(Untaken::Breaker);
+        };
+        let message = match masks {
+            None => message,
+            Some(masks) => scrubbed(message, &masks).map_err(|unsent| {
+                account.breaker().give_back(pass, clock::now);
+                account.settle(Outcome::Dropped(unsent.loss()), Traffic::default());
+                Untaken::Unsent(unsent)
+            })?,
         };
         account.taken();
-        Some(Hand {
+        Ok(Hand {
             account,
             pass,
             message: Some(message),
@@ -184,6 +205,12 @@ impl Hand {
         self.account.settle(outcome, self.traffic);
         change
     }
+}
+
+/// Masks a copy. One that a fault of ours leaves half done is not sent.
+fn scrubbed(message: Held, masks: &Masks) -> Result<Held, Unsent> {
+    let scrub = AssertUnwindSafe(|| scrub(message, masks));
+    catch_unwind(scrub).unwrap_or(Err(Unsent::Fault))
 }
 
 /// What an outcome says about staging. What talks nonsense is there: to send it less would help nobody.

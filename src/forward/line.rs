@@ -115,7 +115,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         };
         match exchange.awaits() {
             Awaits::Room => {
-                let parts = || errand.message.parts(&self.aim.url, self.aim.path);
+                let parts = || errand.message.parts(&self.aim);
                 exchange.write(connection, parts, until, traffic)
             }
             Awaits::Answer => exchange.read(connection, until, traffic),

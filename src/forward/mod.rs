@@ -6,6 +6,7 @@
 //! lines.rs       the pool's connections: how many, which are idle, when one goes
 //! batch.rs       the copies that one thread has under way
 //! hand.rs        one of them, from the queue to its one outcome
+//! scrub.rs       what staging may not see is taken out
 //! courier.rs     what carries it, as a forwarder sees it
 //! balanced.rs    a line to each member of a balancer, and which of them carries it
 //! line.rs        one connection: made, used again, replaced when stale
@@ -48,6 +49,7 @@ mod pace;
 mod pool;
 mod report;
 mod room;
+mod scrub;
 mod tcp;
 #[cfg(test)]
 mod testing;
@@ -93,14 +95,15 @@ impl Forwarders {
         let slow_to_connect = Arc::clone(&shared.slow_to_connect);
         let hire = match route {
             Route::Direct { url, tls } => {
-                let aim = Aim { url: url.clone(), path: target.path };
+                let aim = Aim::of(&target, url.clone());
                 lines_to(aim, tls.clone(), Box::new(names::system), shared)?
             }
             Route::Balanced { url, roster, tls } => {
-                let (path, below, tls) = (target.path, url.path().to_owned(), tls.clone());
+                let (below, tls) = (url.path().to_owned(), tls.clone());
+                let towards = Arc::clone(&target);
                 let lines_to_member = Box::new(move |member: &Url| {
                     let tls = balanced::towards(member, tls.as_ref())?;
-                    let aim = Aim { url: member.below(&below), path };
+                    let aim = Aim::of(&towards, member.below(&below));
                     let lines = lines_to(aim, tls, Box::new(names::system), shared.clone());
                     lines.map_err(|error| error.to_string())
                 });

@@ -11,6 +11,7 @@ use crate::target::Url;
 
 use super::fault::Fault;
 use super::pool::Pool;
+use super::scrub::Unsent;
 
 /// A copy failed, or changed the state of its target's breaker, or both.
 pub(super) fn ended(pool: &Pool, fault: Option<&Fault>, change: Option<Change>) {
@@ -49,6 +50,17 @@ pub(super) fn rested(target: &str, member: &Url, Rested { times, rules }: Rested
             "CPY0118: copying to {target} leaves {authority} out for {retry:?}: {failures} failure{s} in a \
              row ({times} so far)"
         );
+    }
+}
+
+/// A copy was dropped for what masking it came to.
+pub(super) fn unsent(pool: &Pool, unsent: Unsent) {
+    let loss = unsent.loss();
+    let count = pool.account().trouble(Trouble::Dropped(loss));
+    if count.is_power_of_two() {
+        let number = if loss == Loss::Memory { "CPY0112" } else { "CPY0119" };
+        let (name, reason, why) = (pool.name(), loss.name(), unsent.reason());
+        log::warn!("{number}: a copy to {name} was dropped: {reason}: {why} ({count} so far)");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::queue::{Held, Job};
 use crate::route::Route;
 use crate::stats::tests::segment;
 use crate::stats::{Account, Ledger, Segment, Totals, Traffic};
-use crate::target::{Aim, Limits, PathMode, Pool, Target, Url};
+use crate::target::{Aim, Limits, Pool, Target, Url};
 
 use super::courier::{Courier, Errand, Hire, Progress};
 use super::exchange::Wait;
@@ -58,17 +58,17 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
 
 pub(super) fn job(message: Message, limits: Limits) -> Job {
     let pass = Breaker::new().admit(|| 0).unwrap();
-    Job { message: Held::Alone(message), limits, offered: Instant::now(), pass }
+    Job { message: Held::Alone(message), limits, offered: Instant::now(), pass, masks: None }
 }
 
 /// The bytes that staging is to receive.
 pub(super) fn bytes(message: &Message, aim: &Aim) -> Vec<u8> {
-    message.parts(&aim.url, aim.path).collect::<Vec<_>>().concat()
+    message.parts(aim).collect::<Vec<_>>().concat()
 }
 
 pub(super) fn aim(authority: impl ToString) -> Aim {
     let url = Url::parse(&format!("http://{}/", authority.to_string())).unwrap();
-    Aim { url, path: PathMode::Append }
+    Aim::at(url)
 }
 
 pub(super) fn direct(authority: impl ToString) -> Route {

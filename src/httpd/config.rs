@@ -13,7 +13,8 @@ use super::{balancer, expr, ffi, log, pool, proxy, segment};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::config::{
-    Context, Directive, Draft, Origin, Place, Policy, ScopeSettings, ServerPolicy, ServerSettings,
+    Context, Directive, Draft, Fault, Origin, Place, Policy, Resolved, ScopeSettings, ServerPolicy,
+    ServerSettings,
 };
 use crate::stats::{Segment, Slot};
 
@@ -167,6 +168,8 @@ pub unsafe extern "C" fn directive(
     // SAFETY: the command table has a directive of the static table there.
     let directive = unsafe { &*parameters.info.cast::<Directive>() };
     let forbidden = match directive.context {
+        // Whatever is met in a block was looked at when the block began.
+        _ if lock(&DRAFT).has_block() => 0,
         Context::Server => ffi::GLOBAL_ONLY | ffi::NOT_IN_HTACCESS,
         Context::VirtualHost => ffi::NOT_IN_DIR_CONTEXT | ffi::NOT_IN_HTACCESS,
         Context::Directory => ffi::NOT_IN_LIMIT | ffi::NOT_IN_HTACCESS,
@@ -176,6 +179,37 @@ pub unsafe extern "C" fn directive(
     if !misplaced.is_null() {
         return misplaced;
     }
+    // SAFETY: a text of httpd's that outlives this call.
+    let arguments = String::from_utf8_lossy(unsafe { pool::bytes(arguments) });
+    // SAFETY: what httpd passed.
+    unsafe { read(cmd, scope, |place| directive.apply(place, &arguments)) }
+}
+
+/// The end of a target's block.
+///
+/// # Safety
+///
+/// `cmd` is httpd's record of the block, and `scope` what it passed with it.
+pub unsafe fn close_block(cmd: *mut ffi::cmd_parms, scope: *mut c_void) -> *const c_char {
+    // SAFETY: the caller vouches for both.
+    unsafe { read(cmd, scope, |place| place.close()) }
+}
+
+/// Forgets a target's block that is not right.
+pub fn abandon_block() {
+    lock(&DRAFT).abandon_block();
+}
+
+/// Takes a directive into the configuration; NULL, or what is wrong with it.
+unsafe fn read(
+    cmd: *mut ffi::cmd_parms,
+    scope: *mut c_void,
+    apply: impl FnOnce(&mut Place<'_>) -> Result<(), Fault>,
+) -> *const c_char {
+    // SAFETY: the caller passes httpd's record, of which nobody else knows.
+    let parameters = unsafe { &*cmd };
+    // SAFETY: the command table has a directive of the static table there.
+    let directive = unsafe { &*parameters.info.cast::<Directive>() };
     let message = guard(Boundary::Directive, Some(FAULT.to_owned()), || {
         // SAFETY: the scope is what `create_scope` made for the section around the directive.
         let scope = unsafe { scope.cast::<ScopeSettings>().as_mut() };
@@ -184,22 +218,20 @@ pub unsafe extern "C" fn directive(
         // SAFETY: `create_server` made it when the server's first directive of ours was met.
         let server = unsafe { server.as_mut() };
         let (Some(scope), Some(server)) = (scope, server) else { return Some(FAULT.to_owned()) };
-        // SAFETY: a text of httpd's that outlives this call.
-        let arguments = unsafe { pool::bytes(arguments) };
         let mut draft = lock(&DRAFT);
+        // httpd has a path for whatever stands in a section; a block is none.
+        let in_section = !parameters.path.is_null() && !draft.has_block();
         let mut place = Place {
             draft: &mut draft,
             scope,
             server: &mut server.settings,
             // SAFETY: the server that the directive is for.
             which: unsafe { which(parameters.server) },
-            // httpd has a path for whatever stands in a section.
-            in_section: !parameters.path.is_null(),
+            in_section,
             // SAFETY: httpd's node of the directive.
             origin: unsafe { origin(parameters.directive) },
         };
-        let applied = directive.apply(&mut place, &String::from_utf8_lossy(arguments));
-        let applied = applied.map_err(|fault| fault.to_string()).and_then(|()| {
+        let applied = apply(&mut place).map_err(|fault| fault.to_string()).and_then(|()| {
             // SAFETY: httpd's record of this directive.
             unsafe { expr::parse(cmd, draft.expressions()) }
         });
@@ -347,7 +379,7 @@ unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_re
 fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Result<Generation> {
     let mut segment = segment::retained()?;
     let find = |segment: &Segment| -> Option<Vec<Slot>> {
-        policy.targets().iter().map(|target| segment.slot(&target.name)).collect()
+        policy.targets().iter().map(|known| segment.slot(&known.target.name)).collect()
     };
     let slots = match find(&segment) {
         Some(slots) => slots,
@@ -363,10 +395,9 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
             find(&segment).ok_or_else(|| std::io::Error::other("more targets than counters"))?
         }
     };
-    for (target, slot) in policy.targets().iter().zip(&slots) {
+    let targets = policy.targets().iter().zip(&slots).zip(policy.adapting());
+    for ((Resolved { target, rule, .. }, slot), adapts) in targets {
         segment.breaker(*slot).configure(target.breaker, clock::now());
-    }
-    for ((rule, slot), adapts) in policy.rules().iter().zip(&slots).zip(policy.adapting()) {
         segment.valve(*slot).throttle.configure(rule.share().parts(), adapts);
     }
     Ok(Generation { policy: Arc::new(policy), segment, slots, expressions: expr::take() })

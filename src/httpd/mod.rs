@@ -5,6 +5,7 @@
 //! callback is owned by one of those pools (through [`pool`]) or is leaked for the child's life.
 
 mod balancer;
+mod block;
 mod child;
 mod config;
 mod expr;

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::guard::{guard, watch_panics};
-use super::{child, config, ffi, status, tee, traffic};
+use super::{block, child, config, ffi, status, tee, traffic};
 use crate::boundary::Boundary;
 use crate::config::{Context, DIRECTIVES, Directive};
 
@@ -71,9 +71,13 @@ const fn command(directive: &'static Directive) -> ffi::command_rec {
         // Allowed in sections, and never by AllowOverride.
         Context::Directory => ffi::RSRC_CONF | ffi::ACCESS_CONF,
     };
+    let callback: unsafe extern "C" fn(_, _, _) -> _ = match directive.name.to_bytes() {
+        [b'<', ..] => block::begin,
+        _ => config::directive,
+    };
     ffi::command_rec {
         name: directive.name.as_ptr(),
-        func: ffi::cmd_func { raw_args: Some(config::directive) },
+        func: ffi::cmd_func { raw_args: Some(callback) },
         cmd_data: ptr::from_ref(directive).cast::<c_void>().cast_mut(),
         req_override: contexts as c_int,
         args_how: ffi::cmd_how_RAW_ARGS,

@@ -34,7 +34,7 @@ impl World {
         let policy = Arc::new(draft.resolve().unwrap());
         let segment = segment(1);
         let slots: Vec<_> =
-            policy.targets().iter().map(|t| segment.slot(&t.name).unwrap()).collect();
+            policy.targets().iter().map(|t| segment.slot(&t.target.name).unwrap()).collect();
         let ledger = segment.join(7, |_| true).unwrap();
         let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();
         World {

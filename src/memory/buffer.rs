@@ -45,6 +45,11 @@ impl Buffer {
         Some(bytes)
     }
 
+    /// What it is covered by.
+    pub fn budget(&self) -> &'static Budget {
+        self.budget
+    }
+
     /// The room behind what it holds: to be written over, and then [`filled`](Self::fill).
     #[inline]
     pub fn room(&mut self) -> &mut [u8] {

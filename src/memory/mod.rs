@@ -44,6 +44,19 @@ pub struct Budget {
     spares: OnceCell<Spares>,
 }
 
+/// Bytes that are counted while others hold them.
+#[derive(Debug)]
+pub struct Lease {
+    budget: &'static Budget,
+    bytes: usize,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}
+
 /// What was given back, and waits to be used again.
 #[derive(Debug)]
 struct Spares {
@@ -79,6 +92,11 @@ impl Budget {
     /// No segments yet: they take memory as bytes arrive.
     pub fn segments(&'static self) -> Segments {
         Segments::of(self)
+    }
+
+    /// Counts bytes that are held elsewhere; `None` where the budget does not bear them.
+    pub fn lease(&'static self, bytes: usize) -> Option<Lease> {
+        self.take(bytes).then(|| Lease { budget: self, bytes })
     }
 
     #[inline]

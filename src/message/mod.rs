@@ -2,13 +2,16 @@
 
 mod field;
 mod request_target;
+mod rewrite;
 mod writer;
 
 pub use field::{Field, Notes};
 
+use std::sync::Arc;
+
 use crate::memory::{Budget, Buffer, Segments};
 use crate::outcome::GivenUp;
-use crate::target::{PathMode, Url};
+use crate::target::Aim;
 use request_target::map_target;
 
 /// The field that marks our own copies; its value is a secret of this server, so clients cannot forge it.
@@ -90,7 +93,7 @@ impl Head {
         if let Some(content) = content.as_ref().filter(|_| !self.has_length) {
             self.add_length(content.len());
         }
-        Message { head: self, content }
+        Message { head: self, content, of: None }
     }
 
     #[cold]
@@ -109,28 +112,32 @@ pub struct Message {
     head: Head,
     /// The content, but for what follows the head.
     content: Option<Segments>,
+    /// Whose content it has instead of its own.
+    of: Option<Arc<Message>>,
 }
 
 /// How many parts a message's head has: see [`Message::head_parts`].
 pub const HEAD_PARTS: usize = 10;
 
 impl Message {
-    /// The message as `url` is to see it, in parts that lie here and there: its head's, then its content's.
+    /// The message as staging is to see it, in parts that lie here and there: its head's, then its content's.
     ///
     /// Nothing is joined: what a target changes, it changes without a copy of the rest.
-    pub fn parts<'a>(&'a self, url: &'a Url, mode: PathMode) -> impl Iterator<Item = &'a [u8]> {
-        self.head_parts(url, mode).into_iter().chain(self.content_pieces())
+    pub fn parts<'a>(&'a self, aim: &'a Aim) -> impl Iterator<Item = &'a [u8]> {
+        self.head_parts(aim).into_iter().chain(self.content_pieces())
     }
 
     /// The parts of the head: request line, fields, and the empty line.
-    pub fn head_parts<'a>(&'a self, url: &'a Url, mode: PathMode) -> [&'a [u8]; HEAD_PARTS] {
-        let head = &self.head;
+    pub fn head_parts<'a>(&'a self, aim: &'a Aim) -> [&'a [u8]; HEAD_PARTS] {
+        let (head, Aim { url, path: mode, preserve_host }) = (&self.head, aim);
         let target = head.slice(head.method, head.target);
-        let [path, rest] = map_target(target, url.path().as_bytes(), mode);
+        let [path, rest] = map_target(target, url.path().as_bytes(), *mode);
         let (begin, end) = (head.target, head.end);
         let authority = url.authority().as_bytes();
         let [first, second, third, fourth]: [&[u8]; 4] = match &head.host {
-            Some(_) if head.preserve_host => [head.slice(begin, end), b"", b"", b""],
+            Some(_) if preserve_host.unwrap_or(head.preserve_host) => {
+                [head.slice(begin, end), b"", b"", b""]
+            }
             Some([from, to]) => [head.slice(begin, *from), authority, head.slice(*to, end), b""],
             None => [b"Host: ", authority, b"\r\n", head.slice(begin, end)],
         };
@@ -145,19 +152,24 @@ impl Message {
 
     /// The request target, as received.
     pub fn target(&self) -> &[u8] {
-        self.head.slice(self.head.target.clone())
+        self.head.slice(self.head.method, self.head.target)
     }
 
     /// The field lines, as far as all targets share them.
     pub fn fields(&self) -> &[u8] {
-        self.head.slice(self.head.target.end..self.head.end)
+        self.head.slice(self.head.target, self.head.end)
     }
 
     /// The pieces of the content, in order; none where there was none.
     pub fn content_pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let behind =
-            self.head.bytes.get(self.head.end as usize..).filter(|behind| !behind.is_empty());
-        behind.into_iter().chain(self.content.iter().flat_map(Segments::iter))
+        let of = self.of.as_deref().unwrap_or(self);
+        let behind = of.head.bytes.get(of.head.end as usize..).filter(|behind| !behind.is_empty());
+        behind.into_iter().chain(of.content.iter().flat_map(Segments::iter))
+    }
+
+    /// The child's memory that it is a part of.
+    pub fn budget(&self) -> &'static Budget {
+        self.head.bytes.budget()
     }
 
     /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.1).

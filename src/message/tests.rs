@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::outcome::{Loss, NotCopied};
+use crate::target::{PathMode, Url};
 
 const MARK: &str = "5ec2e7";
 static BUDGET: Budget = Budget::new(1 << 30);
@@ -76,7 +77,8 @@ impl Case<'_> {
 
     fn sent(&self, message: &Message) -> String {
         let url = Url::parse(self.url).unwrap();
-        let sent = message.parts(&url, self.mode).collect::<Vec<_>>().concat();
+        let aim = Aim { path: self.mode, ..Aim::at(url) };
+        let sent = message.parts(&aim).collect::<Vec<_>>().concat();
         String::from_utf8(sent).unwrap().replace("\r\n", "\n")
     }
 }

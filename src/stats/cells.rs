@@ -48,6 +48,8 @@ pub enum Cell {
     DroppedRate,
     /// [`Loss::NoMember`].
     DroppedNoMember,
+    /// [`Loss::Unmaskable`].
+    DroppedUnmaskable,
     /// [`Loss::Stopping`].
     DroppedStopping,
     /// [`Loss::Lost`].
@@ -87,7 +89,7 @@ pub enum Cell {
 
 impl Cell {
     /// The cells of the promise's right side: every copy ends in exactly one of them.
-    pub const OUTCOMES: [Cell; 19] = [
+    pub const OUTCOMES: [Cell; 20] = [
         Cell::Delivered2xx,
         Cell::Delivered3xx,
         Cell::Delivered4xx,
@@ -105,13 +107,19 @@ impl Cell {
         Cell::DroppedBreaker,
         Cell::DroppedRate,
         Cell::DroppedNoMember,
+        Cell::DroppedUnmaskable,
         Cell::DroppedStopping,
         Cell::DroppedLost,
     ];
 
     /// What copies end in that no forwarder ever took in hand.
-    pub(super) const UNSENT: [Cell; 4] =
-        [Cell::DroppedQueueFull, Cell::DroppedMemory, Cell::DroppedBreaker, Cell::DroppedRate];
+    pub(super) const UNSENT: [Cell; 5] = [
+        Cell::DroppedQueueFull,
+        Cell::DroppedMemory,
+        Cell::DroppedBreaker,
+        Cell::DroppedRate,
+        Cell::DroppedUnmaskable,
+    ];
 
     /// How many cells there are before the latency histogram.
     pub(super) const NAMED: usize = Cell::Unanswered as usize + 1;
@@ -147,6 +155,7 @@ impl Cell {
             Loss::Breaker => Cell::DroppedBreaker,
             Loss::Rate => Cell::DroppedRate,
             Loss::NoMember => Cell::DroppedNoMember,
+            Loss::Unmaskable => Cell::DroppedUnmaskable,
             Loss::Stopping => Cell::DroppedStopping,
             Loss::Lost => Cell::DroppedLost,
         }

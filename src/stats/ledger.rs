@@ -9,7 +9,7 @@ use crate::outcome::{Failure, Loss, NotCopied, Outcome};
 use crate::select::Valve;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-pub(super) const TROUBLES: usize = 16;
+pub(super) const TROUBLES: usize = 32;
 /// How many pauses, of a millisecond, forwarders have to end what they write when the ledger is closed.
 const LAST_WRITES: u32 = 3;
 

@@ -18,7 +18,7 @@ pub const CHILDREN: usize = 1024;
 /// The holder of a row whose counters are being moved.
 const FOLDING: u32 = u32::MAX;
 /// Changes whenever the layout does; a segment of another version is not taken over.
-pub const VERSION: u64 = 5;
+pub const VERSION: u64 = 6;
 
 /// The counters of one child process; the first row of a segment belongs to no child.
 #[repr(C, align(64))]

@@ -14,7 +14,7 @@ use crate::balancer::tests::{Scripted, scripted};
 use crate::breaker::Rules;
 use crate::route::Route;
 use crate::stats::Cell;
-use crate::target::{Aim, Destination, Limits, PathMode, Pool};
+use crate::target::{Aim, Destination, Limits, Pool};
 
 /// One courier, the members it goes to, and the exchange at hand.
 struct World {
@@ -35,7 +35,7 @@ impl World {
         let mut aimed = Target::clone(&target("staging", Pool { ttl, ..Pool::default() }));
         aimed.breaker = Rules { failures: 1, retry: Duration::from_secs(3600) };
         let lines = Box::new(|url: &Url| {
-            let aim = Aim { url: url.clone(), path: PathMode::Append };
+            let aim = Aim::at(url.clone());
             let lines = lines_to(aim, None, Box::new(names::system), Common::default());
             lines.map_err(|error| error.to_string())
         });

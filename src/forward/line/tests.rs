@@ -370,11 +370,10 @@ impl Connector for Slowly {
 #[test]
 fn a_connection_is_slow_to_make_whichever_layer_takes_long() {
     let staging = Staging::answering(OK);
-    let Line { target, uri, names, connector, base, on_slow, allowance, .. } =
-        line(staging.address);
+    let Line { aim, uri, names, connector, base, on_slow, allowance, .. } = line(staging.address);
     let slow = Arc::new(AtomicBool::new(false));
     let (chain, shared) = ((Slowly(connector), base), (allowance, Arc::clone(&slow)));
-    let mut line: Line<Slowly> = Line::new(target, uri, names, chain, on_slow, shared);
+    let mut line: Line<Slowly> = Line::new(aim, uri, names, chain, on_slow, shared);
     let (message, deadline) = (message("GET", None), Deadline::new(Instant::now(), LIMITS.timeout));
     let errand = Errand { message: &message, limits: &LIMITS, deadline: &deadline };
     line.send(&errand, Wait::Long, &mut Traffic::default());
