@@ -108,12 +108,17 @@ impl Journey {
             self.settle();
             return false;
         };
-        let chosen = self.choose(scope, list, received);
-        let head =
-            chosen.and_then(|chosen| Some((self.serialise(scope, chosen, received)?, chosen)));
-        let Some((head, chosen)) = head else {
+        let Some(chosen) = self.choose(scope, list, received) else {
             self.settle();
             return false;
+        };
+        let head = match self.serialise(scope, chosen, received) {
+            Ok(head) => head,
+            Err(reason) => {
+                self.mirror.give_up(reason, chosen);
+                self.settle();
+                return false;
+            }
         };
         if let Some(capture) = &mut self.capture {
             capture.limit_to(scope.settings.body_limit());
@@ -165,29 +170,28 @@ impl Journey {
             self.mirror.give_up(GivenUp::NotCopied(reason), Chosen::all(list));
             return None;
         }
-        let request = Asked::new(received.method, received.has_content, scope.ask);
-        let chosen = self.mirror.choose(list, &request);
+        let request = || Asked::new(received.method, received.has_content, scope.ask);
+        let chosen = self.mirror.choose(list, request);
         (!chosen.is_empty()).then_some(chosen)
     }
 
-    /// The request's head for these targets; `None` where none is made, which is counted.
+    /// The request's head for these targets, or why none is made.
     fn serialise<'a>(
         &self,
         scope: &Scope<'a>,
         chosen: Chosen,
         received: &Received<'a>,
-    ) -> Option<Head> {
+    ) -> Result<Head, GivenUp> {
+        if !self.mirror.would_take(chosen) {
+            return Err(GivenUp::Dropped(Loss::Breaker));
+        }
         let settings = &scope.settings;
         let additions = Additions {
             mark: self.mirror.mark(),
             forwarded: settings.add_headers().then(scope.client),
             preserve_host: settings.preserve_host().unwrap_or_else(scope.proxy_preserve_host),
         };
-        let head = match self.mirror.would_take(chosen) {
-            true => Head::serialise(received, &additions, self.mirror.budget()),
-            false => Err(GivenUp::Dropped(Loss::Breaker)),
-        };
-        head.map_err(|reason| self.mirror.give_up(reason, chosen)).ok()
+        Head::serialise(received, &additions, self.mirror.budget())
     }
 
     fn hand_over_if_complete(&mut self) {

@@ -111,14 +111,15 @@ impl Mirror {
     }
 
     /// Which targets of the list the request goes to by their rules; counts why it does not go to the others.
-    pub fn choose(&self, list: ListId, request: &Asked<'_>) -> Chosen {
+    pub fn choose<'a>(&self, list: ListId, request: impl FnOnce() -> Asked<'a>) -> Chosen {
         if self.policy.is_open(list) {
             return Chosen::all(list);
         }
+        let request = request();
         let mut chosen = Chosen { list, places: [0; 2] };
         for (place, choice) in self.policy.list(list).iter().enumerate() {
             let Some(lane) = self.lanes.get(choice.target.index()) else { continue };
-            match choice.rule.judge(request, lane.account.valve(), chance, clock::nanos) {
+            match choice.rule.judge(&request, lane.account.valve(), chance, clock::nanos) {
                 Ok(()) => chosen.add(place),
                 Err(miss) => lane.pass_over(miss),
             }
@@ -129,6 +130,9 @@ impl Mirror {
     /// Whether any of these targets would take a copy now: where all breakers are open, none need be made.
     #[inline]
     pub fn would_take(&self, chosen: Chosen) -> bool {
+        if let Some(only) = self.only(chosen) {
+            return only.account.breaker().would_admit(clock::now);
+        }
         self.lanes(chosen).any(|lane| lane.account.breaker().would_admit(clock::now))
     }
 
@@ -136,6 +140,9 @@ impl Mirror {
     #[inline(always)]
     pub fn offer(&self, message: Message, chosen: Chosen, server: &ServerPolicy) {
         let offered = Instant::now();
+        if let Some(only) = self.only(chosen) {
+            return self.offer_to(only, Held::Alone(message), server, offered);
+        }
         let mut lanes = self.lanes(chosen);
         let Some(first) = lanes.next() else { return };
         let Some(second) = lanes.next() else {
@@ -200,6 +207,14 @@ impl Mirror {
             pause();
         }
         self.ledger.close(PATIENCE, pause)
+    }
+
+    /// The one target that is chosen of a list that has no other.
+    fn only(&self, chosen: Chosen) -> Option<&Lane> {
+        match self.policy.list(chosen.list) {
+            [only] if chosen.has(0) => self.lanes.get(only.target.index()),
+            _ => None,
+        }
     }
 
     #[inline(always)]
