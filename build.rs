@@ -29,6 +29,11 @@ mod shell {
         "ap_exists_scoreboard_image",
         "ap_expr_(exec|lookup_default|parse_cmd_mi|str_exec)",
         "ap_find_linked_module",
+        "apr_table_make",
+        "apr_table_copy",
+        "apr_table_addn",
+        "ap_hook_get_fixups",
+        "ap_create_request_config",
         "ap_hook_(access_checker|check_config|child_init|handler|insert_filter|log_transaction|post_config|post_read_request|pre_config|translate_name|type_checker)",
         "ap_get_brigade",
         "ap_get_scoreboard_worker_from_indexes",
@@ -49,6 +54,7 @@ mod shell {
         "copy_.*",
     ];
     const TYPES: &[&str] = &[
+        "ap_LINK_fixups_t",
         "ap_slotmem_provider_t",
         "apr_table_entry_t",
         "command_rec",
@@ -83,6 +89,7 @@ mod shell {
         "SERVER_(BUSY_READ|GRACEFUL)",
         "ap_server_conf",
         "ap_server_root",
+        "ap_top_module",
     ];
 
     /// Binds the headers, compiles the shim, and sets the linker's flags.

@@ -107,6 +107,7 @@ impl World {
             client: &|| CLIENT,
             copyable: true,
             ask: &(),
+            edit: &(),
         };
         let fields = fields();
         journey.decide(&scope, &received(method, &fields, journey.wants_content()))
@@ -268,7 +269,7 @@ mod request_path {
             })
             .bench_values(|messages| {
                 for message in messages {
-                    world.mirror.offer(message, Chosen::all(world.list), world.server);
+                    world.mirror.offer(message, None, Chosen::all(world.list), world.server);
                 }
             });
         world.come_to_rest();
@@ -301,7 +302,7 @@ mod exchange {
     fn over_loopback_one(bencher: Bencher<'_, '_>) {
         let world = world();
         bencher.with_inputs(message).bench_local_values(|message| {
-            world.mirror.offer(message, Chosen::all(world.list), world.server);
+            world.mirror.offer(message, None, Chosen::all(world.list), world.server);
             world.come_to_rest();
         });
     }
@@ -313,7 +314,7 @@ mod exchange {
         let messages = || (0..TOGETHER).map(|_| message()).collect::<Vec<_>>();
         bencher.with_inputs(messages).bench_local_values(|messages| {
             for message in messages {
-                world.mirror.offer(message, Chosen::all(world.list), world.server);
+                world.mirror.offer(message, None, Chosen::all(world.list), world.server);
             }
             world.come_to_rest();
         });

@@ -2,10 +2,12 @@
 
 use crate::capture::Capture;
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
+use crate::edit::Edit;
 use crate::message::{Additions, Forwarded, Head, Received};
-use crate::mirror::{Chosen, Mirror};
+use crate::mirror::{Chosen, Mirror, OwnHeads};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 use crate::select::{Ask, Asked};
+use crate::target::Target;
 
 /// One client request, from its head's arrival on.
 ///
@@ -27,7 +29,7 @@ enum Stage {
     /// The scope is not known yet.
     Arrived,
     /// To be copied as soon as its content is complete.
-    Selected(Head, Chosen),
+    Selected(Head, OwnHeads, Chosen),
     /// Handed over, or counted as not copied, or of no concern.
     Settled,
 }
@@ -44,6 +46,8 @@ pub struct Scope<'a> {
     pub copyable: bool,
     /// Whoever knows what rules ask about it.
     pub ask: &'a dyn Ask,
+    /// Whoever changes fields for one target alone.
+    pub edit: &'a dyn Edit,
 }
 
 impl Journey {
@@ -77,7 +81,7 @@ impl Journey {
         match (&mut self.capture, part) {
             (Some(capture), Part::Bytes(bytes)) => {
                 let head = match &mut self.stage {
-                    Stage::Selected(head, _) => head.content_place(),
+                    Stage::Selected(head, ..) => head.content_place(),
                     Stage::Arrived | Stage::Settled => None,
                 };
                 capture.take(bytes, head);
@@ -108,7 +112,7 @@ impl Journey {
             self.settle();
             return false;
         };
-        let Some(chosen) = self.choose(scope, list, received) else {
+        let Some(mut chosen) = self.choose(scope, list, received) else {
             self.settle();
             return false;
         };
@@ -120,10 +124,11 @@ impl Journey {
                 return false;
             }
         };
+        let own = self.own_heads(scope, &mut chosen, received);
         if let Some(capture) = &mut self.capture {
             capture.limit_to(scope.settings.body_limit());
         }
-        self.stage = Stage::Selected(head, chosen);
+        self.stage = Stage::Selected(head, own, chosen);
         self.hand_over_if_complete();
         true
     }
@@ -140,7 +145,7 @@ impl Journey {
     /// The request is over: what is still open will not be completed.
     pub fn conclude(&mut self) {
         match std::mem::replace(&mut self.stage, Stage::Settled) {
-            Stage::Selected(head, chosen) => self.hand_over(head, chosen),
+            Stage::Selected(head, own, chosen) => self.hand_over(head, own, chosen),
             Stage::Arrived | Stage::Settled => self.capture = None,
         }
     }
@@ -185,13 +190,54 @@ impl Journey {
         if !self.mirror.would_take(chosen) {
             return Err(GivenUp::Dropped(Loss::Breaker));
         }
-        let settings = &scope.settings;
-        let additions = Additions {
-            mark: self.mirror.mark(),
-            forwarded: settings.add_headers().then(scope.client),
-            preserve_host: settings.preserve_host().unwrap_or_else(scope.proxy_preserve_host),
-        };
+        let additions = self.additions(scope, scope.settings.add_headers());
         Head::serialise(received, &additions, self.mirror.budget())
+    }
+
+    fn additions<'a>(&self, scope: &Scope<'a>, add_headers: bool) -> Additions<'a> {
+        Additions {
+            mark: self.mirror.mark(),
+            forwarded: add_headers.then(scope.client),
+            preserve_host: scope.settings.preserve_host().unwrap_or_else(scope.proxy_preserve_host),
+        }
+    }
+
+    /// The heads of the chosen targets that have fields of their own; those whose cannot be made are given up.
+    fn own_heads<'a>(
+        &self,
+        scope: &Scope<'a>,
+        chosen: &mut Chosen,
+        received: &Received<'a>,
+    ) -> OwnHeads {
+        let mut own = Vec::new();
+        for (place, target) in self.mirror.with_own_fields(*chosen) {
+            match self.own_head(scope, &target, received) {
+                Ok(head) => own.push((place, head)),
+                Err(reason) => self.mirror.give_up_one(reason, chosen, place),
+            }
+        }
+        (!own.is_empty()).then(|| Box::new(own))
+    }
+
+    fn own_head<'a>(
+        &self,
+        scope: &Scope<'a>,
+        target: &Target,
+        received: &Received<'a>,
+    ) -> Result<Head, GivenUp> {
+        let fields = target.edits.map(|edits| scope.edit.edited(edits, received));
+        let fields = match &fields {
+            None => received.fields,
+            Some(Some(edited)) => edited,
+            // It might show what the changes are to hide.
+            Some(None) => return Err(GivenUp::Dropped(Loss::Unmaskable)),
+        };
+        let add_headers = target.add_headers.unwrap_or(scope.settings.add_headers());
+        let mut additions = self.additions(scope, add_headers);
+        // A name that was set for this target is the one that staging is to see.
+        let host = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"host"));
+        additions.preserve_host |= host.map(|field| field.value) != received.host;
+        Head::serialise(&Received { fields, ..*received }, &additions, self.mirror.budget())
     }
 
     fn hand_over_if_complete(&mut self) {
@@ -201,10 +247,10 @@ impl Journey {
         }
     }
 
-    fn hand_over(&mut self, head: Head, chosen: Chosen) {
+    fn hand_over(&mut self, head: Head, own: OwnHeads, chosen: Chosen) {
         let content = self.capture.take().map(|capture| capture.finish(self.declared)).transpose();
         match content {
-            Ok(content) => self.mirror.offer(head.with_content(content), chosen, self.server),
+            Ok(content) => self.mirror.offer(head.with_content(content), own, chosen, self.server),
             Err(reason) => self.mirror.give_up(reason, chosen),
         }
     }

@@ -56,6 +56,7 @@ pub mod breaker;
 pub mod capture;
 pub mod clock;
 pub mod config;
+pub mod edit;
 pub mod forward;
 pub mod journey;
 pub mod mask;

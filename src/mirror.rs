@@ -12,7 +12,7 @@ use crate::config::{ListId, Policy, Resolved, ServerPolicy};
 use crate::forward::Forwarders;
 use crate::mask::Masks;
 use crate::memory::Budget;
-use crate::message::Message;
+use crate::message::{Head, Message};
 use crate::outcome::{Failure, GivenUp, Loss, NotCopied, Outcome};
 use crate::queue::{Held, Job};
 use crate::select::{Asked, Miss, chance};
@@ -39,6 +39,9 @@ struct Lane {
     masks: Option<Arc<Masks>>,
 }
 
+/// The heads that some of a request's targets have for themselves, by their places; mostly none.
+pub type OwnHeads = Option<Box<Vec<(usize, Head)>>>;
+
 /// The targets of a list that a request goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chosen {
@@ -58,6 +61,13 @@ impl Chosen {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.places == [0; 2]
+    }
+
+    /// Leaves out the one at that place.
+    pub fn remove(&mut self, place: usize) {
+        let [low, high] = &mut self.places;
+        let word = if place < 64 { low } else { high };
+        *word &= !(1 << (place % 64));
     }
 
     fn has(&self, place: usize) -> bool {
@@ -136,10 +146,25 @@ impl Mirror {
         self.lanes(chosen).any(|lane| lane.account.breaker().would_admit(clock::now))
     }
 
-    /// Hands one copy to each of these targets. Never blocks: where it cannot, the copy is dropped.
+    /// Those of these targets whose copies may have fields of their own, with their places.
+    pub fn with_own_fields(&self, chosen: Chosen) -> Vec<(usize, Arc<Target>)> {
+        if !self.policy.has_own_fields(chosen.list) {
+            return Vec::new();
+        }
+        let own = |(place, lane): (usize, &Lane)| {
+            lane.target.has_own_fields().then(|| (place, Arc::clone(&lane.target)))
+        };
+        self.placed(chosen).filter_map(own).collect()
+    }
+
+    /// Hands one copy to each of these targets; some have a head of their own. Never blocks: where it cannot,
+    /// the copy is dropped.
     #[inline(always)]
-    pub fn offer(&self, message: Message, chosen: Chosen, server: &ServerPolicy) {
+    pub fn offer(&self, message: Message, own: OwnHeads, chosen: Chosen, server: &ServerPolicy) {
         let offered = Instant::now();
+        if let Some(own) = own {
+            return self.offer_own(message, *own, chosen, (server, offered));
+        }
         if let Some(only) = self.only(chosen) {
             return self.offer_to(only, Held::Alone(message), server, offered);
         }
@@ -151,6 +176,25 @@ impl Mirror {
         let message = Arc::new(message);
         for lane in [first, second].into_iter().chain(lanes) {
             self.offer_to(lane, Held::Shared(Arc::clone(&message)), server, offered);
+        }
+    }
+
+    #[cold]
+    fn offer_own(
+        &self,
+        message: Message,
+        mut own: Vec<(usize, Head)>,
+        chosen: Chosen,
+        (server, offered): (&ServerPolicy, Instant),
+    ) {
+        let message = Arc::new(message);
+        for (place, lane) in self.placed(chosen) {
+            let head = own.iter().position(|(owner, _)| *owner == place);
+            let held = match head.map(|at| own.swap_remove(at)) {
+                Some((_, head)) => Held::Alone(head.with_content_of(&message)),
+                None => Held::Shared(Arc::clone(&message)),
+            };
+            self.offer_to(lane, held, server, offered);
         }
     }
 
@@ -183,15 +227,15 @@ impl Mirror {
 
     /// Counts, for each of these targets, why a request brings forth no copy.
     pub fn give_up(&self, reason: GivenUp, chosen: Chosen) {
-        for lane in self.lanes(chosen) {
-            match reason {
-                GivenUp::NotCopied(reason) => lane.account.not_copied(reason),
-                GivenUp::Dropped(loss) => {
-                    lane.account.select();
-                    lane.drop_unsent(loss);
-                }
-            }
+        self.lanes(chosen).for_each(|lane| lane.give_up(reason));
+    }
+
+    /// Counts why the target at that place gets no copy, and leaves it out.
+    pub fn give_up_one(&self, reason: GivenUp, chosen: &mut Chosen, place: usize) {
+        for (_, lane) in self.placed(*chosen).filter(|(at, _)| *at == place) {
+            lane.give_up(reason);
         }
+        chosen.remove(place);
     }
 
     /// Ends mirroring: takes nothing more, waits until all copies have an outcome, at most as long as
@@ -219,9 +263,15 @@ impl Mirror {
 
     #[inline(always)]
     fn lanes(&self, chosen: Chosen) -> impl Iterator<Item = &Lane> {
+        self.placed(chosen).map(|(_, lane)| lane)
+    }
+
+    /// The chosen targets' lanes, with their places in the list.
+    #[inline(always)]
+    fn placed(&self, chosen: Chosen) -> impl Iterator<Item = (usize, &Lane)> {
         let choices = self.policy.list(chosen.list).iter().enumerate();
         let choices = choices.filter(move |(place, _)| chosen.has(*place));
-        choices.filter_map(|(_, choice)| self.lanes.get(choice.target.index()))
+        choices.filter_map(|(place, choice)| Some((place, self.lanes.get(choice.target.index())?)))
     }
 }
 
@@ -238,6 +288,16 @@ impl Drop for InHand<'_> {
 }
 
 impl Lane {
+    fn give_up(&self, reason: GivenUp) {
+        match reason {
+            GivenUp::NotCopied(reason) => self.account.not_copied(reason),
+            GivenUp::Dropped(loss) => {
+                self.account.select();
+                self.drop_unsent(loss);
+            }
+        }
+    }
+
     /// Counts why a request does not go to this target.
     fn pass_over(&self, miss: Miss) {
         self.account.not_copied(match miss {
@@ -360,7 +420,7 @@ mod tests {
             };
             let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
             let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
-            self.mirror.offer(head.with_content(None), Chosen::all(self.list), &self.server);
+            self.mirror.offer(head.with_content(None), None, Chosen::all(self.list), &self.server);
         }
 
         fn count(&self, target: usize, cell: Cell) -> u64 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Uri;
 
 use crate::breaker::Rules;
+use crate::edit::Edits;
 
 /// One staging server as configured: its URL, its pool and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +28,18 @@ pub struct Target {
     pub connect_timeout: Option<Duration>,
     /// Whether staging sees the client's `Host`; `None` follows the request's scope.
     pub preserve_host: Option<bool>,
+    /// Whether its copies have `X-Forwarded-*`; `None` follows the request's scope.
+    pub add_headers: Option<bool>,
+    /// What its block changes in the fields of its copies.
+    pub edits: Option<Edits>,
 }
 
 impl Target {
+    /// Whether the fields of its copies may be others than those of its scope.
+    pub fn has_own_fields(&self) -> bool {
+        self.edits.is_some() || self.add_headers.is_some()
+    }
+
     /// The target that a bare URL means: named by it, and with every default.
     pub fn at(destination: impl Into<Destination>) -> Target {
         let destination = destination.into();
@@ -42,6 +52,8 @@ impl Target {
             timeout: None,
             connect_timeout: None,
             preserve_host: None,
+            add_headers: None,
+            edits: None,
         }
     }
 }

@@ -149,10 +149,14 @@ pub static DIRECTIVES: [Directive; 17] = [
         arguments: "On | Off",
         default: "On",
         context: Context::Directory,
-        in_block: false,
+        in_block: true,
         help: c"Whether copies carry X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto",
         apply: |place, arguments| {
-            place.scope.add_headers = Some(switch(arguments)?);
+            let add = Some(switch(arguments)?);
+            match place.block() {
+                Some(block) => block.target.add_headers = add,
+                None => place.scope.add_headers = add,
+            }
             Ok(())
         },
     },

@@ -12,6 +12,7 @@ use super::settings::{ListId, ScopeSettings, ServerSettings};
 use super::terms::Terms;
 use super::values::Fault;
 use crate::balancer::Roster;
+use crate::edit::Edits;
 use crate::mask::{Key, Masks};
 use crate::route::Route;
 use crate::select::{Expression, Rule};
@@ -198,6 +199,13 @@ impl Draft {
         });
         if let Some(list) = self.lists.get_mut(index as usize) {
             list.push(reference);
+        }
+    }
+
+    /// Takes note that the block that is being read changes fields.
+    pub fn edits(&mut self, edits: Edits) {
+        if let Some(block) = &mut self.block {
+            block.target.edits = Some(edits);
         }
     }
 

@@ -22,4 +22,4 @@ pub use policy::{Choice, Policy, Resolved, TargetId};
 pub use reference::markdown as reference;
 pub use rules::RULE_KEYS;
 pub use settings::{BODY_LIMIT, ListId, ScopeSettings, ServerPolicy, ServerSettings};
-pub use values::Fault;
+pub use values::{Fault, words};

@@ -51,6 +51,8 @@ struct List {
     choices: Vec<Choice>,
     /// Every request goes to all of them.
     is_open: bool,
+    /// Some of them may have fields of their own.
+    has_own_fields: bool,
 }
 
 /// A whole configuration, resolved.
@@ -71,11 +73,17 @@ impl Policy {
     ) -> Policy {
         let list = |choices: Vec<Choice>| {
             let is_open = choices.iter().all(|choice| choice.rule.is_open());
-            List { choices, is_open }
+            let own = |choice: &Choice| {
+                let known: Option<&Resolved> = targets.get(choice.target.index());
+                known.is_some_and(|known| known.target.has_own_fields())
+            };
+            let has_own_fields = choices.iter().any(own);
+            List { choices, is_open, has_own_fields }
         };
+        let lists = lists.into_iter().map(list).collect();
         Policy {
             targets,
-            lists: lists.into_iter().map(list).collect(),
+            lists,
             memory: memory.unwrap_or(64 << 20),
             drain_timeout: drain_timeout.unwrap_or(Duration::from_secs(2)),
         }
@@ -94,6 +102,12 @@ impl Policy {
     /// Whether every request goes to all targets of the list.
     pub fn is_open(&self, ListId(index): ListId) -> bool {
         self.lists.get(index as usize).is_none_or(|list| list.is_open)
+    }
+
+    /// Whether some target of the list may have fields of its own in its copies.
+    #[inline]
+    pub fn has_own_fields(&self, ListId(index): ListId) -> bool {
+        self.lists.get(index as usize).is_some_and(|list| list.has_own_fields)
     }
 
     /// Whether some scope's rule for the target adapts, for each target in the order of their ids.

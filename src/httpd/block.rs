@@ -2,8 +2,8 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::{config, ffi, pool};
-use crate::config::find;
+use super::{config, edit, ffi, pool};
+use crate::config::{find, words};
 
 /// Reads a block: its line, the directives in it, and with its end, the target.
 pub unsafe extern "C" fn begin(
@@ -42,7 +42,8 @@ unsafe fn walk(cmd: *mut ffi::cmd_parms) -> *const c_char {
     // SAFETY: as above.
     let settings = unsafe { ffi::ap_create_per_dir_config(parameters.pool) };
     let (path, overrides) = (parameters.path, parameters.override_);
-    // What stands in a section may not say that it is for all requests, as `RequestHeader … early` does.
+    let (info, command) = (parameters.info, parameters.cmd);
+    // As in any section: what stands in it is not for all requests.
     parameters.path = c"<CopyTarget>".as_ptr().cast_mut();
     parameters.override_ = (ffi::OR_ALL | ffi::RSRC_CONF | ffi::ACCESS_CONF) as c_int;
     // SAFETY: httpd's nodes, its record, and settings that were made for them.
@@ -51,7 +52,12 @@ unsafe fn walk(cmd: *mut ffi::cmd_parms) -> *const c_char {
     let parameters = unsafe { &mut *cmd };
     parameters.path = path;
     parameters.override_ = overrides;
-    parameters.directive = block;
+    // What httpd has set for each directive in the block.
+    (parameters.info, parameters.cmd, parameters.directive) = (info, command, block);
+    // SAFETY: the block's settings, of the configuration's pool.
+    if let Some(edits) = unsafe { edit::of(settings) } {
+        config::edits(edits);
+    }
     wrong
 }
 
@@ -63,11 +69,24 @@ unsafe fn stranger(
     while let Some(directive) = unsafe { node.as_ref() } {
         // SAFETY: the node's name.
         let name = String::from_utf8_lossy(unsafe { pool::bytes(directive.directive) });
-        let allowed = find(&name).is_some_and(|known| known.in_block);
-        if !allowed {
+        let is_ours = find(&name).is_some_and(|known| known.in_block);
+        if !is_ours && !name.eq_ignore_ascii_case("RequestHeader") {
             return Some((node, format!("{name} is not allowed in <CopyTarget>")));
+        }
+        // SAFETY: the node's arguments.
+        let arguments = String::from_utf8_lossy(unsafe { pool::bytes(directive.args) });
+        if !is_ours && is_early(&words(&arguments)) {
+            return Some((node, format!("{name}: early has no meaning in <CopyTarget>")));
         }
         node = directive.next;
     }
     None
+}
+
+/// Whether the words of a `RequestHeader` line say that it is for requests whose scope is not known yet: the
+/// last of them, after an action, a name, and a value where the action has one.
+fn is_early(words: &[String]) -> bool {
+    let has_value = words.first().is_none_or(|action| !action.eq_ignore_ascii_case("unset"));
+    let least = if has_value { 4 } else { 3 };
+    words.len() >= least && words.last().is_some_and(|last| last.eq_ignore_ascii_case("early"))
 }

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{balancer, expr, ffi, log, pool, proxy, segment};
+use super::{balancer, edit, expr, ffi, log, pool, proxy, segment};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::config::{
     Context, Directive, Draft, Fault, Origin, Place, Policy, Resolved, ScopeSettings, ServerPolicy,
     ServerSettings,
 };
+use crate::edit::Edits;
 use crate::stats::{Segment, Slot};
 
 /// What this module has for a server or virtual host.
@@ -34,6 +35,8 @@ pub struct Generation {
     pub slots: Vec<Slot>,
     /// The expressions of its rules, in the order of their places.
     pub expressions: Vec<expr::Parsed>,
+    /// What its blocks change in copies' fields, in the order of their places.
+    pub edits: Vec<edit::Lines>,
 }
 
 impl Generation {
@@ -195,6 +198,11 @@ pub unsafe fn close_block(cmd: *mut ffi::cmd_parms, scope: *mut c_void) -> *cons
     unsafe { read(cmd, scope, |place| place.close()) }
 }
 
+/// Takes note that the target's block changes fields.
+pub fn edits(edits: Edits) {
+    lock(&DRAFT).edits(edits);
+}
+
 /// Forgets a target's block that is not right.
 pub fn abandon_block() {
     lock(&DRAFT).abandon_block();
@@ -279,6 +287,7 @@ pub unsafe extern "C" fn begin(
         *lock(&DRAFT) = Draft::in_server_root(root.into());
         *lock(&CHECKED) = None;
         expr::take();
+        edit::take();
         GENERATION.store(ptr::null_mut(), Ordering::Release);
         ffi::HOOK_OK
     })
@@ -294,6 +303,7 @@ pub unsafe extern "C" fn check(
     guard(Boundary::CheckConfig, ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
         let draft = std::mem::take(&mut *lock(&DRAFT));
         proxy::find();
+        edit::find();
         // SAFETY: httpd's main server; modules have been found.
         let balancers = |which, name: &str| unsafe { balancer::find(main, which, name) };
         match draft.resolve_among(&balancers) {
@@ -400,7 +410,13 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
         segment.breaker(*slot).configure(target.breaker, clock::now());
         segment.valve(*slot).throttle.configure(rule.share().parts(), adapts);
     }
-    Ok(Generation { policy: Arc::new(policy), segment, slots, expressions: expr::take() })
+    Ok(Generation {
+        policy: Arc::new(policy),
+        segment,
+        slots,
+        expressions: expr::take(),
+        edits: edit::take(),
+    })
 }
 
 unsafe fn put_into_force(pconf: *mut ffi::apr_pool_t, generation: Generation) {

@@ -8,6 +8,7 @@ mod balancer;
 mod block;
 mod child;
 mod config;
+mod edit;
 mod expr;
 mod ffi;
 mod guard;

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::ptr::{self, NonNull};
 
-use super::{child, config, expr, ffi, pool, proxy};
+use super::{child, config, edit, expr, ffi, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
 use crate::journey::{Journey, Scope};
 use crate::message::{Field, Forwarded, Notes, Received};
@@ -136,6 +136,7 @@ impl Passage {
             },
             copyable: is_copyable(request) && (ptr::eq(request, served) || is_copyable(served)),
             ask: &expr::Asking(request),
+            edit: &edit::Editing(request),
         };
         self.journey.decide(&scope, &received);
     }
@@ -159,7 +160,7 @@ impl Passage {
 /// # Safety
 ///
 /// `table` lives and stays unchanged for `'a`.
-unsafe fn entries<'a>(table: *const ffi::apr_table_t) -> &'a [ffi::apr_table_entry_t] {
+pub unsafe fn entries<'a>(table: *const ffi::apr_table_t) -> &'a [ffi::apr_table_entry_t] {
     // SAFETY: the caller vouches for the table.
     let array = unsafe { ffi::apr_table_elts(table) };
     // SAFETY: the array within that table.

@@ -56,6 +56,7 @@ impl World {
             client: &|| Forwarded { client: b"192.0.2.7", proto: "http" },
             copyable: true,
             ask: &(),
+            edit: &(),
         };
         let fields = [Field::new(b"Host", b"www.example.com")];
         let received = Received {

@@ -96,6 +96,14 @@ impl Head {
         Message { head: self, content, of: None }
     }
 
+    /// Completes a copy that has its own head, and the content of another.
+    pub fn with_content_of(mut self, other: &Arc<Message>) -> Message {
+        if other.content.is_some() && !self.has_length {
+            self.add_length(other.content_pieces().map(<[u8]>::len).sum());
+        }
+        Message { head: self, content: None, of: Some(Arc::clone(other)) }
+    }
+
     #[cold]
     fn add_length(&mut self, length: usize) {
         let line = format!("Content-Length: {length}\r\n");

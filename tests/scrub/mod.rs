@@ -1,6 +1,7 @@
 //! What staging may not see, and the block in which a target's own directives stand.
 
 mod block;
+mod fields;
 mod masks;
 
 use crate::client::{Client, request_with};

@@ -1,0 +1,140 @@
+//! `RequestHeader` in a target's block: mod_headers changes the fields of this target's copies alone.
+
+use super::{Scrubbed, Seen};
+use crate::client::request_with;
+use crate::mpm::{Mpm, on_each_mpm};
+use crate::server::Server;
+
+on_each_mpm!(fields_are_changed_for_this_target_alone);
+
+fn scrubbed(mpm: Mpm, block: &str) -> Scrubbed {
+    Scrubbed::more(mpm, block, |builder| builder.modules(&["headers", "setenvif"]))
+}
+
+/// A request with these fields, content included.
+fn asking(fields: &str, content: &[u8]) -> Vec<u8> {
+    let request = request_with("POST", "/path?query", content);
+    let request = String::from_utf8(request).unwrap();
+    request.replacen("Content-Length", &format!("{fields}Content-Length"), 1).into_bytes()
+}
+
+fn others_are_as_sent(seen: &Seen, fields: &[(&str, &str)]) {
+    for (name, value) in fields {
+        for all in [&seen.plain, &seen.origin] {
+            assert_eq!(all.field(name).as_deref(), Some(*value), "{name} in {all:?}");
+        }
+    }
+}
+
+fn fields_are_changed_for_this_target_alone(mpm: Mpm) {
+    let scrubbed = scrubbed(
+        mpm,
+        "RequestHeader unset Cookie\nRequestHeader set X-New \"from %{REQUEST_METHOD}s\"\nRequestHeader append X-List two\n\
+         RequestHeader edit X-Edit secret hidden\nRequestHeader set X-Env yes env=SPECIAL\n\
+         RequestHeader set X-Expr yes \"expr=req('X-Same') =~ /^sa/\"",
+    );
+    let fields = "Cookie: session=1\r\nX-List: one\r\nX-Edit: a secret\r\nX-Same: same\r\n";
+    for content in [&b""[..], b"small", &[b'x'; 200_000]] {
+        let seen = scrubbed.see(asking(fields, content));
+        let of = |name| seen.scrubbed.field(name);
+        assert_eq!(of("Cookie"), None);
+        assert_eq!(of("X-List").as_deref(), Some("one, two"));
+        assert_eq!(of("X-Edit").as_deref(), Some("a hidden"));
+        assert_eq!(of("X-Expr").as_deref(), Some("yes"));
+        assert_eq!((of("X-Env"), of("X-Same").as_deref()), (None, Some("same")));
+        assert_eq!(of("Host"), Some(scrubbed.scrubbed.authority()));
+        assert!(of("X-Forwarded-For").is_some() && of("X-New").is_some());
+        assert!(seen.scrubbed.content == content && seen.plain.content == content);
+        assert_eq!(seen.plain.field("X-New"), None);
+        others_are_as_sent(
+            &seen,
+            &[("Cookie", "session=1"), ("X-List", "one"), ("X-Edit", "a secret")],
+        );
+    }
+    let status = scrubbed.server.settled(6);
+    assert_eq!(status.sum("delivered.2xx"), 6, "{status}");
+}
+
+#[test]
+fn content_of_unknown_length_has_its_length_in_each_copy() {
+    let scrubbed = scrubbed(Mpm::Event, "RequestHeader unset Cookie");
+    let mut request = b"POST /chunked HTTP/1.1\r\nHost: www.example.com\r\nCookie: a=b\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for chunk in [&b"hello "[..], b"world", &[b'x'; 100_000]] {
+        request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        request.extend_from_slice(chunk);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"0\r\n\r\n");
+    let seen = scrubbed.see(request);
+    assert_eq!(seen.scrubbed.content.len(), 100_011);
+    assert!(seen.scrubbed.content == seen.plain.content);
+    assert_eq!(seen.scrubbed.field("Content-Length").as_deref(), Some("100011"));
+    assert_eq!(
+        (seen.scrubbed.field("Cookie"), seen.plain.field("Cookie").as_deref()),
+        (None, Some("a=b"))
+    );
+}
+
+#[test]
+fn conditions_in_a_block_leave_productions_answer_as_it_is() {
+    let scrubbed =
+        scrubbed(Mpm::Event, "RequestHeader set X-New 1 \"expr=req('Accept-Language') == 'de'\"");
+    let request = "GET / HTTP/1.1\r\nHost: www.example.com\r\nAccept-Language: de\r\n\r\n";
+    let answer = scrubbed.server.client().exchange(request);
+    assert_eq!((answer.status, answer.field("Vary")), (200, None));
+    assert_eq!(scrubbed.scrubbed.wait_for(1)[0].field("X-New").as_deref(), Some("1"));
+    scrubbed.server.settled(2);
+}
+
+#[test]
+fn a_host_that_is_set_is_what_staging_sees() {
+    let scrubbed = scrubbed(Mpm::Event, "RequestHeader set Host next.example.com");
+    let seen = scrubbed.see("GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
+    assert_eq!(seen.scrubbed.field("Host").as_deref(), Some("next.example.com"));
+    assert_eq!(seen.scrubbed.field("X-Forwarded-Host").as_deref(), Some("www.example.com"));
+    assert_eq!(seen.plain.field("Host"), Some(scrubbed.plain.authority()));
+}
+
+#[test]
+fn a_block_may_do_without_the_added_fields() {
+    let scrubbed =
+        scrubbed(Mpm::Event, "CopyAddHeaders Off\nRequestHeader unset Cookie\nCopyMask query a");
+    let seen = scrubbed.see("GET /?a=1 HTTP/1.1\r\nHost: www.example.com\r\nCookie: a=b\r\n\r\n");
+    for name in ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"] {
+        assert_eq!((seen.scrubbed.field(name), seen.plain.field(name).is_some()), (None, true));
+    }
+    assert_eq!(seen.scrubbed.request_line(), "GET /?a=*** HTTP/1.1");
+    assert_eq!(seen.scrubbed.field("Cookie"), None);
+}
+
+#[test]
+fn changes_last_over_restarts() {
+    let scrubbed = scrubbed(Mpm::Event, "RequestHeader unset Cookie");
+    for _ in 0..3 {
+        let seen = scrubbed.see("GET / HTTP/1.1\r\nHost: www.example.com\r\nCookie: a=b\r\n\r\n");
+        assert_eq!(
+            (seen.scrubbed.field("Cookie"), seen.plain.field("Cookie").is_some()),
+            (None, true)
+        );
+        scrubbed.server.graceful();
+    }
+}
+
+#[test]
+fn what_mod_headers_does_not_take_is_no_configuration() {
+    for (modules, line, said) in [
+        (&[][..], "RequestHeader unset Cookie", "Invalid command 'RequestHeader'"),
+        (
+            &["headers"],
+            "RequestHeader set A b early",
+            "RequestHeader: early has no meaning in <CopyTarget>",
+        ),
+        (&["headers"], "RequestHeader nonsense A", "first argument must be"),
+    ] {
+        let builder = Server::on(Mpm::Event)
+            .modules(modules)
+            .vhost(format!("<CopyTarget http://127.0.0.1:1/>\n{line}\n</CopyTarget>"));
+        let verdict = builder.configtest();
+        assert!(!verdict.passed && verdict.stderr.contains(said), "{line}\n{}", verdict.stderr);
+    }
+}
