@@ -160,6 +160,7 @@ impl Journey {
     }
 
     /// The targets that the request goes to; `None` where there is none, which is counted.
+    #[inline(always)]
     fn choose<'a>(
         &self,
         scope: &Scope<'a>,
@@ -181,6 +182,7 @@ impl Journey {
     }
 
     /// The request's head for these targets, or why none is made.
+    #[inline(always)]
     fn serialise<'a>(
         &self,
         scope: &Scope<'a>,

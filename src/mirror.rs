@@ -121,15 +121,19 @@ impl Mirror {
     }
 
     /// Which targets of the list the request goes to by their rules; counts why it does not go to the others.
+    #[inline(always)]
     pub fn choose<'a>(&self, list: ListId, request: impl FnOnce() -> Asked<'a>) -> Chosen {
         if self.policy.is_open(list) {
             return Chosen::all(list);
         }
-        let request = request();
+        self.judge(list, &request())
+    }
+
+    fn judge(&self, list: ListId, request: &Asked<'_>) -> Chosen {
         let mut chosen = Chosen { list, places: [0; 2] };
         for (place, choice) in self.policy.list(list).iter().enumerate() {
             let Some(lane) = self.lanes.get(choice.target.index()) else { continue };
-            match choice.rule.judge(&request, lane.account.valve(), chance, clock::nanos) {
+            match choice.rule.judge(request, lane.account.valve(), chance, clock::nanos) {
                 Ok(()) => chosen.add(place),
                 Err(miss) => lane.pass_over(miss),
             }
@@ -254,6 +258,7 @@ impl Mirror {
     }
 
     /// The one target that is chosen of a list that has no other.
+    #[inline(always)]
     fn only(&self, chosen: Chosen) -> Option<&Lane> {
         match self.policy.list(chosen.list) {
             [only] if chosen.has(0) => self.lanes.get(only.target.index()),

@@ -99,7 +99,7 @@ fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str
 }
 
 /// What a request that is sampled out, and an expression, may add: 0.3 and 0.5 µs at the 4.3 instructions a
-/// nanosecond that httpd does here, serving a file. Having threads costs a prefork child 400 more.
+/// nanosecond that httpd as a whole does here, serving a file. Having threads costs a prefork child 400 more.
 fn limits(mpm: Mpm) -> [f64; 2] {
     let threads = if mpm == Mpm::Prefork { 400.0 } else { 0.0 };
     [1290.0 + threads, 2150.0]
