@@ -55,10 +55,10 @@ fn a_spare_segment_makes_room_for_one_of_those_who_need_it() {
         let budget: &'static Budget = Box::leak(Box::new(Budget::new(20_000)));
         let mut segments: Segments = budget.segments();
         assert!(segments.append(b"x"));
-        let others: Vec<_> =
-            (0..2).map(|_| thread::spawn(|| budget.buffer(12_000))).collect();
+        let others: Vec<_> = (0..2).map(|_| thread::spawn(|| budget.buffer(12_000))).collect();
         drop(segments);
-        let held: Vec<Buffer> = others.into_iter().filter_map(|other| other.join().unwrap()).collect();
+        let held: Vec<Buffer> =
+            others.into_iter().filter_map(|other| other.join().unwrap()).collect();
         assert_eq!(budget.used(), held.iter().map(Buffer::leased).sum::<usize>());
         assert!(budget.used() < 20_000);
         drop(held);
