@@ -207,6 +207,25 @@ fn a_session_stays_with_the_member_of_its_route() {
 }
 
 #[test]
+fn what_is_masked_tells_no_route() {
+    let mut balanced = Balanced::on(&["route=a", "route=b"], |members| {
+        let section = balancer(members, &["route=a", "route=b"], "ProxySet stickysession=SID");
+        Server::on(Mpm::Event)
+            .one_child()
+            .modules(&MODULES)
+            .file("htdocs/a", "a")
+            .vhost(section)
+            .vhost(
+                "<CopyTarget balancer://staging max=1>\nCopyMask cookie SID fixed:none\n</CopyTarget>",
+            )
+    });
+    let request = "GET /a HTTP/1.1\r\nHost: www.example.com\r\nCookie: SID=5ec2e7.b\r\n\r\n";
+    assert_eq!(balanced.copies_of(6, request), [3, 3]);
+    let received = balanced.members[0].received();
+    assert_eq!(received[0].field("Cookie").as_deref(), Some("SID=none"));
+}
+
+#[test]
 fn the_method_is_mod_proxys_and_changes_when_it_does() {
     let mut balanced = Balanced::on(&["", ""], |members| {
         production(
