@@ -43,6 +43,7 @@
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure.
+//! [`compare`] tells where two answers differ.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
 //! to; [`tls`] reads the files that it names. [`mask`] is what staging may not see: bytes in, bytes out.
@@ -55,6 +56,7 @@ pub mod boundary;
 pub mod breaker;
 pub mod capture;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod edit;
 pub mod forward;
