@@ -21,11 +21,11 @@
 //!
 //! # Bounds
 //!
-//! One comparison lists at most [`LISTED`] differences and counts the others, goes [`DEPTH`] deep into JSON,
-//! decodes at most [`Rules::limit`] bytes of each body, and holds beside the decoded bodies at most some 24 bytes for each
-//! member of objects whose members stand in another order, for each element of arrays whose order is
-//! ignored, and for each line of a text. All of it takes time in proportion to the bodies, but
-//! that members in another order on every level are read once for each level.
+//! One comparison lists at most [`LISTED`] differences and counts the others, goes [`DEPTH`] deep into JSON, and
+//! decodes at most [`Rules::limit`] bytes of each body. Beside the decoded bodies it holds some 60 bytes for each
+//! member of objects whose members stand in another order, for each element of arrays whose order is ignored, and some
+//! 70 for each line of texts that differ, of at most 65536. All of it takes time in proportion to the bodies; but members
+//! in another order on every level, and arrays in any order inside each other, are read once for each level.
 //!
 //! # The report in shared memory
 //!
@@ -58,6 +58,7 @@ pub mod verdict;
 
 pub use answer::{Answer, Body, Digest, compare};
 pub use difference::{Change, Comparison, Difference, Differences, Example, LISTED, Latency};
+pub use fields::IGNORED as IGNORED_FIELDS;
 pub use json::DEPTH;
 pub use report::Report;
 pub use route::Route;

@@ -117,10 +117,13 @@ pub(super) fn align<'s, 'a>(
     let behind = a.iter().rev().zip(b.iter().rev()).take_while(same).count();
     (a, b) = (a.get(..a.len() - behind).unwrap_or(a), b.get(..b.len() - behind).unwrap_or(b));
     let (places_a, places_b) = (Places::of(a), Places::of(b));
+    let (shared_a, shared_b) = (places_b.shared(a), places_a.shared(b));
     let (mut i, mut j) = (0, 0);
     while i < a.len() || j < b.len() {
         let (left_a, left_b) = (from(a, i), from(b, j));
-        let (skip_a, skip_b) = nearest((left_a, i, &places_a), (left_b, j, &places_b));
+        let one = Left { at: i, pieces: left_a, shared: &shared_a, places: &places_a };
+        let other = Left { at: j, pieces: left_b, shared: &shared_b, places: &places_b };
+        let (skip_a, skip_b) = nearest(&one, &other);
         let skipped = |left: &'s [Piece<'a>], skip| left.get(..skip).unwrap_or(left).iter();
         let (mut only_a, mut only_b) = (skipped(left_a, skip_a), skipped(left_b, skip_b));
         loop {
@@ -139,23 +142,39 @@ fn from<'s, 'a>(pieces: &'s [Piece<'a>], at: usize) -> &'s [Piece<'a>] {
     pieces.get(at..).unwrap_or_default()
 }
 
-type Left<'s, 'a> = (&'s [Piece<'a>], usize, &'s Places);
+/// What is left of a sequence.
+struct Left<'s, 'a> {
+    /// How much is gone.
+    at: usize,
+    pieces: &'s [Piece<'a>],
+    /// Of each piece of all, whether the other sequence has it too.
+    shared: &'s [bool],
+    places: &'s Places,
+}
+
+impl Left<'_, '_> {
+    /// How far away in `other` the piece is that is so far ahead here.
+    fn away(&self, ahead: usize, other: &Left<'_, '_>) -> Option<usize> {
+        let shared = self.shared.get(self.at + ahead)?;
+        let piece = self.pieces.get(ahead).filter(|_| *shared)?;
+        other.places.next(piece.digest, other.at).map(|at| at - other.at)
+    }
+}
 
 /// How many pieces to leave out of each to come to the nearest that both have; one of each where none is near.
-fn nearest((a, i, places_a): Left<'_, '_>, (b, j, places_b): Left<'_, '_>) -> (usize, usize) {
-    if a.is_empty() || b.is_empty() {
-        return (a.len(), b.len());
+fn nearest(a: &Left<'_, '_>, b: &Left<'_, '_>) -> (usize, usize) {
+    if a.pieces.is_empty() || b.pieces.is_empty() {
+        return (a.pieces.len(), b.pieces.len());
     }
     let mut best: Option<(usize, usize)> = None;
     for ahead in 0..AHEAD {
         if best.is_some_and(|(one, other)| one + other <= ahead) {
             break;
         }
-        let in_b = a.get(ahead).and_then(|piece| places_b.next(piece.digest, j));
-        let in_a = b.get(ahead).and_then(|piece| places_a.next(piece.digest, i));
-        let found =
-            in_b.map(|at| (ahead, at - j)).into_iter().chain(in_a.map(|at| (at - i, ahead)));
-        best = best.into_iter().chain(found).min_by_key(|(one, other)| one + other);
+        let in_b = a.away(ahead, b).map(|away| (ahead, away));
+        let in_a = b.away(ahead, a).map(|away| (away, ahead));
+        let all = best.into_iter().chain(in_b).chain(in_a);
+        best = all.min_by_key(|(one, other)| one + other);
     }
     best.unwrap_or((1, 1))
 }
@@ -169,6 +188,11 @@ impl Places {
             pieces.iter().enumerate().map(|(at, piece)| (piece.digest, at)).collect();
         places.sort_unstable();
         Places(places)
+    }
+
+    /// Of each of these pieces, whether it is here too.
+    fn shared(&self, pieces: &[Piece<'_>]) -> Vec<bool> {
+        pieces.iter().map(|piece| self.next(piece.digest, 0).is_some()).collect()
     }
 
     /// The next place from `at` on.
@@ -202,6 +226,8 @@ mod tests {
             ("a\nb\nc", "a\nc", vec![is("text", Change::Missing, 1)]),
             ("a\nc", "a\nb\nb\nc", vec![is("text", Change::Extra, 2)]),
             ("", "a", vec![is("text", Change::Extra, 1)]),
+            ("a\nb\nc\nd", "a\nnew\nb\nc\nnew\nd", vec![is("text", Change::Extra, 2)]),
+            ("a\nnew\nb\nc\nnew\nd", "a\nb\nc\nd", vec![is("text", Change::Missing, 2)]),
             (
                 "up: 1\nok=2\nz",
                 "up: 2\nok=3\nz",

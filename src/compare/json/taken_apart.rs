@@ -1,5 +1,6 @@
 //! Objects and arrays whose parts do not stand in the same order: listed, and matched.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
 use super::super::difference::{Change, digest};
@@ -28,7 +29,7 @@ impl<'a> Walk<'a, '_> {
     pub(super) fn members(&mut self, open: (bool, bool), room: usize) -> Result<(), Halt> {
         let a = members(&mut self.a, open.0, room)?;
         let b = members(&mut self.b, open.1, room)?;
-        self.same_to = self.a.at;
+        debug_assert!(self.same_to <= self.a.at, "the place where they differ is behind");
         for pair in matched(a, b, |one, other| string::equal(one.name, other.name)) {
             let (Match::Both(Part { name, .. }, _)
             | Match::Production(Part { name, .. })
@@ -51,7 +52,7 @@ impl<'a> Walk<'a, '_> {
             (false, _) => (&mut self.b, Change::Extra),
         };
         let (first, count) = elements_from(side, room)?;
-        self.same_to = self.a.at;
+        debug_assert!(self.same_to <= self.a.at, "the place where they differ is behind");
         self.path.push(Step::Element);
         match change {
             Change::Missing => self.note(change, count, first, b""),
@@ -72,7 +73,7 @@ impl<'a> Walk<'a, '_> {
         self.path.push(Step::Element);
         let (a, b) = (self.elements(self.a, room)?, self.elements(self.b, room)?);
         (self.a.at, self.b.at) = (a.1, b.1);
-        self.same_to = self.a.at;
+        debug_assert!(self.same_to <= self.a.at, "the place where they differ is behind");
         let (mut missing, mut extra) = (Vec::new(), Vec::new());
         for pair in matched(a.0, b.0, |_, _| true) {
             match pair {
@@ -131,29 +132,27 @@ impl<'a> Walk<'a, '_> {
             side.skip(room)?;
             return Ok(0);
         }
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(kind as u8);
-        match kind {
-            Type::Object | Type::Array => {
-                let room = room.checked_sub(1).ok_or(Halt::Deep)?;
-                let parts = match kind {
-                    Type::Object => self.digest_of_members(side, room)?,
-                    _ => self.digest_of_elements(side, room)?,
-                };
-                hasher.write_u64(parts);
-            }
+        let digest = match kind {
+            Type::Object => self.digest_of_members(side, room.checked_sub(1).ok_or(Halt::Deep)?)?,
+            Type::Array => self.digest_of_elements(side, room.checked_sub(1).ok_or(Halt::Deep)?)?,
             _ => {
                 side.scalar()?;
-                let value = side.since(since);
-                match kind {
-                    Type::Number if !self.rules.blanks() => {
-                        number::feed(value, |bytes| hasher.write(bytes));
-                    }
-                    _ => hasher.write(&self.rules.blank(&string::value(value))),
-                }
+                self.digest_of_scalar(kind, side.since(since))
             }
+        };
+        Ok(mixed(kind as u64, digest))
+    }
+
+    fn digest_of_scalar(&self, kind: Type, scalar: &[u8]) -> u64 {
+        let value = string::value(scalar);
+        match self.rules.blank(&value) {
+            Cow::Borrowed(_) if kind == Type::Number => {
+                let mut hasher = DefaultHasher::new();
+                number::feed(scalar, |bytes| hasher.write(bytes));
+                hasher.finish()
+            }
+            blanked => digest(&blanked),
         }
-        Ok(hasher.finish())
     }
 
     fn digest_of_members(&mut self, side: &mut Cursor<'a>, room: usize) -> Result<u64, Halt> {
@@ -190,11 +189,12 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
+/// One number of two, which can be added up: each bit of either changes half of its bits.
 fn mixed(one: u64, other: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write_u64(one);
-    hasher.write_u64(other);
-    hasher.finish()
+    let mut bits = one.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) ^ other;
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ bits >> 31
 }
 
 fn digest_of_string(text: &[u8]) -> u64 {

@@ -97,8 +97,6 @@ impl RouteReport {
         if seen.staging.differences.unlisted() > 0 {
             pattern = pattern.with_unlisted();
         }
-        let real = self.real(sensitivity);
-        self.patterns.add(pattern, 1, real);
         let mut controls = pattern;
         for difference in seen.control.iter().flat_map(|control| control.differences.list()) {
             let key = (difference.path.as_str(), difference.change);
@@ -110,6 +108,9 @@ impl RouteReport {
                 }
             }
         }
+        // Now that all is known that this comparison tells of noise.
+        let real = self.real(sensitivity);
+        self.patterns.add(pattern, 1, real);
         evicted
     }
 

@@ -118,6 +118,17 @@ fn of_a_full_route_the_row_seen_least_goes_and_its_comparisons_still_differ() {
 }
 
 #[test]
+fn noise_in_the_place_of_a_row_does_not_make_noise_of_what_was_there() {
+    let mut report = Report::default();
+    for index in 0..ROWS {
+        record(&mut report, "/", &[&format!("$.x{index}")], Some(&[]));
+    }
+    record(&mut report, "/", &["$.now"], Some(&["$.now"]));
+    assert_eq!(report.evicted().rows, 1);
+    assert_eq!(counts(&report), (ROWS as u64 + 1, 0, 1, ROWS as u64));
+}
+
+#[test]
 fn the_median_of_latencies_is_rounded_down_by_less_than_a_step() {
     let mut report = Report::default();
     assert_eq!(report.median_ratio(), None);
