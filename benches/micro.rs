@@ -15,7 +15,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box_drop};
@@ -537,6 +537,167 @@ mod balancer {
         bencher.bench_local(|| {
             let choice = chooser.choose(&roster, request, clock).unwrap();
             chooser.end(&choice, Sign::Alive, 1_000, clock::now);
+        });
+    }
+}
+
+/// Two answers of 1 MiB each; bytes are those of one.
+mod comparison {
+    use super::*;
+    use mod_copy::compare::text::{self, Form};
+    use mod_copy::compare::{Answer, Body, Report, Route, Rules, compare, json, report};
+
+    /// Items of an ordinary API, each some 180 bytes long, of which every so-and-so-many has another price, or
+    /// its members in another order.
+    fn items(another_price: usize, another_order: usize) -> String {
+        let mut items = Vec::new();
+        let mut length = 0;
+        for index in 0.. {
+            let price = if index % another_price == 1 { 1 } else { 0 };
+            let name = format!(r#""name":"Item number {index}, blue""#);
+            let id = format!(r#""id":{index}"#);
+            let first = if index % another_order == 1 { [name, id] } else { [id, name] }.join(",");
+            items.push(format!(
+                r#"{{{first},"price":{{"amount":"{index}.9{price}","currency":"EUR"}},"tags":["new","sale"],"available":true,"rating":4.{},"description":null,"image":"/images/items/{index}.jpg"}}"#,
+                index % 10,
+            ));
+            length += items[index].len() + 1;
+            if length > 1 << 20 {
+                break;
+            }
+        }
+        format!(r#"{{"items":[{}]}}"#, items.join(","))
+    }
+
+    const NEVER: usize = 1 << 30;
+
+    fn json_differing(bencher: Bencher<'_, '_>, staging: String, rule: Option<&str>) {
+        let production = items(NEVER, NEVER);
+        let mut rules = Rules::default();
+        rule.iter().for_each(|rule| rules.ignore(rule).unwrap());
+        bencher.counter(BytesCount::new(production.len())).bench_local(|| {
+            json::compare(black_box(production.as_bytes()), black_box(staging.as_bytes()), &rules)
+        });
+    }
+
+    #[divan::bench]
+    fn json_equal(bencher: Bencher<'_, '_>) {
+        json_differing(bencher, items(NEVER, NEVER), None);
+    }
+
+    /// The last member, so that all before it is read.
+    #[divan::bench]
+    fn json_one_difference_at_the_end(bencher: Bencher<'_, '_>) {
+        let staging = items(NEVER, NEVER);
+        let end = staging.rfind(".jpg").unwrap();
+        json_differing(bencher, format!("{}.png{}", &staging[..end], &staging[end + 4..]), None);
+    }
+
+    /// One in each tenth item.
+    #[divan::bench]
+    fn json_many_differences(bencher: Bencher<'_, '_>) {
+        json_differing(bencher, items(10, NEVER), None);
+    }
+
+    /// One in each item.
+    #[divan::bench]
+    fn json_differences_everywhere(bencher: Bencher<'_, '_>) {
+        let staging = items(NEVER, NEVER).replace(r#""currency":"EUR""#, r#""currency":"USD""#);
+        json_differing(bencher, staging, None);
+    }
+
+    #[divan::bench]
+    fn json_in_another_order(bencher: Bencher<'_, '_>) {
+        json_differing(bencher, items(NEVER, 2), None);
+    }
+
+    /// The worst for taking apart: each level is read again for each one above it.
+    #[divan::bench]
+    fn json_in_another_order_at_every_depth(bencher: Bencher<'_, '_>) {
+        let rest = "x".repeat(1 << 13);
+        let (mut production, mut staging) = ("0".to_owned(), "1".to_owned());
+        for _ in 0..json::DEPTH - 1 {
+            production = format!(r#"{{"a":"{rest}","b":{production}}}"#);
+            staging = format!(r#"{{"b":{staging},"a":"{rest}"}}"#);
+        }
+        let rules = Rules::default();
+        bencher.counter(BytesCount::new(production.len())).bench_local(|| {
+            json::compare(black_box(production.as_bytes()), black_box(staging.as_bytes()), &rules)
+        });
+    }
+
+    /// The worst for finding what both have: short lines, of which both have half, far apart.
+    #[divan::bench]
+    fn lines_all_over_the_place(bencher: Bencher<'_, '_>) {
+        let text = |first: usize, step: usize| -> String {
+            (0..65_000).map(|index| format!("{}\n", (first + index * step) % 65_003)).collect()
+        };
+        let (production, staging, rules) = (text(1, 7919), text(30_000, 104_729), Rules::default());
+        bencher.counter(BytesCount::new(production.len())).bench_local(|| {
+            text::compare(production.as_bytes(), staging.as_bytes(), Form::Lines, &rules)
+        });
+    }
+
+    /// Equal by value, and not one blank where the other has it.
+    #[divan::bench]
+    fn json_written_otherwise(bencher: Bencher<'_, '_>) {
+        let staging: serde_json::Value = serde_json::from_str(&items(NEVER, NEVER)).unwrap();
+        json_differing(bencher, serde_json::to_string_pretty(&staging).unwrap(), None);
+    }
+
+    #[divan::bench]
+    fn json_elements_in_any_order(bencher: Bencher<'_, '_>) {
+        json_differing(bencher, items(10, NEVER), Some("order:*"));
+    }
+
+    /// One line more after each tenth.
+    #[divan::bench(args = ["lines", "html"])]
+    fn text(bencher: Bencher<'_, '_>, form: &str) {
+        let form = if form == "html" { Form::Html } else { Form::Lines };
+        let page = |every: usize| -> String {
+            let line = |index: usize| {
+                let more = if index % every == 1 { "\n<b>more</b>" } else { "" };
+                format!(
+                    "<tr class=\"row\"><td>{index}</td>  <td>Some text of a page</td></tr>{more}\n"
+                )
+            };
+            (0..16_000).map(line).collect()
+        };
+        let (production, staging, rules) = (page(NEVER), page(10), Rules::default());
+        bencher.counter(BytesCount::new(production.len())).bench_local(|| {
+            text::compare(
+                black_box(production.as_bytes()),
+                black_box(staging.as_bytes()),
+                form,
+                &rules,
+            )
+        });
+    }
+
+    /// A whole comparison of two small answers that differ, and its place in the report.
+    #[divan::bench]
+    fn small_answers(bencher: Bencher<'_, '_>) {
+        let bodies =
+            [r#"{"id":7,"at":"2026-05-20T10:00:00Z"}"#, r#"{"id":7,"at":"2026-05-20T10:00:01Z"}"#];
+        let answer = |body: &'static str| Answer {
+            status: 200,
+            fields: &FIELDS,
+            body: Body::Whole(body.as_bytes()),
+            latency: Duration::from_millis(3),
+        };
+        let (rules, mut counted) = (Rules::default(), Report::default());
+        let mut request = 0;
+        bencher.bench_local(|| {
+            request += 1;
+            let staging = compare(&answer(bodies[0]), &answer(bodies[1]), &rules);
+            let route = Route::of(b"GET", b"/users/42/orders/8f14e45f?page=2");
+            counted.record(&report::Observation {
+                at: request,
+                route: &route,
+                request,
+                staging: &staging,
+                control: None,
+            });
         });
     }
 }
