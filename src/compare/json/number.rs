@@ -6,7 +6,7 @@ struct Decimal<'a> {
     /// The digits, before and after the point.
     digits: [&'a [u8]; 2],
     /// The power of ten of the last digit; `None` where it is beyond any that one computes with.
-    scale: Option<i64>,
+    scale: Option<i128>,
 }
 
 impl<'a> Decimal<'a> {
@@ -33,9 +33,8 @@ impl<'a> Decimal<'a> {
             head = without_trailing(head);
         }
         let dropped = before - head.len() - tail.len();
-        let scale = power(exponent).and_then(|power| {
-            power.checked_sub_unsigned(fraction.len() as u64)?.checked_add_unsigned(dropped as u64)
-        });
+        let scale = power(exponent)
+            .map(|power| i128::from(power) - fraction.len() as i128 + dropped as i128);
         Decimal { negative, digits: [head, tail], scale }
     }
 
