@@ -1,8 +1,10 @@
 //! One answer as it is compared, and the comparison of two to the same request.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::Hasher;
 use std::time::Duration;
+
+use twox_hash::XxHash64;
 
 use super::content::{Kind, codings, decoded, transcoded};
 use super::difference::{Change, Comparison, Differences, Latency};
@@ -49,7 +51,7 @@ pub struct Digest {
 /// Makes a [`Digest`] of a body as it passes.
 #[derive(Clone, Debug, Default)]
 pub struct Digesting {
-    hasher: DefaultHasher,
+    hasher: XxHash64,
     length: u64,
 }
 

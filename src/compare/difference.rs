@@ -1,7 +1,8 @@
 //! A difference between two answers, and the bounded list of those that one comparison found.
 
-use std::hash::Hasher;
 use std::time::Duration;
+
+use twox_hash::XxHash64;
 
 use super::fold;
 
@@ -193,9 +194,7 @@ impl Comparison {
 
 /// A digest that is the same in all processes of this module.
 pub(super) fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
+    XxHash64::oneshot(0, bytes)
 }
 
 /// A value's beginning, as text.

@@ -117,7 +117,7 @@ pub(super) fn align<'s, 'a>(
     let behind = a.iter().rev().zip(b.iter().rev()).take_while(same).count();
     (a, b) = (a.get(..a.len() - behind).unwrap_or(a), b.get(..b.len() - behind).unwrap_or(b));
     let (places_a, places_b) = (Places::of(a), Places::of(b));
-    let (shared_a, shared_b) = (places_b.shared(a), places_a.shared(b));
+    let (shared_a, shared_b) = (places_a.shared(&places_b), places_b.shared(&places_a));
     let (mut i, mut j) = (0, 0);
     while i < a.len() || j < b.len() {
         let (left_a, left_b) = (from(a, i), from(b, j));
@@ -190,9 +190,17 @@ impl Places {
         Places(places)
     }
 
-    /// Of each of these pieces, whether it is here too.
-    fn shared(&self, pieces: &[Piece<'_>]) -> Vec<bool> {
-        pieces.iter().map(|piece| self.next(piece.digest, 0).is_some()).collect()
+    /// Of each piece, whether the other sequence has it too.
+    fn shared(&self, other: &Places) -> Vec<bool> {
+        let mut shared = vec![false; self.0.len()];
+        let mut others = other.0.iter().map(|(digest, _)| *digest).peekable();
+        for (digest, at) in &self.0 {
+            while others.next_if(|other| other < digest).is_some() {}
+            if let Some(shared) = shared.get_mut(*at) {
+                *shared = others.peek() == Some(digest);
+            }
+        }
+        shared
     }
 
     /// The next place from `at` on.

@@ -1,7 +1,9 @@
 //! Where in a JSON text something is, and the patterns of paths that rules name.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::Hasher;
+
+use twox_hash::XxHash64;
 
 use super::super::fold;
 use super::string::{resolved, unescaped};
@@ -31,7 +33,7 @@ impl<'a> Step<'a> {
 
 /// A path's digest: two places have the same where they have the same path.
 pub(super) fn place(path: &[Step<'_>]) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = XxHash64::with_seed(0);
     for step in path {
         if let Some(name) = step.name() {
             hasher.write(name.as_bytes());

@@ -1,7 +1,6 @@
 //! Objects and arrays whose parts do not stand in the same order: listed, and matched.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hasher};
 
 use super::super::difference::{Change, digest};
 use super::cursor::{Cursor, Type};
@@ -146,11 +145,7 @@ impl<'a> Walk<'a, '_> {
     fn digest_of_scalar(&self, kind: Type, scalar: &[u8]) -> u64 {
         let value = string::value(scalar);
         match self.rules.blank(&value) {
-            Cow::Borrowed(_) if kind == Type::Number => {
-                let mut hasher = DefaultHasher::new();
-                number::feed(scalar, |bytes| hasher.write(bytes));
-                hasher.finish()
-            }
+            Cow::Borrowed(_) if kind == Type::Number => number::digest(scalar),
             blanked => digest(&blanked),
         }
     }
