@@ -43,7 +43,8 @@
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure.
-//! [`compare`] tells where two answers differ.
+//! [`compare`] tells where two answers differ; no directive asks it yet. [`edit`] is what the server changes for
+//! one target alone.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
 //! to; [`tls`] reads the files that it names. [`mask`] is what staging may not see: bytes in, bytes out.
