@@ -261,6 +261,17 @@ const WRONG_LINES: &[(&str, &str)] = &[
     ("CopyPreserveHost maybe", "CopyPreserveHost: expected On or Off, found 'maybe'"),
     ("CopyPreserveHost On Off", "CopyPreserveHost: expected On or Off, found 'On Off'"),
     ("CopyAddHeaders 1", "CopyAddHeaders: expected On or Off, found '1'"),
+    (
+        "CopyMask body password",
+        "CopyMask: expected standard, query, form, json, cookie or header, found 'body'",
+    ),
+    ("CopyMask json", "CopyMask: expected a name to mask, found nothing"),
+    ("CopyMask json drop", "CopyMask: expected a name before the action, found 'drop'"),
+    ("CopyMask standard json", "CopyMask: expected nothing after standard, found 'json'"),
+    (
+        "CopyMaskKeyFile /nowhere.key",
+        "CopyMaskKeyFile: /nowhere.key: No such file or directory (os error 2)",
+    ),
     ("CopyTLSVerify none", "CopyTLSVerify: expected On or Off, found 'none'"),
     ("CopyTLSServerName two names", "CopyTLSServerName: expected one host name, found 'two names'"),
     ("CopyTLSServerName a/b", "CopyTLSServerName: expected a host name, found 'a/b'"),

@@ -35,7 +35,8 @@ impl Example {
         for port in 8080..8090 {
             text = text.replace(&format!("127.0.0.1:{port}/"), &format!("{}/", origin.authority()));
         }
-        let builder = Server::on(Mpm::Event).modules(&["proxy", "proxy_http", "setenvif"]);
+        let builder =
+            Server::on(Mpm::Event).modules(&["proxy", "proxy_http", "setenvif", "headers"]);
         let text = text.replace("*:80>", &format!("127.0.0.1:{}>", builder.port()));
         Example { server: builder.tail(text).start(), _origin: origin, stagings }
     }
@@ -152,4 +153,26 @@ fn locations() {
             "{method} {host}{path}"
         );
     }
+}
+
+#[test]
+fn scrub() {
+    let example = Example::start("scrub", &["next"]);
+    let content =
+        r#"{"user":{"email":"a@b.c","name":"A","id":7},"password":"secret","note":"kept"}"#;
+    let fields = format!(
+        "Authorization: Basic secret\r\nCookie: secret\r\nX-Internal-Route: secret\r\nX-Client-Id: 42\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{content}",
+        content.len()
+    );
+    let path = "/orders?token=secret&email=a%40b.c&page=2";
+    assert_eq!(example.copied_to("scrub", "POST", path, &fields), ["next"]);
+    let copy = example.stagings["next"].wait_for(1).remove(0);
+    let (head, content) = (copy.head_without_mark(), String::from_utf8_lossy(&copy.content));
+    assert!(!head.contains("secret") && !content.contains("secret"), "{head}{content}");
+    let hash = content.split('"').nth(5).unwrap();
+    assert_eq!(copy.request_line(), format!("POST /orders?token=***&email={hash}&page=2 HTTP/1.1"));
+    assert!(content.ends_with(r#""id":7},"password":"***","note":"kept"}"#), "{content}");
+    assert_eq!(copy.field("X-Staging-Access").as_deref(), Some("for-staging-only"));
+    assert_eq!((copy.field("Authorization"), copy.field("Cookie")), (None, None));
 }
