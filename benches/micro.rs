@@ -139,15 +139,13 @@ fn fields() -> [Field<'static>; 8] {
     FIELDS.map(|(name, value)| Field::new(name, value))
 }
 
-fn received<'a>(method: &'a [u8], fields: &'a [Field<'a>], has_content: bool) -> Received<'a> {
-    Received {
-        method,
-        target: b"/orders?id=42",
-        fields,
-        host: Some(b"www.example.com"),
-        connection: b"",
-        has_content,
-    }
+fn received<'a>(
+    method: &'a [u8],
+    fields: &'a [Field<'a>],
+    has_content: bool,
+) -> Received<'a, impl Iterator<Item = Field<'a>> + Clone> {
+    let fields = fields.iter().copied();
+    Received { method, target: b"/orders?id=42", fields, connection: b"", has_content }
 }
 
 fn head() -> Head {

@@ -3,7 +3,7 @@
 //! The server makes them, with a module of its own, on the thread of the request: what they say may depend on
 //! all that it knows of it.
 
-use crate::message::{Field, Received};
+use crate::message::Field;
 
 /// The lines of one block that change fields, by their place among those of all blocks; what they say is for
 /// httpd alone.
@@ -25,12 +25,12 @@ impl Edits {
 /// Whoever can make the changes to the fields of a request.
 pub trait Edit {
     /// The fields as they are after the changes; `None` where these cannot be made.
-    fn edited<'a>(&'a self, edits: Edits, received: &Received<'a>) -> Option<Vec<Field<'a>>>;
+    fn edited<'a>(&'a self, edits: Edits, fields: &[Field<'a>]) -> Option<Vec<Field<'a>>>;
 }
 
 /// Nobody.
 impl Edit for () {
-    fn edited<'a>(&'a self, _: Edits, _: &Received<'a>) -> Option<Vec<Field<'a>>> {
+    fn edited<'a>(&'a self, _: Edits, _: &[Field<'a>]) -> Option<Vec<Field<'a>>> {
         None
     }
 }

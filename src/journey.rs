@@ -3,7 +3,7 @@
 use crate::capture::Capture;
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
 use crate::edit::Edit;
-use crate::message::{Additions, Forwarded, Head, Received};
+use crate::message::{Additions, Field, Forwarded, Head, Received};
 use crate::mirror::{Chosen, Mirror, OwnHeads};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 use crate::select::{Ask, Asked};
@@ -104,7 +104,10 @@ impl Journey {
     /// The request's scope is known and access control has passed: it is selected, or is not copied.
     /// Returns whether it was selected.
     #[inline(always)]
-    pub fn decide<'a>(&mut self, scope: &Scope<'a>, received: &Received<'a>) -> bool {
+    pub fn decide<'a, F>(&mut self, scope: &Scope<'a>, received: &Received<'a, F>) -> bool
+    where
+        F: Iterator<Item = Field<'a>> + Clone,
+    {
         if !self.is_undecided() {
             return false;
         }
@@ -161,11 +164,11 @@ impl Journey {
 
     /// The targets that the request goes to; `None` where there is none, which is counted.
     #[inline(always)]
-    fn choose<'a>(
+    fn choose<'a, F>(
         &self,
         scope: &Scope<'a>,
         list: ListId,
-        received: &Received<'a>,
+        received: &Received<'a, F>,
     ) -> Option<Chosen> {
         let not_copied = match scope {
             _ if !scope.settings.is_on() => Some(NotCopied::Off),
@@ -176,19 +179,25 @@ impl Journey {
             self.mirror.give_up(GivenUp::NotCopied(reason), Chosen::all(list));
             return None;
         }
-        let request = || Asked::new(received.method, received.has_content, scope.ask);
-        let chosen = self.mirror.choose(list, request);
+        if self.mirror.is_open(list) {
+            return Some(Chosen::all(list));
+        }
+        let request = Asked::new(received.method, received.has_content, scope.ask);
+        let chosen = self.mirror.choose(list, &request);
         (!chosen.is_empty()).then_some(chosen)
     }
 
     /// The request's head for these targets, or why none is made.
     #[inline(always)]
-    fn serialise<'a>(
+    fn serialise<'a, F>(
         &self,
         scope: &Scope<'a>,
         chosen: Chosen,
-        received: &Received<'a>,
-    ) -> Result<Head, GivenUp> {
+        received: &Received<'a, F>,
+    ) -> Result<Head, GivenUp>
+    where
+        F: Iterator<Item = Field<'a>> + Clone,
+    {
         if !self.mirror.would_take(chosen) {
             return Err(GivenUp::Dropped(Loss::Breaker));
         }
@@ -205,12 +214,16 @@ impl Journey {
     }
 
     /// The heads of the chosen targets that have fields of their own; those whose cannot be made are given up.
-    fn own_heads<'a>(
+    #[inline]
+    fn own_heads<'a, F>(
         &self,
         scope: &Scope<'a>,
         chosen: &mut Chosen,
-        received: &Received<'a>,
-    ) -> OwnHeads {
+        received: &Received<'a, F>,
+    ) -> OwnHeads
+    where
+        F: Iterator<Item = Field<'a>> + Clone,
+    {
         let mut own = Vec::new();
         for (place, target) in self.mirror.with_own_fields(*chosen) {
             match self.own_head(scope, &target, received) {
@@ -221,25 +234,31 @@ impl Journey {
         (!own.is_empty()).then(|| Box::new(own))
     }
 
-    fn own_head<'a>(
+    #[cold]
+    fn own_head<'a, F>(
         &self,
         scope: &Scope<'a>,
         target: &Target,
-        received: &Received<'a>,
-    ) -> Result<Head, GivenUp> {
-        let fields = target.edits.map(|edits| scope.edit.edited(edits, received));
-        let fields = match &fields {
-            None => received.fields,
-            Some(Some(edited)) => edited,
-            // It might show what the changes are to hide.
-            Some(None) => return Err(GivenUp::Dropped(Loss::Unmaskable)),
-        };
+        received: &Received<'a, F>,
+    ) -> Result<Head, GivenUp>
+    where
+        F: Iterator<Item = Field<'a>> + Clone,
+    {
+        let mut fields: Vec<Field<'a>> = received.fields.clone().collect();
+        let received_host = host(&fields);
+        if let Some(edits) = target.edits {
+            // What is not changed might show what the changes are to hide.
+            let edited = scope.edit.edited(edits, &fields);
+            fields = edited.ok_or(GivenUp::Dropped(Loss::Unmaskable))?;
+        }
         let add_headers = target.add_headers.unwrap_or(scope.settings.add_headers());
         let mut additions = self.additions(scope, add_headers);
         // A name that was set for this target is the one that staging is to see.
-        let host = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"host"));
-        additions.preserve_host |= host.map(|field| field.value) != received.host;
-        Head::serialise(&Received { fields, ..*received }, &additions, self.mirror.budget())
+        additions.preserve_host |= host(&fields) != received_host;
+        let &Received { method, target, connection, has_content, .. } = received;
+        let fields = fields.into_iter();
+        let received = Received { method, target, fields, connection, has_content };
+        Head::serialise(&received, &additions, self.mirror.budget())
     }
 
     fn hand_over_if_complete(&mut self) {
@@ -261,6 +280,12 @@ impl Journey {
         self.stage = Stage::Settled;
         self.capture = None;
     }
+}
+
+/// The value of `Host` among fields.
+fn host<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {
+    let host = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"host"));
+    host.map(|field| field.value)
 }
 
 /// A part of a request's content.

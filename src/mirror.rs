@@ -70,6 +70,13 @@ impl Chosen {
         *word &= !(1 << (place % 64));
     }
 
+    /// The one place, where there is no other.
+    fn only(&self) -> Option<usize> {
+        let [low, high] = self.places;
+        let places = u128::from(high) << 64 | u128::from(low);
+        places.is_power_of_two().then(|| places.trailing_zeros() as usize)
+    }
+
     fn has(&self, place: usize) -> bool {
         let [low, high] = self.places;
         let word = if place < 64 { low } else { high };
@@ -120,16 +127,14 @@ impl Mirror {
         !self.policy.list(list).is_empty()
     }
 
-    /// Which targets of the list the request goes to by their rules; counts why it does not go to the others.
-    #[inline(always)]
-    pub fn choose<'a>(&self, list: ListId, request: impl FnOnce() -> Asked<'a>) -> Chosen {
-        if self.policy.is_open(list) {
-            return Chosen::all(list);
-        }
-        self.judge(list, &request())
+    /// Whether every request goes to all targets of the list: none has rules.
+    #[inline]
+    pub fn is_open(&self, list: ListId) -> bool {
+        self.policy.is_open(list)
     }
 
-    fn judge(&self, list: ListId, request: &Asked<'_>) -> Chosen {
+    /// Which targets of the list the request goes to by their rules; counts why it does not go to the others.
+    pub fn choose(&self, list: ListId, request: &Asked<'_>) -> Chosen {
         let mut chosen = Chosen { list, places: [0; 2] };
         for (place, choice) in self.policy.list(list).iter().enumerate() {
             let Some(lane) = self.lanes.get(choice.target.index()) else { continue };
@@ -169,16 +174,11 @@ impl Mirror {
         if let Some(own) = own {
             return self.offer_own(message, *own, chosen, (server, offered));
         }
-        if let Some(only) = self.only(chosen) {
-            return self.offer_to(only, Held::Alone(message), server, offered);
+        if let Some(lane) = self.only(chosen) {
+            return self.offer_to(lane, Held::Alone(message), server, offered);
         }
-        let mut lanes = self.lanes(chosen);
-        let Some(first) = lanes.next() else { return };
-        let Some(second) = lanes.next() else {
-            return self.offer_to(first, Held::Alone(message), server, offered);
-        };
         let message = Arc::new(message);
-        for lane in [first, second].into_iter().chain(lanes) {
+        for lane in self.lanes(chosen) {
             self.offer_to(lane, Held::Shared(Arc::clone(&message)), server, offered);
         }
     }
@@ -257,13 +257,15 @@ impl Mirror {
         self.ledger.close(PATIENCE, pause)
     }
 
-    /// The one target that is chosen of a list that has no other.
+    /// The one target, where there is no other: a copy for it alone needs no counting of who uses it.
     #[inline(always)]
     fn only(&self, chosen: Chosen) -> Option<&Lane> {
-        match self.policy.list(chosen.list) {
-            [only] if chosen.has(0) => self.lanes.get(only.target.index()),
-            _ => None,
-        }
+        let list = self.policy.list(chosen.list);
+        let choice = match list {
+            [only] if chosen.has(0) => only,
+            _ => list.get(chosen.only()?)?,
+        };
+        self.lanes.get(choice.target.index())
     }
 
     #[inline(always)]
@@ -418,8 +420,7 @@ mod tests {
             let received = Received {
                 method: b"GET",
                 target: b"/",
-                fields: &fields,
-                host: Some(b"www.example.com"),
+                fields: fields.into_iter(),
                 connection: b"",
                 has_content: false,
             };

@@ -162,8 +162,7 @@ fn message(play: &Play) -> Message {
     let received = Received {
         method: if play.to_head { b"HEAD" } else { b"POST" },
         target: b"/",
-        fields: &[],
-        host: None,
+        fields: std::iter::empty(),
         connection: b"",
         has_content: play.content > 0,
     };

@@ -82,8 +82,7 @@ fn play(request: &Request) {
     let received = Received {
         method: &method,
         target: &target,
-        fields: &received_fields,
-        host: named("Host").next().map(|(_, value)| &value[..]),
+        fields: received_fields.iter().copied(),
         connection: &connection,
         has_content: request.content.is_some(),
     };
@@ -142,7 +141,11 @@ fn play(request: &Request) {
 }
 
 /// Under a tight budget a head is serialised or dropped, and all memory comes back.
-fn tight<'a>(method: usize, received: &Received<'a>, additions: &Additions<'a>) {
+fn tight<'a>(
+    method: usize,
+    received: &Received<'a, impl Iterator<Item = mod_copy::message::Field<'a>> + Clone>,
+    additions: &Additions<'a>,
+) {
     static TIGHT: [Budget; 3] =
         [const { Budget::new(64) }, const { Budget::new(500) }, const { Budget::new(2500) }];
     let budget = &TIGHT[method % 3];

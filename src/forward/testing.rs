@@ -41,8 +41,8 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
     let received = Received {
         method: method.as_bytes(),
         target: b"/path?query",
-        fields: &[Field::new(b"Host", b"www.example.com"), Field::new(b"uSER-aGENT", b"test")],
-        host: Some(b"www.example.com"),
+        fields: [Field::new(b"Host", b"www.example.com"), Field::new(b"uSER-aGENT", b"test")]
+            .into_iter(),
         connection: b"",
         has_content: content.is_some(),
     };

@@ -89,7 +89,7 @@ pub unsafe fn scope_settings(scope: *const ffi::ap_conf_vector_t) -> ScopeSettin
 pub unsafe extern "C" fn create_scope(pool: *mut ffi::apr_pool_t, _: *mut c_char) -> *mut c_void {
     guard(Boundary::CreateScope, ptr::null_mut(), || {
         // SAFETY: httpd passes a live pool.
-        unsafe { pool::place(pool, ScopeSettings::default()) }.cast()
+        unsafe { pool::put(pool, ScopeSettings::default()) }.as_ptr().cast()
     })
 }
 
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn merge_scopes(
         // SAFETY: as above.
         let inner = unsafe { &*inner.cast::<ScopeSettings>() };
         // SAFETY: httpd passes a live pool.
-        unsafe { pool::place(pool, outer.merge(inner)) }.cast()
+        unsafe { pool::put(pool, outer.merge(inner)) }.as_ptr().cast()
     })
 }
 
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn merge_servers(
 
 unsafe fn place_server(pool: *mut ffi::apr_pool_t, settings: ServerSettings) -> *mut Server {
     // SAFETY: the caller vouches for the pool.
-    unsafe { pool::place(pool, Server { settings, policy: settings.resolve(None) }) }
+    unsafe { pool::put(pool, Server { settings, policy: settings.resolve(None) }) }.as_ptr()
 }
 
 unsafe fn server_record(server: *const ffi::server_rec) -> *mut Server {

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use super::request::entries;
 use super::{config, ffi, pool};
 use crate::edit::{Edit, Edits};
-use crate::message::{Field, Received};
+use crate::message::Field;
 
 /// The module whose directive it is.
 const HEADERS: &CStr = c"mod_headers.c";
@@ -91,14 +91,14 @@ fn headers() -> Option<*const ffi::module> {
 pub struct Editing<'a>(pub &'a ffi::request_rec);
 
 impl Edit for Editing<'_> {
-    fn edited<'a>(&'a self, edits: Edits, received: &Received<'a>) -> Option<Vec<Field<'a>>> {
+    fn edited<'a>(&'a self, edits: Edits, fields: &[Field<'a>]) -> Option<Vec<Field<'a>>> {
         let Lines(settings) = *config::generation()?.edits.get(edits.index())?;
         let (fixup, headers) = (fixup()?, headers()?);
         let pool = self.0.pool;
         // SAFETY: a record of httpd's; the clone goes before the request does.
         let mut clone = unsafe { ptr::read(self.0) };
         // SAFETY: the fields' texts are the request's own.
-        clone.headers_in = unsafe { table(pool, received.fields) };
+        clone.headers_in = unsafe { table(pool, fields) };
         for place in [
             &mut clone.headers_out,
             &mut clone.err_headers_out,

@@ -25,9 +25,7 @@ pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
         success()
     }
     // SAFETY: the caller vouches for the pool.
-    let place = unsafe { allocate::<T>(pool) };
-    // SAFETY: fresh memory of T's size and alignment.
-    unsafe { place.write(value) };
+    let place = unsafe { put(pool, value) };
     // SAFETY: the caller vouches for the pool; a forked CGI's copy is not to run our destructors.
     unsafe {
         ffi::apr_pool_cleanup_register(
@@ -40,40 +38,32 @@ pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
     place
 }
 
-/// Puts plain data into a pool's memory, which is freed without a destructor.
+/// Moves a value into a pool's memory, which is freed without a destructor.
 ///
 /// # Safety
 ///
 /// `pool` is a live pool of httpd's, used by this thread alone.
-pub unsafe fn place<T: Copy>(pool: *mut ffi::apr_pool_t, value: T) -> *mut T {
+pub unsafe fn put<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
     // SAFETY: the caller vouches for the pool.
     let place = unsafe { allocate::<T>(pool) };
     // SAFETY: fresh memory of T's size and alignment.
     unsafe { place.write(value) };
-    place.as_ptr()
+    place
 }
 
-/// Puts plain data into a pool's memory: what `make` makes of each.
+/// Copies plain data into a pool's memory.
 ///
 /// # Safety
 ///
 /// `pool` is a live pool of httpd's, used by this thread alone, and is not cleared during `'a`.
-pub unsafe fn map<'a, S, T: Copy>(
-    pool: *mut ffi::apr_pool_t,
-    from: &[S],
-    mut make: impl FnMut(&S) -> T,
-) -> &'a [T] {
+pub unsafe fn copy<'a, T: Copy>(pool: *mut ffi::apr_pool_t, from: &[T]) -> &'a [T] {
     const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
     // SAFETY: the caller vouches for the pool, which aborts the process rather than give less.
-    let first = unsafe { ffi::apr_palloc(pool, size_of::<T>() * from.len()) }.cast::<T>();
-    for (at, value) in from.iter().enumerate() {
-        // SAFETY: `at` is less than the length that there is memory for.
-        let place = unsafe { first.add(at) };
-        // SAFETY: fresh memory of T's size and alignment.
-        unsafe { place.write(make(value)) };
-    }
+    let to = unsafe { ffi::apr_palloc(pool, size_of_val(from)) }.cast::<T>();
+    // SAFETY: fresh memory of that size.
+    unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) };
     // SAFETY: all of it was just written, and nobody else has the memory.
-    unsafe { std::slice::from_raw_parts(first, from.len()) }
+    unsafe { std::slice::from_raw_parts(to, from.len()) }
 }
 
 /// Memory for a value, as long as the pool is not cleared.
@@ -106,6 +96,25 @@ pub unsafe fn bytes<'a>(text: *const c_char) -> &'a [u8] {
     }
     // SAFETY: not NULL, and the caller vouches for the rest.
     unsafe { CStr::from_ptr(text) }.to_bytes()
+}
+
+/// The first two bytes of a C string, of which the second may be its NUL; none of an empty one.
+///
+/// # Safety
+///
+/// `text` ends in NUL.
+#[inline(always)]
+pub unsafe fn begin(text: *const c_char) -> Option<[u8; 2]> {
+    let text = text.cast::<u8>();
+    // SAFETY: its NUL, or a byte before.
+    let first = unsafe { text.read() };
+    if first == 0 {
+        return None;
+    }
+    // SAFETY: another byte follows one that is not NUL.
+    let second = unsafe { text.add(1) };
+    // SAFETY: as above.
+    Some([first, unsafe { second.read() }])
 }
 
 /// Whether a C string is the expected one; NULL is none. Mostly the first byte tells, before a length could.

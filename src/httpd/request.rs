@@ -13,7 +13,6 @@ use crate::outcome::NotCopied;
 pub const COPY_STATUS: &CStr = c"copy-status";
 
 /// A request's journey, beside what it looked like on arrival: other modules change `request_rec`.
-#[derive(Debug)]
 pub struct Passage {
     pub journey: Journey,
     pub phase: Phase,
@@ -21,9 +20,9 @@ pub struct Passage {
     pub is_reading: bool,
     method: *const c_char,
     target: *const c_char,
-    /// The received fields and what they say. They live as long as the request's pool, as the passage does:
-    /// nobody sees them but through it.
-    fields: &'static [Field<'static>],
+    /// The received fields, their texts shared, and what they say. They live as long as the request's pool,
+    /// as the passage does: nobody sees them but through it.
+    fields: &'static [ffi::apr_table_entry_t],
     notes: Notes<'static>,
 }
 
@@ -57,19 +56,11 @@ impl Passage {
         if !server.mirrors {
             return None;
         }
-        let mut notes = Notes::default();
         // SAFETY: the request's own table.
         let received = unsafe { entries(request.headers_in) };
-        let field = |entry: &ffi::apr_table_entry_t| {
-            // SAFETY: texts of the request's pool, which nobody changes in place.
-            let name = unsafe { pool::bytes(entry.key) };
-            // SAFETY: as above.
-            let field = Field::new(name, unsafe { pool::bytes(entry.val) });
-            notes.note(&field);
-            field
-        };
         // SAFETY: the request's own pool.
-        let fields = unsafe { pool::map(request.pool, received, field) };
+        let fields = unsafe { pool::copy(request.pool, received) };
+        let notes = notes(fields);
         let passage = Passage {
             journey: Journey::begin(mirror, server, notes.content()),
             phase: Phase::Arrived,
@@ -79,8 +70,14 @@ impl Passage {
             fields,
             notes,
         };
-        // SAFETY: the request's own pool.
-        let owned = unsafe { pool::own(request.pool, passage) };
+        let owned = if passage.journey.wants_content() {
+            // SAFETY: the request's own pool.
+            unsafe { pool::own(request.pool, passage) }
+        } else {
+            // Without content it is handed over as soon as it is selected, and holds nothing to be dropped.
+            // SAFETY: as above.
+            unsafe { pool::put(request.pool, passage) }
+        };
         // SAFETY: the request's own vector.
         unsafe {
             ffi::ap_set_module_config(request.request_config, ffi::this(), owned.as_ptr().cast());
@@ -120,8 +117,7 @@ impl Passage {
             method: unsafe { pool::bytes(self.method) },
             // SAFETY: as above.
             target: unsafe { pool::bytes(self.target) },
-            fields: self.fields,
-            host: self.notes.host,
+            fields: Fields(self.fields.iter()),
             connection: self.notes.connection,
             has_content: self.notes.content().is_some(),
         };
@@ -152,6 +148,38 @@ impl Passage {
         // SAFETY: the request's server, whose configuration was completed before children began.
         self.phase >= Phase::Located
             || !unsafe { config::server_policy(request.server) }.has_sections
+    }
+}
+
+/// What a request's way depends on.
+fn notes<'a>(fields: &'a [ffi::apr_table_entry_t]) -> Notes<'a> {
+    let mut notes = Notes::default();
+    for entry in fields {
+        // SAFETY: a text of the request's pool.
+        if unsafe { pool::begin(entry.key) }.is_some_and(Notes::concern) {
+            // SAFETY: texts of the request's pool, which nobody changes in place.
+            let name = unsafe { pool::bytes(entry.key) };
+            // SAFETY: as above.
+            notes.note(name, || unsafe { pool::bytes(entry.val) });
+        }
+    }
+    notes
+}
+
+/// The fields of a table, measured as they are come to.
+#[derive(Clone)]
+struct Fields<'a>(std::slice::Iter<'a, ffi::apr_table_entry_t>);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let entry = self.0.next()?;
+        // SAFETY: texts of the request's pool, which nobody changes in place.
+        let name = unsafe { pool::bytes(entry.key) };
+        // SAFETY: as above.
+        Some(Field::new(name, unsafe { pool::bytes(entry.val) }))
     }
 }
 

@@ -62,8 +62,7 @@ impl World {
         let received = Received {
             method: b"POST",
             target: b"/",
-            fields: &fields,
-            host: Some(b"www.example.com"),
+            fields: fields.into_iter(),
             connection: b"",
             has_content: journey.wants_content(),
         };

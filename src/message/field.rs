@@ -1,4 +1,4 @@
-//! The fields of a request: measured and told apart once, on arrival.
+//! The fields of a request, told apart by their names.
 
 /// A field as received.
 #[derive(Clone, Copy, Debug)]
@@ -89,8 +89,6 @@ fn ends<const N: usize>(token: &[u8]) -> Option<[[u8; N]; 2]> {
 /// What a request's way depends on, as its fields say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Notes<'a> {
-    /// The value of `Host`, the first where there are more.
-    pub host: Option<&'a [u8]>,
     /// The value of `Connection`; empty if not received.
     pub connection: &'a [u8],
     /// Whether the client asks for another protocol on this connection.
@@ -101,20 +99,25 @@ pub struct Notes<'a> {
 }
 
 impl<'a> Notes<'a> {
-    /// Takes note of a field.
+    /// Whether a name that begins so may be of interest: most are passed over at their first letters.
     #[inline(always)]
-    pub fn note(&mut self, field: &Field<'a>) {
-        if field.role != Role::EndToEnd {
-            self.note_special(field);
+    pub fn concern(begin: [u8; 2]) -> bool {
+        const fn small(begin: [u8; 2]) -> u16 {
+            u16::from_le_bytes(begin) | u16::from_le_bytes([0x20; 2])
         }
+        const CO: u16 = small(*b"co");
+        const TR: u16 = small(*b"tr");
+        const UP: u16 = small(*b"up");
+        matches!(small(begin), CO | TR | UP)
     }
 
-    fn note_special(&mut self, field: &Field<'a>) {
-        match field.role {
-            Role::Host if self.host.is_none() => self.host = Some(field.value),
-            Role::Connection => self.connection = field.value,
+    /// Takes note of a field, whose value is looked at only where it is of interest.
+    #[inline(always)]
+    pub fn note(&mut self, name: &[u8], value: impl FnOnce() -> &'a [u8]) {
+        match Role::of(name) {
+            Role::Connection => self.connection = value(),
             Role::Upgrade => self.asks_for_upgrade = true,
-            Role::ContentLength => self.length = number(field.value),
+            Role::ContentLength => self.length = number(value()),
             Role::TransferEncoding => self.is_chunked = true,
             _ => {}
         }
@@ -155,7 +158,10 @@ mod tests {
     fn notes<'a>(fields: &[(&'a str, &'a str)]) -> Notes<'a> {
         let mut notes = Notes::default();
         for (name, value) in fields {
-            notes.note(&Field::new(name.as_bytes(), value.as_bytes()));
+            let name = name.as_bytes();
+            if Notes::concern([name[0], name[1]]) {
+                notes.note(name, || value.as_bytes());
+            }
         }
         notes
     }
@@ -176,14 +182,12 @@ mod tests {
     #[test]
     fn names_are_told_apart_whatever_their_spelling() {
         let notes = notes(&[
-            ("HOST", "first"),
-            ("host", "second"),
-            ("Hosts", "x"),
             ("cOnnection", "close"),
+            ("connections", "x"),
             ("Upgrade", "h2c"),
             ("Content-Lengths", "5"),
         ]);
-        assert_eq!((notes.host, notes.connection), (Some(&b"first"[..]), &b"close"[..]));
-        assert_eq!((notes.asks_for_upgrade, notes.content()), (true, None));
+        assert_eq!((notes.connection, notes.content()), (&b"close"[..], None));
+        assert!(notes.asks_for_upgrade);
     }
 }

@@ -19,15 +19,13 @@ pub const LOOP_MARK: &str = "X-Mod-Copy";
 
 /// A request as httpd received it, before any other module touched it.
 #[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
+pub struct Received<'a, F> {
     /// The method, spelt as received.
     pub method: &'a [u8],
     /// The request target, byte for byte.
     pub target: &'a [u8],
     /// Its fields, in order.
-    pub fields: &'a [Field<'a>],
-    /// The value of `Host`, if received.
-    pub host: Option<&'a [u8]>,
+    pub fields: F,
     /// The value of `Connection`; empty if not received.
     pub connection: &'a [u8],
     /// Whether content follows (RFC 9112 section 6.3).
@@ -75,7 +73,7 @@ pub struct Head {
 impl Head {
     /// Serialises the head of a request for staging, less what belongs to the client's connection.
     pub fn serialise<'a>(
-        received: &Received<'a>,
+        received: &Received<'a, impl Iterator<Item = Field<'a>> + Clone>,
         additions: &Additions<'a>,
         budget: &'static Budget,
     ) -> Result<Head, GivenUp> {

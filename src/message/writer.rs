@@ -3,7 +3,7 @@
 use super::field::{Field, Role, is};
 use super::request_target::origin_form;
 use super::{Additions, Head, LOOP_MARK, Received, place};
-use crate::memory::Budget;
+use crate::memory::{Budget, Buffer};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
 /// The elements of a comma-separated list (RFC 9110 section 5.6.1).
@@ -21,29 +21,60 @@ fn nominates(option: &[u8]) -> bool {
     !is(option, b"keep-alive") && !is(option, b"close")
 }
 
-/// Serialises the head of a request for staging, in one pass over its fields.
+/// Serialises the head of a request for staging, in one pass over its fields; in a second, with all the room
+/// that it needs, where it does not fit into a small buffer.
+#[inline(always)]
 pub(super) fn serialise<'a>(
-    received: &Received<'a>,
+    received: &Received<'a, impl Iterator<Item = Field<'a>> + Clone>,
     additions: &Additions<'a>,
     budget: &'static Budget,
 ) -> Result<Head, GivenUp> {
-    let &Received { method, target, fields, connection, .. } = received;
-    if matches!(method, b"CONNECT" | b"TRACE") {
+    if matches!(received.method, b"CONNECT" | b"TRACE") {
         return Err(GivenUp::NotCopied(NotCopied::NotCopyable));
     }
+    let mut room = 0;
+    loop {
+        let buffer = budget.buffer(room).ok_or(GivenUp::Dropped(Loss::Memory))?;
+        match write(received, additions, buffer) {
+            Ok(head) => return Ok(head),
+            Err(Stop::GivenUp(reason)) => return Err(reason),
+            Err(Stop::NoRoom) if room > 0 => return Err(GivenUp::Dropped(Loss::Memory)),
+            Err(Stop::NoRoom) => room = most(received, additions)?,
+        }
+    }
+}
+
+/// Why there is no head.
+enum Stop {
+    /// It does not fit.
+    NoRoom,
+    GivenUp(GivenUp),
+}
+
+impl From<NotCopied> for Stop {
+    fn from(reason: NotCopied) -> Stop {
+        Stop::GivenUp(GivenUp::NotCopied(reason))
+    }
+}
+
+#[inline(never)]
+fn write<'a>(
+    received: &Received<'a, impl Iterator<Item = Field<'a>> + Clone>,
+    additions: &Additions<'a>,
+    mut bytes: Buffer,
+) -> Result<Head, Stop> {
+    let &Received { method, target, connection, has_content, .. } = received;
     let nominated = if elements(connection).any(nominates) { connection } else { b"" };
-    let most = most(received, additions);
-    let buffer = u32::try_from(most).ok().and_then(|_| budget.buffer(most));
-    let Some(mut bytes) = buffer else { return Err(GivenUp::Dropped(Loss::Memory)) };
     let rest = bytes.room();
     let mut writer = Writer {
+        received_host: None,
+        has_content,
+        additions,
+        nominated,
         room: rest.len(),
         rest,
         host: None,
         has_length: false,
-        received,
-        additions,
-        nominated,
         joined: 0,
     };
     let (root, target) = origin_form(target);
@@ -53,35 +84,53 @@ pub(super) fn serialise<'a>(
     }
     writer.bytes([target])?;
     let target = writer.written();
-    for field in fields {
+    for field in received.fields.clone() {
         // As most are.
         if field.role == Role::EndToEnd && nominated.is_empty() {
             writer.line(field.name, field.value)?;
         } else {
-            writer.special(field)?;
+            writer.special(&field, || received.fields.clone())?;
         }
     }
     writer.what_was_not_received()?;
+    writer.check_room_for_the_rest()?;
     let (end, host, has_length) = (writer.written(), writer.host, writer.has_length);
     bytes.fill(end as usize);
     let (method, preserve_host) = (place(method.len()), additions.preserve_host);
     Ok(Head { bytes, method, target, end, host, preserve_host, has_length })
 }
 
-fn most(received: &Received<'_>, additions: &Additions<'_>) -> usize {
+/// How many bytes a copy's head has at most, and a line that is added later.
+#[cold]
+fn most<'a>(
+    received: &Received<'a, impl Iterator<Item = Field<'a>> + Clone>,
+    additions: &Additions<'a>,
+) -> Result<usize, GivenUp> {
     const LINES: usize = ", \r\n".len();
-    const OF_OUR_OWN: usize =
-        "/X-Forwarded-For: , \r\nX-Forwarded-Host: , \r\nX-Forwarded-Proto: , \r\n\
-                               X-Mod-Copy: , \r\nContent-Length: 18446744073709551615\r\n"
-            .len();
-    let forwarded = additions.forwarded.map_or(0, |forwarded| {
-        forwarded.client.len() + forwarded.proto.len() + received.host.map_or(0, <[u8]>::len)
-    });
+    const OF_OUR_OWN: usize = "/X-Forwarded-For: , \r\nX-Forwarded-Host: , \r\n\
+        X-Forwarded-Proto: , \r\nX-Mod-Copy: , \r\n"
+        .len()
+        + LENGTH_LINE;
     // Slices of memory that exists: their lengths cannot add up to more than there is.
-    let fields = received.fields.iter().map(|field| field.name.len() + field.value.len() + LINES);
+    let fields = received.fields.clone();
+    let host = host_of(fields.clone()).map_or(0, <[u8]>::len);
+    let forwarded = additions
+        .forwarded
+        .map_or(0, |forwarded| forwarded.client.len() + forwarded.proto.len() + host);
+    let fields = fields.map(|field| field.name.len() + field.value.len() + LINES);
     let line = received.method.len() + received.target.len();
-    line + fields.sum::<usize>() + forwarded + additions.mark.len() + OF_OUR_OWN
+    let most = line + fields.sum::<usize>() + forwarded + additions.mark.len() + OF_OUR_OWN;
+    u32::try_from(most).map(|_| most).map_err(|_| GivenUp::Dropped(Loss::Memory))
 }
+
+/// The value of `Host`, if received; the first, where there are more.
+#[cold]
+fn host_of<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<&'a [u8]> {
+    fields.find(|field| field.role == Role::Host).map(|field| field.value)
+}
+
+/// Room for the line that [`Head::with_content`] may add.
+const LENGTH_LINE: usize = "Content-Length: 18446744073709551615\r\n".len();
 
 /// The end of a line, and the beginning of that of [`LOOP_MARK`].
 const MARK_BEGINS: &str = "\r\nX-Mod-Copy: ";
@@ -89,7 +138,9 @@ const _: () = assert!(MARK_BEGINS.len() == LOOP_MARK.len() + 4);
 
 /// Writes the lines of the fields.
 struct Writer<'a, 'b> {
-    received: &'b Received<'a>,
+    /// The value of `Host`, as soon as it has been received.
+    received_host: Option<&'a [u8]>,
+    has_content: bool,
     additions: &'b Additions<'a>,
     /// The `Connection` field, where it names fields that end at this hop; else empty.
     nominated: &'a [u8],
@@ -103,7 +154,12 @@ struct Writer<'a, 'b> {
 }
 
 impl<'a> Writer<'a, '_> {
-    fn special(&mut self, &Field { name, value, role }: &Field<'_>) -> Result<(), GivenUp> {
+    #[inline(always)]
+    fn special<F: Iterator<Item = Field<'a>>>(
+        &mut self,
+        &Field { name, value, role }: &Field<'a>,
+        fields: impl FnOnce() -> F,
+    ) -> Result<(), Stop> {
         match role {
             Role::EndToEnd if self.ends_here(name) => Ok(()),
             Role::EndToEnd => self.line(name, value),
@@ -111,22 +167,23 @@ impl<'a> Writer<'a, '_> {
             Role::Upgrade if elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {
                 Ok(())
             }
-            Role::Upgrade => Err(GivenUp::NotCopied(NotCopied::NotCopyable)),
+            Role::Upgrade => Err(NotCopied::NotCopyable.into()),
             Role::Host if self.host.is_some() => Ok(()),
             Role::Host => {
                 self.line(name, value)?;
+                self.received_host = Some(value);
                 let end = self.written().saturating_sub(place(b"\r\n".len()));
                 self.host = Some([end.saturating_sub(place(value.len())), end]);
                 Ok(())
             }
             // Where no content follows, a received "0" is the client's own word and stays.
-            Role::ContentLength if self.received.has_content || value == b"0" => {
+            Role::ContentLength if self.has_content || value == b"0" => {
                 self.has_length = true;
                 self.line(name, value)
             }
             Role::ContentLength => Ok(()),
             Role::LoopMark if lists(value, self.additions.mark.as_bytes()) => {
-                Err(GivenUp::NotCopied(NotCopied::Loop))
+                Err(NotCopied::Loop.into())
             }
             Role::LoopMark => self.join(Role::LoopMark, name, value),
             Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto
@@ -134,14 +191,16 @@ impl<'a> Writer<'a, '_> {
             {
                 Ok(())
             }
-            role @ (Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto) => {
+            Role::ForwardedHost => {
+                self.received_host = self.received_host.or_else(|| host_of(fields()));
                 self.join(role, name, value)
             }
+            Role::ForwardedFor | Role::ForwardedProto => self.join(role, name, value),
         }
     }
 
     /// Writes a received field that the copy adds to; once, should it have been received twice.
-    fn join(&mut self, role: Role, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
+    fn join(&mut self, role: Role, name: &[u8], value: &[u8]) -> Result<(), Stop> {
         let more = self.added(role).filter(|_| self.is_missing(role));
         self.joined |= 1 << role as u16;
         match more {
@@ -156,7 +215,7 @@ impl<'a> Writer<'a, '_> {
         let forwarded = self.additions.forwarded.as_ref();
         match role {
             Role::ForwardedFor => forwarded.map(|forwarded| forwarded.client),
-            Role::ForwardedHost => forwarded.and(self.received.host),
+            Role::ForwardedHost => forwarded.and(self.received_host),
             Role::ForwardedProto => forwarded.map(|forwarded| forwarded.proto.as_bytes()),
             Role::LoopMark => Some(self.additions.mark.as_bytes()),
             _ => None,
@@ -167,9 +226,10 @@ impl<'a> Writer<'a, '_> {
         self.joined & 1 << role as u16 == 0
     }
 
-    fn what_was_not_received(&mut self) -> Result<(), GivenUp> {
+    #[inline(always)]
+    fn what_was_not_received(&mut self) -> Result<(), Stop> {
         if let (0, Some(forwarded), Some(host)) =
-            (self.joined, &self.additions.forwarded, self.received.host)
+            (self.joined, &self.additions.forwarded, self.received_host)
         {
             // So it is for most requests.
             return self.bytes([
@@ -203,23 +263,29 @@ impl<'a> Writer<'a, '_> {
     }
 
     #[inline(always)]
-    fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), GivenUp> {
+    fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Stop> {
         self.bytes([name, b": ", value, b"\r\n"])
     }
 
     /// Writes all the parts, for which there is room.
     #[inline(always)]
-    fn bytes<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), GivenUp> {
+    fn bytes<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), Stop> {
         let mut rest = std::mem::take(&mut self.rest);
         for part in parts {
             let Some((here, behind)) = rest.split_at_mut_checked(part.len()) else {
-                return Err(GivenUp::Dropped(Loss::Memory));
+                return Err(Stop::NoRoom);
             };
             copy(here, part);
             rest = behind;
         }
         self.rest = rest;
         Ok(())
+    }
+
+    /// Nothing later needs more room.
+    fn check_room_for_the_rest(&self) -> Result<(), Stop> {
+        let line_follows = self.has_content && !self.has_length;
+        if line_follows && self.rest.len() < LENGTH_LINE { Err(Stop::NoRoom) } else { Ok(()) }
     }
 
     /// Where the next bytes go, from the head's beginning.
