@@ -31,6 +31,7 @@ pub enum Boundary {
     Exchange,
     Lookup,
     Adapt,
+    Pulse,
 }
 
 #[cfg(not(feature = "fault-injection"))]

@@ -257,6 +257,20 @@ impl Breaker {
         }
     }
 
+    /// Closes it, whatever brought it about; whether it was not closed.
+    pub fn reset(&self, now: Millis) -> bool {
+        let mut was_closed = false;
+        // What is under way, in the former turn, decides nothing any more.
+        self.update(|word| {
+            was_closed = matches!(word.state(), State::Closed { .. });
+            Some(word.next(State::Closed { failures: 0 }))
+        });
+        if !was_closed {
+            self.since.store(now, Ordering::Relaxed);
+        }
+        !was_closed
+    }
+
     /// As it is now.
     pub fn snapshot(&self) -> Snapshot {
         let state = self.load().state();

@@ -42,7 +42,8 @@
 //! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
-//! [`adapt`] is a thread beside them, which lowers samples under pressure.
+//! [`adapt`] is a thread beside them, which lowers samples under pressure; [`pulse`] one that shows gauges and records
+//! the last 15 minutes.
 //! [`compare`] tells where two answers differ; no directive asks it yet. [`edit`] is what the server changes for
 //! one target alone.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
@@ -67,6 +68,7 @@ pub mod memory;
 pub mod message;
 pub mod mirror;
 pub mod outcome;
+pub mod pulse;
 pub mod queue;
 pub mod route;
 pub mod select;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::boundary::Boundary;
-use crate::breaker::Pass;
+use crate::breaker::{Millis, Pass};
 use crate::clock;
-use crate::config::{ListId, Policy, Resolved, ServerPolicy};
+use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy};
 use crate::forward::Forwarders;
 use crate::mask::Masks;
 use crate::memory::Budget;
@@ -127,18 +127,29 @@ impl Mirror {
         !self.policy.list(list).is_empty()
     }
 
-    /// Whether every request goes to all targets of the list: none has rules.
-    #[inline]
+    /// Whether every request goes to all targets of the list: none has rules, and operators have set nothing.
+    #[inline(always)]
     pub fn is_open(&self, list: ListId) -> bool {
-        self.policy.is_open(list)
+        let is_untouched = |choice: &Choice| {
+            let lane = self.lanes.get(choice.target.index());
+            lane.is_none_or(|lane| lane.account.steering().is_untouched())
+        };
+        self.policy.is_open(list) && self.policy.list(list).iter().all(is_untouched)
     }
 
-    /// Which targets of the list the request goes to by their rules; counts why it does not go to the others.
+    /// Which targets of the list the request goes to, by their rules and by what operators have set; counts why
+    /// it does not go to the others.
     pub fn choose(&self, list: ListId, request: &Asked<'_>) -> Chosen {
         let mut chosen = Chosen { list, places: [0; 2] };
         for (place, choice) in self.policy.list(list).iter().enumerate() {
             let Some(lane) = self.lanes.get(choice.target.index()) else { continue };
-            match choice.rule.judge(request, lane.account.valve(), chance, clock::nanos) {
+            let steering = lane.account.steering();
+            if !steering.is_on() {
+                lane.account.not_copied(NotCopied::Off);
+                continue;
+            }
+            let (valve, set) = (lane.account.valve(), steering.overrides());
+            match choice.rule.judge(request, valve, set, chance, clock::nanos) {
                 Ok(()) => chosen.add(place),
                 Err(miss) => lane.pass_over(miss),
             }
@@ -268,6 +279,27 @@ impl Mirror {
         self.lanes.get(choice.target.index())
     }
 
+    /// Where copies to each target are counted, in the policy's order.
+    pub fn accounts(&self) -> impl Iterator<Item = Account> + '_ {
+        self.lanes.iter().map(|lane| lane.account)
+    }
+
+    /// Shows how much memory copies take in this child.
+    pub fn show_memory(&self) {
+        let [used, limit] = [self.budget.used(), self.policy.memory()].map(|bytes| bytes as u64);
+        self.ledger.gauges().show_memory(used, limit);
+    }
+
+    /// Counts a request that spent so much in this module, of so much in all.
+    pub fn count_cost(&self, ours: Duration, whole: Duration) {
+        self.ledger.cost().count(ours, whole);
+    }
+
+    /// Records what the last 5 seconds brought to all children, if none has yet.
+    pub fn record(&self, now: Millis) {
+        self.ledger.record(now);
+    }
+
     #[inline(always)]
     fn lanes(&self, chosen: Chosen) -> impl Iterator<Item = &Lane> {
         self.placed(chosen).map(|(_, lane)| lane)
@@ -346,6 +378,7 @@ impl Lane {
             | Loss::Rate
             | Loss::NoMember
             | Loss::Unmaskable
+            | Loss::Off
             | Loss::Stopping
             | Loss::Lost => return,
         };
@@ -366,6 +399,7 @@ mod tests {
     use crate::breaker::{Rules, Sign, State};
     use crate::config::{Draft, Origin, Place, ScopeSettings, ServerSettings, find};
     use crate::message::{Additions, Field, Head, Received};
+    use crate::select::{Rate, Share};
     use crate::stats::{Cell, Segment, tests::segment};
 
     /// A mirror of these targets, whose breakers open at the first failure.
@@ -449,6 +483,68 @@ mod tests {
         world.offer();
         assert_eq!([0, 1].map(|target| world.count(target, Cell::DroppedBreaker)), [2, 1]);
         assert_eq!([0, 1].map(|target| world.count(target, Cell::Selected)), [2, 2]);
+    }
+
+    #[test]
+    fn a_target_that_is_switched_off_is_not_chosen_and_gets_no_copy() {
+        let world = World::of(&["http://127.0.0.1:1/a", "http://127.0.0.1:1/b"].map(String::from));
+        let steering = [0, 1].map(|target| world.segment.steering(world.slots[target]));
+        let off = || [0, 1].map(|target| world.count(target, Cell::NotCopiedOff));
+        let chosen = || {
+            let chosen = world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+            [0, 1].map(|place| chosen.has(place))
+        };
+        assert!(world.mirror.is_open(world.list));
+        assert_eq!(chosen(), [true, true]);
+        steering[0].switch(Some(false));
+        assert!(!world.mirror.is_open(world.list));
+        assert_eq!((chosen(), off()), ([false, true], [1, 0]));
+        steering[1].switch(Some(false));
+        assert_eq!((chosen(), off()), ([false, false], [2, 1]));
+        steering[0].switch(None);
+        assert_eq!((chosen(), off()), ([true, false], [2, 2]));
+    }
+
+    #[test]
+    fn what_an_operator_sets_goes_before_any_rule() {
+        let world = World::of(
+            &["http://127.0.0.1:1/a sample=100%", "http://127.0.0.1:1/b rate=1/s"]
+                .map(String::from),
+        );
+        let [first, second] = [0, 1].map(|target| world.segment.steering(world.slots[target]));
+        first.set_sample(Share::parse("0.001%"));
+        second.set_rate(Rate::parse("1000000/s"));
+        for _ in 0..100 {
+            world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+        }
+        // By chance one in a hundred thousand is copied.
+        assert!(world.count(0, Cell::NotCopiedSampled) >= 95);
+        assert_eq!(world.count(1, Cell::DroppedRate), 0);
+        second.set_rate(None);
+        for _ in 0..100 {
+            world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+        }
+        assert!(world.count(1, Cell::DroppedRate) > 50);
+    }
+
+    #[test]
+    fn what_waits_when_its_target_is_switched_off_is_dropped() {
+        // Connections are made, and nobody answers.
+        let staging = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = staging.local_addr().unwrap();
+        let world = World::of(&[format!("http://{address}/ max=1 timeout=1s")]);
+        world.offer();
+        while world.count(0, Cell::Taken) == 0 {
+            thread::yield_now();
+        }
+        world.offer();
+        world.offer();
+        world.segment.steering(world.slots[0]).switch(Some(false));
+        while world.segment.totals()[0].pending() > 0 {
+            thread::yield_now();
+        }
+        assert_eq!(world.count(0, Cell::DroppedOff), 2);
+        assert_eq!(world.count(0, Cell::FailedTimeout), 1);
     }
 
     #[test]

@@ -101,6 +101,8 @@ pub enum Loss {
     NoMember,
     /// A mask of the target's could not be applied to it: it would have shown what it must not.
     Unmaskable,
+    /// The target was switched off while the copy waited.
+    Off,
     /// The child ended before the copy was sent and answered.
     Stopping,
     /// The child died (was killed, or crashed) with the copy in hand.
@@ -109,13 +111,14 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 8] = [
+    pub const ALL: [Loss; 9] = [
         Loss::QueueFull,
         Loss::Memory,
         Loss::Breaker,
         Loss::Rate,
         Loss::NoMember,
         Loss::Unmaskable,
+        Loss::Off,
         Loss::Stopping,
         Loss::Lost,
     ];
@@ -129,6 +132,7 @@ impl Loss {
             Loss::Rate => "rate",
             Loss::NoMember => "no member",
             Loss::Unmaskable => "unmaskable",
+            Loss::Off => "off",
             Loss::Stopping => "stopping",
             Loss::Lost => "lost",
         }
@@ -148,7 +152,7 @@ pub enum NotCopied {
     NotCopyable,
     /// It is a copy of our own that came back.
     Loop,
-    /// `MirrorRequest Off`.
+    /// `MirrorRequest Off`, or the target is switched off.
     Off,
     /// Its method is not one of `methods=`.
     Method,

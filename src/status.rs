@@ -78,6 +78,7 @@ const GROUPS: [Group; 4] = [
             (Cell::DroppedRate, "rate", "Rate"),
             (Cell::DroppedNoMember, "no_member", "NoMember"),
             (Cell::DroppedUnmaskable, "unmaskable", "Unmaskable"),
+            (Cell::DroppedOff, "off", "Off"),
             (Cell::DroppedStopping, "stopping", "Stopping"),
             (Cell::DroppedLost, "lost", "Lost"),
         ],

@@ -20,6 +20,8 @@ pub struct Target {
     pub path: PathMode,
     /// Connections, threads and queue, per child process.
     pub pool: Pool,
+    /// `status=D`: it gets no copies until an operator switches it on.
+    pub starts_off: bool,
     /// When it is given up for a while, by all child processes.
     pub breaker: Rules,
     /// The whole exchange; `None` follows the request's server.
@@ -48,6 +50,7 @@ impl Target {
             destination,
             path: PathMode::default(),
             pool: Pool::default(),
+            starts_off: false,
             breaker: Rules::default(),
             timeout: None,
             connect_timeout: None,

@@ -44,12 +44,12 @@ const WRONG_LINES: &[(&str, &str)] = &[
     (
         "CopyTarget http://staging/ speed=9",
         "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
-         failures=, retry=, path=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'speed=9'",
+         failures=, retry=, path=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'speed=9'",
     ),
     (
         "CopyTarget http://staging/ On",
         "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
-         failures=, retry=, path=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'On'",
+         failures=, retry=, path=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'On'",
     ),
     ("CopyTarget http://staging/ max=3 max=4", "CopyTarget: expected max= once, found 'max=4'"),
     (

@@ -10,7 +10,6 @@ pub mod breaker;
 pub mod memory;
 #[path = "../../src/outcome.rs"]
 pub mod outcome;
-#[path = "../../src/select/valve.rs"]
 pub mod select;
 #[path = "../../src/stats/mod.rs"]
 pub mod stats;

@@ -358,9 +358,10 @@ mod tests {
                 "CopyTarget",
                 "http://s/ speed=9",
                 "expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, \
-                 queue=, failures=, retry=, path=, methods=, body=, sample=, samplekey=, env=, \
+                 queue=, failures=, retry=, path=, status=, methods=, body=, sample=, samplekey=, env=, \
                  expr=, rate=, adapt=, found 'speed=9'",
             ),
+            ("CopyTarget", "http://s/ status=E", "status=: expected D, found 'E'"),
             ("CopyTarget", "http://s/ max=0", "max=: expected a number from 1 to 10000, found '0'"),
             (
                 "CopyTarget",

@@ -7,7 +7,7 @@ use crate::select::Rule;
 use crate::target::{Destination, PathMode, Target};
 
 /// The keys of a `CopyTarget` line: name, value and default as the reference shows them, and meaning.
-pub const TARGET_KEYS: [(&str, &str, &str, &str); 10] = [
+pub const TARGET_KEYS: [(&str, &str, &str, &str); 11] = [
     ("name", "text", "the URL", "what counters, log lines and `MirrorRequest` call the target"),
     ("min", "1 to 10000", "1", "threads kept when idle, in each child process"),
     (
@@ -33,6 +33,7 @@ pub const TARGET_KEYS: [(&str, &str, &str, &str); 10] = [
         "append",
         "whether the URL's path goes before the request's, or takes its place",
     ),
+    ("status", "`D`", "", "the target starts switched off, until `copy-manager` switches it on"),
 ];
 
 /// `CopyTarget`
@@ -139,6 +140,10 @@ fn set_key(target: &mut Target, key: &str, value: &str) -> Result<(), Fault> {
             target.breaker.failures = u32::try_from(failures).unwrap_or(u32::MAX);
         }
         "retry" => target.breaker.retry = values::time(value)?,
+        "status" => match value {
+            "D" => target.starts_off = true,
+            _ => return Err(Fault::new("D", value)),
+        },
         "path" => {
             target.path = match value {
                 "append" => PathMode::Append,

@@ -203,7 +203,7 @@ impl Forwarder {
                 report::unsent(&self.pool, unsent);
                 None
             }
-            Err(Untaken::Closed | Untaken::Breaker) => None,
+            Err(Untaken::Closed | Untaken::Off | Untaken::Breaker) => None,
         }
     }
 

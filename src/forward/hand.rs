@@ -25,6 +25,8 @@ use super::scrub::{Unsent, scrub};
 pub(super) enum Untaken {
     /// The child has ended.
     Closed,
+    /// The target was switched off.
+    Off,
     /// The breaker has opened.
     Breaker,
     /// It could not be masked.
@@ -62,14 +64,21 @@ enum State {
 }
 
 impl Hand {
-    /// Takes a copy, or drops it where the target's breaker has opened since it was offered, or the child
-    /// has ended, or where it cannot be masked. Who carries it is hired when it is sent, unless named before.
+    /// Takes a copy, or drops it where since it was offered the target was switched off, or its breaker has
+    /// opened, or the child has ended, or where it cannot be masked. Who carries it is hired when it is sent,
+    /// unless named before.
     pub(super) fn take(job: Job, taken: Instant, account: Account) -> Result<Hand, Untaken> {
         if account.is_closed() {
             // Counted as dropped: not sent, and so not unanswered either.
             return Err(Untaken::Closed);
         }
         let Job { message, limits, pass, masks, .. } = job;
+        if !account.steering().is_on() {
+            drop(message);
+            account.breaker().give_back(pass, clock::now);
+            account.settle(Outcome::Dropped(Loss::Off), Traffic::default());
+            return Err(Untaken::Off);
+        }
         let Some(pass) = account.breaker().confirm(pass, limits.timeout, clock::now) else {
             drop(message);
             account.settle(Outcome::Dropped(Loss::Breaker), Traffic::default());

@@ -11,6 +11,7 @@ use super::{config, ffi, log, pool, scoreboard, sys};
 use crate::adapt;
 use crate::boundary::Boundary;
 use crate::mirror::Mirror;
+use crate::pulse;
 
 const _: () = {
     const fn is_shared<T: Sync>() {}
@@ -46,7 +47,7 @@ pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::ser
         if generation.policy.targets().is_empty() {
             return;
         }
-        match start(generation) {
+        match start(generation, main) {
             Ok(mirror) => {
                 MIRROR.store(ptr::from_ref(mirror).cast_mut(), Ordering::Release);
                 // SAFETY: httpd's pool of this child. A forked CGI is not to drain our queues.
@@ -70,7 +71,10 @@ pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::ser
     });
 }
 
-fn start(generation: &config::Generation) -> std::io::Result<&'static Mirror> {
+fn start(
+    generation: &config::Generation,
+    main: *const ffi::server_rec,
+) -> std::io::Result<&'static Mirror> {
     let segment = generation.segment;
     // Also for the row: a child that ended while it moves the counters of a dead one would leave them half moved.
     let mirror = sys::with_signals_blocked(|| {
@@ -82,7 +86,15 @@ fn start(generation: &config::Generation) -> std::io::Result<&'static Mirror> {
         Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())
     })?;
     // Forwarders use it until the process ends.
-    Ok(Box::leak(Box::new(mirror)))
+    let mirror: &'static Mirror = Box::leak(Box::new(mirror));
+    if let Err(error) = sys::with_signals_blocked(|| pulse::start(mirror)) {
+        log::write(
+            ffi::APLOG_WARNING,
+            main,
+            &format!("CPY0015: this child records no series and shows no gauges: {error}"),
+        );
+    }
+    Ok(mirror)
 }
 
 /// Starts what lowers samples under pressure, where a rule asks for it.

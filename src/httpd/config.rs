@@ -401,13 +401,15 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
                 crate::stats::TARGETS
             );
             log::write(ffi::APLOG_WARNING, main, &line);
-            segment = segment::renewed(segment)?;
+            let names = policy.targets().iter().map(|known| known.target.name.as_str());
+            segment = segment::renewed(segment, names)?;
             find(&segment).ok_or_else(|| std::io::Error::other("more targets than counters"))?
         }
     };
     let targets = policy.targets().iter().zip(&slots).zip(policy.adapting());
     for ((Resolved { target, rule, .. }, slot), adapts) in targets {
         segment.breaker(*slot).configure(target.breaker, clock::now());
+        segment.steering(*slot).configure(!target.starts_off);
         segment.valve(*slot).throttle.configure(rule.share().parts(), adapts);
     }
     Ok(Generation {

@@ -13,6 +13,7 @@ mod expr;
 mod ffi;
 mod guard;
 mod log;
+mod meter;
 mod module;
 mod pool;
 mod proxy;

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 use std::ptr::{self, NonNull};
+use std::time::Duration;
 
 use super::{child, config, edit, expr, ffi, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
@@ -18,6 +19,8 @@ pub struct Passage {
     pub phase: Phase,
     /// The tee is reading, and so does not look at what is read within that.
     pub is_reading: bool,
+    /// What it has spent in this module, if it is timed.
+    pub spent: Duration,
     method: *const c_char,
     target: *const c_char,
     /// The received fields, their texts shared, and what they say. They live as long as the request's pool,
@@ -65,6 +68,7 @@ impl Passage {
             journey: Journey::begin(mirror, server, notes.content()),
             phase: Phase::Arrived,
             is_reading: false,
+            spent: Duration::ZERO,
             method: request.method,
             target: request.unparsed_uri,
             fields,

@@ -31,20 +31,21 @@ pub fn retained() -> io::Result<Segment> {
             return Ok(view(memory));
         }
     }
-    let mut secret = [0_u64; 2];
+    let mut secret = [0_u64; 4];
     let bytes = size_of_val(&secret);
     // SAFETY: writes as many bytes as the array has.
     let status = unsafe { ffi::apr_generate_random_bytes(secret.as_mut_ptr().cast(), bytes) };
     if status != super::pool::success() {
-        return Err(io::Error::other("no random bytes for the loop mark"));
+        return Err(io::Error::other("no random bytes for the loop mark and the nonce"));
     }
     fresh(secret)
 }
 
-/// A new, empty segment with the loop mark of the former, whose children go on using that one. Only the
-/// parent calls this, and uses the former no more.
-pub fn renewed(former: Segment) -> io::Result<Segment> {
+/// A new, empty segment with the loop mark of the former, whose children go on using that one, and what operators
+/// have set of these targets. Only the parent calls this, and uses the former no more.
+pub fn renewed<'a>(former: Segment, targets: impl Iterator<Item = &'a str>) -> io::Result<Segment> {
     let segment = fresh(former.secret())?;
+    targets.for_each(|name| segment.take_over(&former, name));
     let faults = former.faults().load(Ordering::Relaxed);
     segment.faults().store(faults, Ordering::Relaxed);
     count_panics_in(segment.faults());
@@ -57,7 +58,7 @@ pub fn renewed(former: Segment) -> io::Result<Segment> {
     Ok(segment)
 }
 
-fn fresh(secret: [u64; 2]) -> io::Result<Segment> {
+fn fresh(secret: [u64; 4]) -> io::Result<Segment> {
     let memory = sys::shared_memory(BYTES)?;
     let segment = view(memory);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -8,10 +8,10 @@ use std::ffi::{c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::ffi;
 use super::guard::guard_request;
 use super::pool::success;
 use super::request::Passage;
+use super::{ffi, meter};
 use crate::boundary::Boundary;
 use crate::journey::{Journey, Part};
 
@@ -86,6 +86,8 @@ unsafe extern "C" fn tee(
     if !journey.wants_content() {
         return status;
     }
+    // SAFETY: the request that is being read.
+    let started = meter::start(unsafe { &*r });
     let work = || {
         match seen(mode, status) {
             // SAFETY: the brigade that the filter below filled, for the request that is being read.
@@ -96,6 +98,8 @@ unsafe extern "C" fn tee(
     };
     // SAFETY: the request that is being read.
     unsafe { guard_request(Boundary::Tee, r, (), work) };
+    // SAFETY: the context given to `install`; no hook runs while a filter reads.
+    meter::stop(started, unsafe { &mut *context.cast::<Passage>() });
     status
 }
 

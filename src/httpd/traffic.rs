@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
-use super::{child, ffi, pool, tee};
+use super::{child, ffi, meter, pool, tee};
 use crate::boundary::Boundary;
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
@@ -16,8 +16,9 @@ pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
         if !request::is_root(request) || is_upgraded_twin(request) {
             return ffi::HOOK_DECLINED;
         }
+        let started = meter::start(request);
         // SAFETY: a root request that was just read.
-        if let Some(passage) = unsafe { Passage::begin(r) } {
+        if let Some(mut passage) = unsafe { Passage::begin(r) } {
             // SAFETY: the only look at it.
             let here = unsafe { passage.as_ref() };
             let (wants_content, upgrades) = (here.journey.wants_content(), here.asks_for_upgrade());
@@ -28,6 +29,8 @@ pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
             if upgrades {
                 remember_upgrade(request);
             }
+            // SAFETY: the only look at it.
+            meter::stop(started, unsafe { passage.as_mut() });
         }
         ffi::HOOK_DECLINED
     };
@@ -77,6 +80,7 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
         if !request.main.is_null() {
             return;
         }
+        let started = meter::start(request);
         // SAFETY: as above.
         let Some(mut passage) = (unsafe { Passage::of(r) }) else { return };
         // SAFETY: the only look at it.
@@ -92,6 +96,8 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
             // SAFETY: a live request, and its root's passage.
             unsafe { tee::install(r, passage) };
         }
+        // SAFETY: the only look at it.
+        meter::stop(started, unsafe { passage.as_mut() });
     };
     // SAFETY: httpd passes a live request to its hooks.
     unsafe { guard_request(Boundary::Decide, r, (), work) };
@@ -106,6 +112,7 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
     let work = || {
         // SAFETY: httpd passes a live request to its hooks.
         let request = unsafe { &*r };
+        let started = meter::start(request);
         // SAFETY: as above.
         if let Some(mut passage) = unsafe { Passage::of(r) } {
             // SAFETY: the only look at it.
@@ -116,6 +123,7 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
                 passage.decide(request, request);
                 passage.journey.conclude();
             }
+            meter::conclude(started, passage, request);
         }
         ffi::HOOK_DECLINED
     };

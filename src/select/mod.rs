@@ -6,13 +6,15 @@
 mod methods;
 pub mod pressure;
 mod sample;
+mod share;
 mod valve;
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString};
 
 pub use methods::Methods;
-pub use sample::{Share, chance};
+pub use sample::chance;
+pub use share::{Overrides, Share};
 pub use valve::{Held, Nanos, Rate, Throttle, Valve};
 
 /// What a request must meet to be copied to a target; what is not set is met by all.
@@ -197,6 +199,7 @@ impl Rule {
         &self,
         request: &Asked<'_>,
         valve: &Valve,
+        set: Overrides,
         draw: impl FnOnce() -> u64,
         now: impl FnOnce() -> Nanos,
     ) -> Result<(), Miss> {
@@ -206,13 +209,13 @@ impl Rule {
         if request.has_content && !self.takes_body() {
             return Err(Miss::Body);
         }
-        self.is_in_sample(request, valve, draw)?;
+        self.is_in_sample(request, valve, set.sample.unwrap_or(self.share()), draw)?;
         if let Some(condition) = &self.condition
             && !request.meets(condition).map_err(Miss::Unknown)?
         {
             return Err(Miss::Condition);
         }
-        match self.rate {
+        match set.rate.or(self.rate) {
             Some(rate) if !valve.bucket.admit(rate, now()) => Err(Miss::Rate),
             _ => Ok(()),
         }
@@ -222,11 +225,12 @@ impl Rule {
         &self,
         request: &Asked<'_>,
         valve: &Valve,
+        share: Share,
         draw: impl FnOnce() -> u64,
     ) -> Result<(), Miss> {
         let limit = match self.adapts() {
-            true => valve.throttle.lower(self.share().limit()),
-            false => self.share().limit(),
+            true => valve.throttle.lower(share.limit()),
+            false => share.limit(),
         };
         let Some(limit) = limit else { return Ok(()) };
         let place = match self.key {

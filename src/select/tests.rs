@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const NONE: Overrides = Overrides { sample: None, rate: None };
+
 /// A request with these answers; counts how often it is asked.
 #[derive(Default)]
 struct Client {
@@ -33,7 +35,7 @@ impl Ask for Client {
 
 fn judge(rule: &Rule, client: &Client, draw: u64) -> Result<(), Miss> {
     let asked = Asked::new(b"GET", false, client);
-    rule.judge(&asked, &Valve::new(), || draw, || 1 << 40)
+    rule.judge(&asked, &Valve::new(), NONE, || draw, || 1 << 40)
 }
 
 fn share(text: &str) -> Option<Share> {
@@ -73,7 +75,7 @@ fn methods_and_content_are_looked_at_first() {
     };
     let judged = |method: &[u8], has_content| {
         let asked = Asked::new(method, has_content, &client);
-        rule.judge(&asked, &Valve::new(), || unreachable!(), || unreachable!())
+        rule.judge(&asked, &Valve::new(), NONE, || unreachable!(), || unreachable!())
     };
     assert_eq!(judged(b"POST", true), Err(Miss::Method));
     assert_eq!(judged(b"get", false), Err(Miss::Method));
@@ -108,7 +110,7 @@ fn an_expression_is_evaluated_once_and_only_for_what_is_in_the_sample() {
     };
     let client = Client { holds: Some(true), ..Client::default() };
     let asked = Asked::new(b"GET", false, &client);
-    let judged = |rule: Rule, draw| rule.judge(&asked, &Valve::new(), || draw, || 0);
+    let judged = |rule: Rule, draw| rule.judge(&asked, &Valve::new(), NONE, || draw, || 0);
     assert_eq!(judged(rule(0, "50%"), u64::MAX), Err(Miss::Sampled));
     assert_eq!(client.asked.get(), 0);
     assert_eq!(judged(rule(0, "50%"), 0), Ok(()));
@@ -129,7 +131,7 @@ fn the_rate_comes_last() {
     };
     let client = Client::default();
     let asked = Asked::new(b"GET", false, &client);
-    let judged = |draw| rule.judge(&asked, &valve, || draw, || 1 << 40);
+    let judged = |draw| rule.judge(&asked, &valve, NONE, || draw, || 1 << 40);
     assert_eq!(judged(u64::MAX), Err(Miss::Sampled));
     let judgements: Vec<_> = (0..4).map(|_| judged(0)).collect();
     assert_eq!(judgements, [Ok(()), Ok(()), Err(Miss::Rate), Err(Miss::Rate)]);
@@ -193,14 +195,14 @@ fn pressure_lowers_the_sample_of_rules_that_adapt() {
     valve.throttle.hold(Throttle::WHOLE / 2, 1);
     let judged = |adapt, draw| {
         let rule = Rule { sample: share("50%"), adapt, ..Rule::default() };
-        rule.judge(&Asked::new(b"GET", false, &client), &valve, || draw, || 0).is_ok()
+        rule.judge(&Asked::new(b"GET", false, &client), &valve, NONE, || draw, || 0).is_ok()
     };
     let (quarter, half) = (1 << 62, 1 << 63);
     assert!(judged(Some(true), quarter - 1) && !judged(Some(true), quarter));
     assert!(judged(None, half - 1) && !judged(None, half));
     let whole = Rule { adapt: Some(true), ..Rule::default() };
     let asked = Asked::new(b"GET", false, &client);
-    assert_eq!(whole.judge(&asked, &valve, || half, || 0), Err(Miss::Sampled));
+    assert_eq!(whole.judge(&asked, &valve, NONE, || half, || 0), Err(Miss::Sampled));
 }
 
 #[test]
@@ -235,7 +237,7 @@ proptest! {
         valve.throttle.hold(held, 1);
         let is_in = |sample: &str, adapt| {
             let rule = Rule { sample: share(sample), key: Some(Expression(0)), adapt: Some(adapt), ..Rule::default() };
-            let judged = || rule.judge(&Asked::new(b"GET", false, &client), &valve, || unreachable!(), || 0).is_ok();
+            let judged = || rule.judge(&Asked::new(b"GET", false, &client), &valve, NONE, || unreachable!(), || 0).is_ok();
             let once = judged();
             assert_eq!(once, judged());
             once

@@ -1,5 +1,7 @@
 //! What all children share of a target's rules: the bucket of its rate, and how far its sample is held back.
 
+use std::fmt;
+
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Nanoseconds on a clock that never goes back, and on which all children agree.
@@ -23,9 +25,26 @@ impl Rate {
         (1..=Rate::MOST).contains(&rate).then_some(Rate(rate))
     }
 
+    /// The rate of so many copies a second, if there is one.
+    pub fn of(copies: u32) -> Option<Rate> {
+        (1..=Rate::MOST).contains(&copies).then_some(Rate(copies))
+    }
+
+    /// Copies a second.
+    pub fn copies(self) -> u32 {
+        self.0
+    }
+
     /// What one copy takes of a second; rounded down, by a thousandth at most.
     fn interval(self) -> Nanos {
         SECOND / u64::from(self.0)
+    }
+}
+
+/// As the configuration has it.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", self.0)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::outcome::{Failure, Loss, NotCopied, Outcome, StatusClass};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const LATENCY_BUCKETS: usize = 32;
-pub(super) const CELLS: usize = 72;
+pub(super) const CELLS: usize = 80;
 
 /// What is counted for each target, in the order of the status page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum Cell {
     DroppedNoMember,
     /// [`Loss::Unmaskable`].
     DroppedUnmaskable,
+    /// [`Loss::Off`].
+    DroppedOff,
     /// [`Loss::Stopping`].
     DroppedStopping,
     /// [`Loss::Lost`].
@@ -89,7 +91,7 @@ pub enum Cell {
 
 impl Cell {
     /// The cells of the promise's right side: every copy ends in exactly one of them.
-    pub const OUTCOMES: [Cell; 20] = [
+    pub const OUTCOMES: [Cell; 21] = [
         Cell::Delivered2xx,
         Cell::Delivered3xx,
         Cell::Delivered4xx,
@@ -108,17 +110,48 @@ impl Cell {
         Cell::DroppedRate,
         Cell::DroppedNoMember,
         Cell::DroppedUnmaskable,
+        Cell::DroppedOff,
+        Cell::DroppedStopping,
+        Cell::DroppedLost,
+    ];
+
+    /// Ways to be delivered.
+    pub const DELIVERED: &[Cell] =
+        &[Cell::Delivered2xx, Cell::Delivered3xx, Cell::Delivered4xx, Cell::Delivered5xx];
+
+    /// Ways to fail.
+    pub const FAILED: &[Cell] = &[
+        Cell::FailedConnect,
+        Cell::FailedRefused,
+        Cell::FailedTimeout,
+        Cell::FailedReset,
+        Cell::FailedProtocol,
+        Cell::FailedDns,
+        Cell::FailedInternal,
+        Cell::FailedTls,
+    ];
+
+    /// Ways to be dropped.
+    pub const DROPPED: &[Cell] = &[
+        Cell::DroppedQueueFull,
+        Cell::DroppedMemory,
+        Cell::DroppedBreaker,
+        Cell::DroppedRate,
+        Cell::DroppedNoMember,
+        Cell::DroppedUnmaskable,
+        Cell::DroppedOff,
         Cell::DroppedStopping,
         Cell::DroppedLost,
     ];
 
     /// What copies end in that no forwarder ever took in hand.
-    pub(super) const UNSENT: [Cell; 5] = [
+    pub(super) const UNSENT: [Cell; 6] = [
         Cell::DroppedQueueFull,
         Cell::DroppedMemory,
         Cell::DroppedBreaker,
         Cell::DroppedRate,
         Cell::DroppedUnmaskable,
+        Cell::DroppedOff,
     ];
 
     /// How many cells there are before the latency histogram.
@@ -156,6 +189,7 @@ impl Cell {
             Loss::Rate => Cell::DroppedRate,
             Loss::NoMember => Cell::DroppedNoMember,
             Loss::Unmaskable => Cell::DroppedUnmaskable,
+            Loss::Off => Cell::DroppedOff,
             Loss::Stopping => Cell::DroppedStopping,
             Loss::Lost => Cell::DroppedLost,
         }

@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::cells::{Cell, Cells, latency_bucket};
+use super::cost::Cost;
+use super::gauges::Gauges;
 use super::segment::{Row, Segment, Slot};
-use crate::breaker::Breaker;
+use super::steering::Steering;
+use crate::breaker::{Breaker, Millis};
 use crate::outcome::{Failure, Loss, NotCopied, Outcome};
 use crate::select::Valve;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -40,7 +43,24 @@ impl Ledger {
             troubles: self.segment.header.troubles.get(index).unwrap_or(no_troubles),
             breaker: self.segment.breaker(slot),
             valve: self.segment.valve(slot),
+            steering: self.segment.steering(slot),
+            slot,
         }
+    }
+
+    /// What this process shows of itself.
+    pub fn gauges(&self) -> &'static Gauges {
+        &self.row.gauges
+    }
+
+    /// Where this process counts what its requests cost.
+    pub fn cost(&self) -> &'static Cost {
+        &self.row.cost
+    }
+
+    /// Records what the last 5 seconds brought to all children, if none has yet.
+    pub fn record(&self, now: Millis) {
+        self.segment.record(now);
     }
 
     /// Copies of this process without an outcome.
@@ -75,6 +95,8 @@ pub struct Account {
     troubles: &'static [AtomicU64; TROUBLES],
     breaker: &'static Breaker,
     valve: &'static Valve,
+    steering: &'static Steering,
+    slot: Slot,
 }
 
 /// What a copy took, and how far it came.
@@ -99,6 +121,27 @@ impl Account {
     /// What holds the target's copies back, which it shares with all processes.
     pub fn valve(&self) -> &'static Valve {
         self.valve
+    }
+
+    /// What operators have set of the target.
+    pub fn steering(&self) -> &'static Steering {
+        self.steering
+    }
+
+    /// How many of this process's copies have entered the target's queue so far, and how many have left it.
+    ///
+    /// Those that an opening breaker takes out of the queue are as if they had never entered.
+    pub fn passage(&self) -> (u64, u64) {
+        let count = |cell: Cell| self.cells.cell(cell).load(Ordering::Acquire);
+        let left = count(Cell::Taken);
+        let unsent: u64 = Cell::UNSENT.iter().map(|cell| count(*cell)).sum();
+        (count(Cell::Selected).saturating_sub(unsent), left)
+    }
+
+    /// Shows since when the oldest of this process's copies in the target's queue waits.
+    pub fn show_oldest(&self, since: Option<Millis>) {
+        let Slot(index) = self.slot;
+        self.ledger.row.gauges.show_oldest(index, since);
     }
 
     /// Counts a copy that is about to be offered: from here on it must have an outcome.

@@ -7,13 +7,21 @@
 //! Everything is an atomic, and all zeroes is the empty state: the memory may come from `mmap`.
 
 mod cells;
+mod cost;
+mod gauges;
 mod ledger;
 mod segment;
+mod series;
+mod steering;
 mod totals;
 
 pub use cells::Cell;
+pub use cost::{Cost, Costs};
+pub use gauges::{Gauges, Memory};
 pub use ledger::{Account, Ledger, Traffic, Trouble};
 pub use segment::{CHILDREN, Header, NAME_BYTES, Row, Segment, Slot, TARGETS, VERSION};
+pub use series::{Growth, SPAN, SPANS};
+pub use steering::{Settings, Steering};
 pub use totals::Totals;
 
 #[cfg(test)]
@@ -30,7 +38,7 @@ pub(crate) mod tests {
             Box::leak(Box::new(Row::new())),
             Vec::leak(rows),
         );
-        segment.initialise([1, 2], 0);
+        segment.initialise([1, 2, 3, 4], 0);
         segment
     }
 

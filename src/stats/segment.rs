@@ -1,9 +1,13 @@
 //! The shared memory: a row of counters for each child, the targets they belong to, the sum of all.
 
 use super::cells::{CELLS, Cells};
+use super::cost::{Cost, Costs};
+use super::gauges::{Gauges, Memory};
 use super::ledger::{Ledger, TROUBLES};
+use super::series::{Growth, Series};
+use super::steering::Steering;
 use super::totals::Totals;
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Millis};
 use crate::outcome::Loss;
 use crate::select::Valve;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -18,19 +22,21 @@ pub const CHILDREN: usize = 1024;
 /// The holder of a row whose counters are being moved.
 const FOLDING: u32 = u32::MAX;
 /// Changes whenever the layout does; a segment of another version is not taken over.
-pub const VERSION: u64 = 6;
+pub const VERSION: u64 = 7;
 
 /// The counters of one child process; the first row of a segment belongs to no child.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct Row {
     pub(super) targets: [Cells; TARGETS],
+    pub(super) gauges: Gauges,
+    pub(super) cost: Cost,
 }
 
 impl Row {
     /// An empty row.
     pub const fn new() -> Row {
-        Row { targets: [const { Cells::new() }; TARGETS] }
+        Row { targets: [const { Cells::new() }; TARGETS], gauges: Gauges::new(), cost: Cost::new() }
     }
 }
 
@@ -76,6 +82,8 @@ impl Name {
 pub struct Header {
     /// The secret of the loop mark.
     mark: [AtomicU64; 2],
+    /// What changes to the steering have to show.
+    nonce: [AtomicU64; 2],
     started: AtomicU64,
     /// How many rows have been folded, and how many are being folded now: what readers check.
     folds: AtomicU64,
@@ -89,6 +97,9 @@ pub struct Header {
     pub(super) breakers: [Breaker; TARGETS],
     /// What holds the copies to each target back.
     valves: [Valve; TARGETS],
+    /// What operators have set of each target.
+    pub(super) steering: [Steering; TARGETS],
+    series: Series,
     /// The process that counts in each row; 0 where the row is free.
     pids: [AtomicU32; CHILDREN],
 }
@@ -98,6 +109,7 @@ impl Header {
     pub const fn new() -> Header {
         Header {
             mark: [const { AtomicU64::new(0) }; 2],
+            nonce: [const { AtomicU64::new(0) }; 2],
             started: AtomicU64::new(0),
             folds: AtomicU64::new(0),
             folding: AtomicU64::new(0),
@@ -106,6 +118,8 @@ impl Header {
             troubles: [const { [const { AtomicU64::new(0) }; TROUBLES] }; TARGETS],
             breakers: [const { Breaker::new() }; TARGETS],
             valves: [const { Valve::new() }; TARGETS],
+            steering: [const { Steering::new() }; TARGETS],
+            series: Series::new(),
             pids: [const { AtomicU32::new(0) }; CHILDREN],
         }
     }
@@ -121,6 +135,13 @@ impl Default for Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(pub(super) usize);
 
+impl Slot {
+    /// Its number.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// The shared memory: every child's counters, and who they belong to.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
@@ -135,9 +156,9 @@ impl Segment {
         Segment { header, base, rows }
     }
 
-    /// Initialises zeroed memory; `secret` is what loop marks are made of, `now` in Unix seconds.
-    pub fn initialise(&self, secret: [u64; 2], now: u64) {
-        for (word, value) in self.header.mark.iter().zip(secret) {
+    /// Initialises zeroed memory; `secret` is what loop marks and the nonce are made of, `now` in Unix seconds.
+    pub fn initialise(&self, secret: [u64; 4], now: u64) {
+        for (word, value) in self.header.mark.iter().chain(&self.header.nonce).zip(secret) {
             word.store(value, Ordering::Relaxed);
         }
         self.header.started.store(now, Ordering::Relaxed);
@@ -145,13 +166,20 @@ impl Segment {
 
     /// The value of this server's loop mark.
     pub fn loop_mark(&self) -> String {
-        let [high, low] = self.secret();
+        let [high, low, ..] = self.secret();
         format!("{high:016x}{low:016x}")
     }
 
-    /// What the loop mark is made of.
-    pub fn secret(&self) -> [u64; 2] {
-        self.header.mark.each_ref().map(|word| word.load(Ordering::Relaxed))
+    /// What changes to the steering have to show, to prove that they come from a page of ours.
+    pub fn nonce(&self) -> String {
+        let [.., high, low] = self.secret();
+        format!("{high:016x}{low:016x}")
+    }
+
+    /// What the loop mark and the nonce are made of.
+    pub fn secret(&self) -> [u64; 4] {
+        let Header { mark: [a, b], nonce: [c, d], .. } = self.header;
+        [a, b, c, d].map(|word| word.load(Ordering::Relaxed))
     }
 
     /// Where the memory begins.
@@ -197,6 +225,50 @@ impl Segment {
         self.header.valves.get(index).unwrap_or(first)
     }
 
+    /// What operators have set of the target.
+    pub fn steering(&self, Slot(index): Slot) -> &'static Steering {
+        let [first, ..] = &self.header.steering;
+        self.header.steering.get(index).unwrap_or(first)
+    }
+
+    /// Takes over what operators have set of the target in a former segment.
+    pub fn take_over(&self, former: &Segment, name: &str) {
+        if let (Some(from), Some(to)) = (former.find(name), self.slot(name)) {
+            self.steering(to).take_over(former.steering(from));
+        }
+    }
+
+    /// The target's place, by its name, if it has one.
+    pub fn find(&self, name: &str) -> Option<Slot> {
+        let names = self.header.names.iter().take(self.named());
+        names.enumerate().find(|(_, known)| known.read() == name).map(|(index, _)| Slot(index))
+    }
+
+    /// Records what the last 5 seconds brought, unless another child has, or they are not over.
+    pub fn record(&self, now: Millis) {
+        self.header.series.record(now, || self.totals());
+    }
+
+    /// What the last 15 minutes brought for the target, the oldest first; `None` where nobody recorded it.
+    pub fn series(&self, Slot(index): Slot, now: Millis) -> Vec<Option<Growth>> {
+        self.header.series.of(index, now)
+    }
+
+    /// Since when the target's oldest copy waits, to within a second.
+    pub fn oldest(&self, Slot(index): Slot) -> Option<Millis> {
+        self.child_rows().filter_map(|row| row.gauges.oldest(index)).min()
+    }
+
+    /// What all children use of their memory for copies, as of the last second.
+    pub fn memory(&self) -> Memory {
+        self.child_rows().fold(Memory::default(), |memory, row| memory.add(&row.gauges))
+    }
+
+    /// What timed requests took, in all children.
+    pub fn costs(&self) -> Costs {
+        Costs::sum(self.used_rows().map(|row| &row.cost))
+    }
+
     /// Takes a row for this process; `None` where all are taken by processes that live.
     pub fn join(&self, pid: u32, alive: impl Fn(u32) -> bool) -> Option<Ledger> {
         // A row under our own number is that of a process which had it before us.
@@ -231,6 +303,8 @@ impl Segment {
                 to.fetch_add(from.swap(0, Ordering::AcqRel), Ordering::AcqRel);
             }
         }
+        row.cost.move_to(&self.base.cost);
+        row.gauges.clear();
         self.header.folds.fetch_add(1, Ordering::SeqCst);
         self.header.folding.fetch_sub(1, Ordering::SeqCst);
     }
@@ -268,9 +342,12 @@ impl Segment {
 
     /// The row of the past, and those of all children.
     fn used_rows(&self) -> impl Iterator<Item = &'static Row> {
+        self.child_rows().chain([self.base])
+    }
+
+    fn child_rows(&self) -> impl Iterator<Item = &'static Row> {
         let used = |(pid, _): &(&AtomicU32, &Row)| pid.load(Ordering::Acquire) != 0;
-        let rows = self.header.pids.iter().zip(self.rows).filter(used).map(|(_, row)| row);
-        rows.chain([self.base])
+        self.header.pids.iter().zip(self.rows).filter(used).map(|(_, row)| row)
     }
 
     fn sum(&self) -> Vec<Totals> {
@@ -290,6 +367,6 @@ impl Segment {
         let slot = Slot(index);
         let name = self.header.names.get(index).map(Name::read).unwrap_or_default();
         let held = self.valve(slot).throttle.snapshot();
-        Totals::new(name, self.breaker(slot).snapshot(), held, cells)
+        Totals::new(name, slot, self.breaker(slot).snapshot(), held, cells)
     }
 }

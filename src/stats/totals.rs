@@ -6,12 +6,15 @@ use crate::breaker::Snapshot;
 use crate::select::Held;
 
 use super::cells::{CELLS, Cell, LATENCY_BUCKETS};
+use super::segment::Slot;
 
 /// What all children counted of one target.
 #[derive(Clone, Debug)]
 pub struct Totals {
     /// The target's name.
     pub name: String,
+    /// Its place.
+    pub slot: Slot,
     /// Its breaker.
     pub breaker: Snapshot,
     /// How far its sample is held back.
@@ -20,8 +23,14 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(super) fn new(name: String, breaker: Snapshot, held: Held, cells: [u64; CELLS]) -> Totals {
-        Totals { name, breaker, held, cells }
+    pub(super) fn new(
+        name: String,
+        slot: Slot,
+        breaker: Snapshot,
+        held: Held,
+        cells: [u64; CELLS],
+    ) -> Totals {
+        Totals { name, slot, breaker, held, cells }
     }
 
     /// One counter.
