@@ -73,6 +73,7 @@ mod shell {
         "AP_EXPR_.*",
         "AP_MPMQ_.*",
         "AP_SQ_.*",
+        "AP_STATUS_SHORT",
         "APLOG_.*",
         "APR_HOOK_.*",
         "APR_SUCCESS",

@@ -32,9 +32,10 @@ use mod_copy::mask::{Key, Masks, Rule};
 use mod_copy::memory::Budget;
 use mod_copy::message::{Additions, Field, Forwarded, Head, Message, Received};
 use mod_copy::mirror::{Chosen, Mirror};
+use mod_copy::outcome::{Failure, Outcome, StatusClass};
 use mod_copy::queue::{Held, Job, bounded};
-use mod_copy::stats::{Cell, Header, Row, Segment};
-use mod_copy::status::{Format, render};
+use mod_copy::stats::{Header, Ledger, Row, SPAN, SPANS, Segment, Traffic};
+use mod_copy::status::{Format, Source, render};
 use mod_copy::target::{Aim, Target, Url};
 
 /// Copies between two waits for the forwarders: fewer than a queue holds.
@@ -353,19 +354,75 @@ mod contention {
 mod status {
     use super::*;
 
-    /// Of so many children.
-    #[divan::bench(args = [1, 16, 256])]
-    fn page(bencher: Bencher<'_, '_>, children: u32) {
+    /// So many targets, counted by so many children, with every span of the last 15 minutes another.
+    fn busy(targets: u32, children: u32) -> (Segment, Vec<Arc<Target>>) {
         let segment = segment(children as usize);
-        segment.slot("http://staging.example.com/").unwrap();
-        for child in 1..=children {
-            let ledger = segment.join(child, |_| true).unwrap();
-            Box::leak(Box::new(ledger))
-                .account(segment.slot("http://staging.example.com/").unwrap())
-                .select();
+        let url = Url::parse("http://staging.example.com/").unwrap();
+        let name = |number| format!("staging-{number}");
+        let configured: Vec<Arc<Target>> = (0..targets)
+            .map(|number| Arc::new(Target { name: name(number), ..Target::at(url.clone()) }))
+            .collect();
+        let slots: Vec<_> =
+            configured.iter().map(|target| segment.slot(&target.name).unwrap()).collect();
+        let ledgers: Vec<&'static Ledger> = (1..=children)
+            .map(|child| &*Box::leak(Box::new(segment.join(child, |_| true).unwrap())))
+            .collect();
+        let now = clock::now();
+        for span in 0..=SPANS as u64 {
+            for ledger in &ledgers {
+                for (slot, copies) in slots.iter().zip((0..5).cycle()) {
+                    let account = ledger.account(*slot);
+                    for copy in 0..copies + span % 7 {
+                        let latency = Duration::from_micros(100 << (copy % 12));
+                        account.select();
+                        account.taken();
+                        let outcome = match copy % 5 {
+                            4 => Outcome::Failed(Failure::Timeout),
+                            _ => Outcome::Delivered(StatusClass::Successful),
+                        };
+                        account.settle(outcome, Traffic { latency, ..Traffic::default() });
+                    }
+                }
+            }
+            segment.record(now.saturating_sub((SPANS as u64 - span) * SPAN));
         }
-        assert_eq!(segment.totals()[0].count(Cell::Selected), u64::from(children));
-        bencher.bench(|| render(&segment, Format::Json));
+        (segment, configured)
+    }
+
+    /// Of so many children, one target.
+    #[divan::bench(args = [1, 16, 256])]
+    fn json(bencher: Bencher<'_, '_>, children: u32) {
+        let (segment, targets) = busy(1, children);
+        let source = Source { segment, targets };
+        bencher.bench(|| render(&source, Format::Json, ""));
+    }
+
+    /// Of 16 children, so many targets.
+    #[divan::bench(args = [1, 50])]
+    fn html(bencher: Bencher<'_, '_>, targets: u32) {
+        let (segment, targets) = busy(targets, 16);
+        let source = Source { segment, targets };
+        let bencher = bencher.counter(BytesCount::new(render(&source, Format::Html, "").len()));
+        bencher.bench(|| render(&source, Format::Html, ""));
+    }
+
+    /// Of 16 children, so many targets.
+    #[divan::bench(args = [1, 50])]
+    fn metrics(bencher: Bencher<'_, '_>, targets: u32) {
+        let (segment, targets) = busy(targets, 16);
+        let source = Source { segment, targets };
+        bencher.bench(|| render(&source, Format::Prometheus, ""));
+    }
+
+    /// What the pulse of one child does every 5 seconds, with 16 children and so many targets.
+    #[divan::bench(args = [1, 50])]
+    fn record(bencher: Bencher<'_, '_>, targets: u32) {
+        let (segment, _) = busy(targets, 16);
+        let mut now = clock::now();
+        bencher.bench_local(|| {
+            now += SPAN;
+            segment.record(now);
+        });
     }
 }
 

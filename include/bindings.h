@@ -19,5 +19,6 @@
 #include <apr_strings.h>
 #include <apr_tables.h>
 #include <mod_proxy.h>
+#include <mod_status.h>
 
 #include "shims.h"

@@ -3,9 +3,15 @@
 #include <apr_optional.h>
 #include <http_config.h>
 #include <http_log.h>
+#include <mod_status.h>
 #include <string.h>
 
 APLOG_USE_MODULE(copy);
+
+void copy_hook_status(int (*append)(request_rec *request, int flags))
+{
+    APR_OPTIONAL_HOOK(ap, status_hook, append, NULL, NULL, APR_HOOK_MIDDLE);
+}
 
 void copy_log(int level, const server_rec *server, const char *message)
 {

@@ -5,6 +5,9 @@
 #include <httpd.h>
 #include <apr_buckets.h>
 
+/* Has mod_status, if it is there, call the function for its page, with the flags AP_STATUS_*. */
+void copy_hook_status(int (*append)(request_rec *request, int flags));
+
 /* Writes one line to a server's error log, at a level of APLOG_*. */
 void copy_log(int level, const server_rec *server, const char *message);
 

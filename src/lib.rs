@@ -43,7 +43,7 @@
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure; [`pulse`] one that shows gauges and records
-//! the last 15 minutes.
+//! the last 15 minutes. [`status`] tells all that is counted.
 //! [`compare`] tells where two answers differ; no directive asks it yet. [`edit`] is what the server changes for
 //! one target alone.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what

@@ -23,8 +23,13 @@ pub struct Response {
 
 impl Client {
     pub fn connect(port: u16) -> Client {
+        Client::patient(port, PATIENCE)
+    }
+
+    /// One that waits so long for an answer.
+    pub fn patient(port: u16, patience: Duration) -> Client {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
         Client { wire: Wire::new(stream) }
     }
 

@@ -46,6 +46,7 @@ mod harness;
 mod isolation;
 mod life;
 mod loading;
+mod metrics;
 mod once;
 mod pools;
 mod property;

@@ -87,6 +87,11 @@ impl Server {
         self.port
     }
 
+    /// The port of copy-status and copy-manager.
+    pub fn status_port(&self) -> u16 {
+        self.status_port
+    }
+
     /// The ServerRoot, with `htdocs` in it.
     pub fn root(&self) -> &Path {
         self.root.path()

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// All counters at one moment.
 #[derive(Clone, Debug)]
-pub struct Status(Value);
+pub struct Status(pub Value);
 
 /// The counters of one target.
 #[derive(Clone, Copy, Debug)]

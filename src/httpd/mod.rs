@@ -4,6 +4,7 @@
 //! exits; `r->pool` as long as the request; the shared segment as long as the server. What outlives a
 //! callback is owned by one of those pools (through [`pool`]) or is leaked for the child's life.
 
+mod answer;
 mod balancer;
 mod block;
 mod child;

@@ -118,5 +118,7 @@ fn hook() {
     unsafe { ffi::ap_hook_log_transaction(Some(traffic::conclude), none, none, REALLY_FIRST) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_handler(Some(status::handle), none, none, MIDDLE) };
+    // SAFETY: as above; the function is of the hook's type, and mod_status need not be there.
+    unsafe { ffi::copy_hook_status(Some(status::append)) };
     tee::register();
 }

@@ -1,11 +1,12 @@
-//! The handler `copy-status`: the counters as a page.
+//! The handler `copy-status`, and our part of mod_status's page: the counters to look at.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 
 use super::guard::guard;
-use super::{config, ffi, pool, request, sys};
+use super::{answer, config, ffi, request, sys};
 use crate::boundary::Boundary;
-use crate::status::{Format, render};
+use crate::status::{Format, Source, render, section};
 
 /// `handler`: answers requests for the counters.
 pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
@@ -17,35 +18,39 @@ pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
     }
     guard(Boundary::Status, ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
         if request.method_number != ffi::M_GET as c_int {
-            return ffi::HTTP_METHOD_NOT_ALLOWED as c_int;
+            return answer::refuse_method(request, &[ffi::M_GET]);
         }
-        let Some(generation) = config::generation() else {
+        let Some(source) = source() else {
             return ffi::HTTP_SERVICE_UNAVAILABLE as c_int;
         };
-        // A signal that ends this child in between would leave the move half done.
-        sys::with_signals_blocked(|| generation.segment.fold_the_dead(sys::is_alive));
-        // SAFETY: NULL, or a text of the request's pool.
-        let query = unsafe { pool::bytes(request.args) };
-        let format = Format::of_query(&String::from_utf8_lossy(query));
-        let page = render(&generation.segment, format);
+        let query = answer::query(request);
+        let format = Format::of_request(query, answer::field(request, c"Accept"));
+        let page = render(&source, format, query);
         // SAFETY: the request is this handler's now.
-        unsafe { answer(r, format, &page) };
+        unsafe { answer::send(r, 200, format.media_type(), &page) };
         ffi::HOOK_OK
     })
 }
 
-/// Sends the page; a client that went away is httpd's concern.
-unsafe fn answer(r: *mut ffi::request_rec, format: Format, page: &str) {
-    // SAFETY: the caller passes a live request.
-    let request = unsafe { &*r };
-    let headers = request.headers_out;
-    // SAFETY: the request's own pool.
-    let media_type = unsafe { pool::text(request.pool, format.media_type()) };
-    // SAFETY: the text lives as long as the request.
-    unsafe { ffi::ap_set_content_type(r, media_type) };
-    // SAFETY: the request's own table; both texts are static.
-    unsafe { ffi::apr_table_setn(headers, c"Cache-Control".as_ptr(), c"no-store".as_ptr()) };
-    let length = c_int::try_from(page.len()).unwrap_or(c_int::MAX);
-    // SAFETY: the page is valid for its length. `HEAD` is cut by httpd.
-    unsafe { ffi::ap_rwrite(page.as_ptr().cast(), length, r) };
+/// What there is to show, with the counters of children that have died where they belong.
+pub fn source() -> Option<Source> {
+    let generation = config::generation()?;
+    // A signal that ends this child in between would leave the move half done.
+    sys::with_signals_blocked(|| generation.segment.fold_the_dead(sys::is_alive));
+    let targets = generation.policy.targets().iter().map(|known| Arc::clone(&known.target));
+    Some(Source { segment: generation.segment, targets: targets.collect() })
+}
+
+/// mod_status's `status_hook`: our part of its page, or of its `?auto`.
+pub unsafe extern "C" fn append(r: *mut ffi::request_rec, flags: c_int) -> c_int {
+    guard(Boundary::Status, ffi::HOOK_OK, || {
+        if let Some(source) = source() {
+            let is_auto = flags & ffi::AP_STATUS_SHORT as c_int != 0;
+            let part = section(&source, is_auto);
+            let length = c_int::try_from(part.len()).unwrap_or(c_int::MAX);
+            // SAFETY: the part is valid for its length; mod_status passes the request that it answers.
+            unsafe { ffi::ap_rwrite(part.as_ptr().cast(), length, r) };
+        }
+        ffi::HOOK_OK
+    })
 }

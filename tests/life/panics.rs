@@ -147,6 +147,18 @@ fn a_panic_of_who_watches_the_pressure_costs_nothing() {
     });
 }
 
+#[test]
+fn a_panic_of_the_pulse_costs_nothing() {
+    let staging = Staging::start();
+    let server = mirroring(Mpm::Event, &staging).start();
+    Faults::of(server.root()).panic_at("Pulse-enter");
+    server.status_when("a panic", |status| status.faults() == 1);
+    server.status_when("a rate", |status| {
+        server.client().get("/a");
+        status.0["targets"][0]["rates"]["now"]["selected"].as_f64() > Some(0.0)
+    });
+}
+
 fn a_panic_while_a_configuration_is_read_keeps_production_going(mpm: Mpm) {
     let staging = Staging::start();
     let server = mirroring(mpm, &staging).start();
