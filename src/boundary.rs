@@ -25,6 +25,7 @@ pub enum Boundary {
     Tee,
     Conclude,
     Status,
+    Manager,
     /// Within a callback: a copy is selected, and not in its target's queue yet.
     HandOver,
     Forwarder,

@@ -43,7 +43,7 @@
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure; [`pulse`] one that shows gauges and records
-//! the last 15 minutes. [`status`] tells all that is counted.
+//! the last 15 minutes. [`status`] tells all that is counted, [`manager`] changes what may be changed while httpd runs.
 //! [`compare`] tells where two answers differ; no directive asks it yet. [`edit`] is what the server changes for
 //! one target alone.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
@@ -63,6 +63,7 @@ pub mod config;
 pub mod edit;
 pub mod forward;
 pub mod journey;
+pub mod manager;
 pub mod mask;
 pub mod memory;
 pub mod message;

@@ -14,7 +14,7 @@ use crate::staging::Staging;
 on_each_mpm!(htaccess_may_use_none_of_the_directives);
 
 /// Each directive with arguments that are right where it is allowed.
-const DIRECTIVES: [&str; 17] = [
+const DIRECTIVES: [&str; 18] = [
     "CopyTarget http://127.0.0.1/",
     "MirrorRequest Off",
     "CopyTimeout 5",
@@ -22,6 +22,7 @@ const DIRECTIVES: [&str; 17] = [
     "CopyPreserveHost On",
     "CopyAddHeaders Off",
     "CopyBodyLimit 1M",
+    "CopyManagerOpen On",
     "CopyTLSVerify Off",
     "CopyTLSCACertificateFile ca.pem",
     "CopyTLSCertificateFile client.pem",
@@ -81,9 +82,9 @@ fn the_one_line_of_the_first_article_is_right() {
 #[test]
 fn every_directive_is_right_where_it_is_allowed() {
     let in_server = DIRECTIVES.join("\n");
-    let in_vhost = DIRECTIVES[..14].join("\n");
+    let in_vhost = DIRECTIVES[..15].join("\n");
     let in_section =
-        DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..7]).copied().collect::<Vec<_>>().join("\n");
+        DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..8]).copied().collect::<Vec<_>>().join("\n");
     let authority = Authority::named("staging's");
     let client = authority.client("production");
     assert_passes(

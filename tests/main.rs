@@ -13,6 +13,7 @@
 )]
 
 // The harness.
+mod browser;
 mod client;
 mod conf;
 mod files;
@@ -46,8 +47,10 @@ mod harness;
 mod isolation;
 mod life;
 mod loading;
+mod manager;
 mod metrics;
 mod once;
+mod pages;
 mod pools;
 mod property;
 mod proxy_defaults;

@@ -75,6 +75,11 @@ impl Counters<'_> {
         }
     }
 
+    /// Whether the target gets copies.
+    pub fn is_on(&self) -> bool {
+        self.0["settings"]["on"].as_bool().unwrap_or_else(|| panic!("no switch in {}", self.0))
+    }
+
     /// A text by its path, as `breaker.state`.
     pub fn text(&self, path: &str) -> &str {
         let value = path.split('.').try_fold(self.0, |value, key| value.get(key));

@@ -61,7 +61,7 @@ impl Directive {
 pub const BLOCK: &CStr = c"<CopyTarget";
 
 /// Every directive, in the order of the reference.
-pub static DIRECTIVES: [Directive; 17] = [
+pub static DIRECTIVES: [Directive; 18] = [
     Directive {
         name: c"CopyTarget",
         arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",
@@ -171,6 +171,18 @@ pub static DIRECTIVES: [Directive; 17] = [
             let size = values::size(&values::single(arguments, "one size")?, 0..=1 << 30)?;
             place.scope.body_limit = Some(size);
             place.server.largest_body = place.server.largest_body.max(Some(size));
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyManagerOpen",
+        arguments: "On | Off",
+        default: "Off",
+        context: Context::Directory,
+        in_block: false,
+        help: c"Whether copy-manager works where no access control of httpd's keeps anybody out",
+        apply: |place, arguments| {
+            place.scope.manager_open = Some(switch(arguments)?);
             Ok(())
         },
     },

@@ -23,6 +23,7 @@ pub struct ScopeSettings {
     pub(super) preserve_host: Option<bool>,
     pub(super) add_headers: Option<bool>,
     pub(super) body_limit: Option<usize>,
+    pub(super) manager_open: Option<bool>,
 }
 
 /// `CopyBodyLimit` where none is written.
@@ -43,6 +44,7 @@ impl ScopeSettings {
             preserve_host: inner.preserve_host.or(self.preserve_host),
             add_headers: inner.add_headers.or(self.add_headers),
             body_limit: inner.body_limit.or(self.body_limit),
+            manager_open: inner.manager_open.or(self.manager_open),
         }
     }
 
@@ -64,6 +66,11 @@ impl ScopeSettings {
     /// `CopyAddHeaders`.
     pub fn add_headers(&self) -> bool {
         self.add_headers.unwrap_or(true)
+    }
+
+    /// `CopyManagerOpen`.
+    pub fn is_manager_open(&self) -> bool {
+        self.manager_open.unwrap_or(false)
     }
 
     /// `CopyBodyLimit` in bytes.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{balancer, edit, expr, ffi, log, pool, proxy, segment};
+use super::{balancer, edit, expr, ffi, log, open, pool, proxy, segment};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::config::{
@@ -340,6 +340,10 @@ pub unsafe extern "C" fn complete(
         // SAFETY: asks httpd for its state.
         let state = unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE as c_int) };
         let policy = lock(&CHECKED).take();
+        if state != ffi::AP_SQ_MS_CREATE_PRE_CONFIG as c_int {
+            // SAFETY: the configuration has been read.
+            unsafe { open::warn(main) };
+        }
         if let Some(policy) = policy.filter(|_| state != ffi::AP_SQ_MS_CREATE_PRE_CONFIG as c_int) {
             match generation_of(policy, main).inspect(|new| count_panics_in(new.segment.faults())) {
                 // SAFETY: httpd's pool of this configuration.

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::guard::{guard, watch_panics};
-use super::{block, child, config, ffi, status, tee, traffic};
+use super::{block, child, config, ffi, manager, status, tee, traffic};
 use crate::boundary::Boundary;
 use crate::config::{Context, DIRECTIVES, Directive};
 
@@ -118,6 +118,8 @@ fn hook() {
     unsafe { ffi::ap_hook_log_transaction(Some(traffic::conclude), none, none, REALLY_FIRST) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_handler(Some(status::handle), none, none, MIDDLE) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_handler(Some(manager::handle), none, none, MIDDLE) };
     // SAFETY: as above; the function is of the hook's type, and mod_status need not be there.
     unsafe { ffi::copy_hook_status(Some(status::append)) };
     tee::register();

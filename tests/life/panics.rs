@@ -159,6 +159,25 @@ fn a_panic_of_the_pulse_costs_nothing() {
     });
 }
 
+#[test]
+fn a_panic_in_a_page_is_an_error_of_that_request() {
+    let staging = Staging::start();
+    let section = |name: &str, more: &str| {
+        format!("<Location \"/{name}\">\nSetHandler {name}\n{more}</Location>")
+    };
+    let server = mirroring(Mpm::Event, &staging)
+        .vhost(section("copy-status", ""))
+        .vhost(section("copy-manager", "CopyManagerOpen On\n"))
+        .start();
+    let faults = Faults::of(server.root());
+    for (point, page) in [("Status-enter", "/copy-status"), ("Manager-enter", "/copy-manager")] {
+        faults.panic_at(point);
+        assert_eq!(server.client().get(page).status, 500, "{point}");
+        assert_eq!(server.client().get(page).status, 200, "{point}");
+    }
+    assert_eq!(server.status().faults(), 2);
+}
+
 fn a_panic_while_a_configuration_is_read_keeps_production_going(mpm: Mpm) {
     let staging = Staging::start();
     let server = mirroring(mpm, &staging).start();
