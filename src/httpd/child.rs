@@ -22,6 +22,14 @@ const _: () = {
 /// This child's mirror; NULL in the parent, and where nothing is mirrored.
 static MIRROR: AtomicPtr<Mirror> = AtomicPtr::new(ptr::null_mut());
 
+/// Whether this process ever had a mirror, whose forwarders live as long as it.
+static BEGAN: AtomicBool = AtomicBool::new(false);
+
+/// Whether forwarders may be at work in this process: in a child, and under `httpd -X`, where it is the parent too.
+pub fn has_begun() -> bool {
+    BEGAN.load(Ordering::Relaxed)
+}
+
 /// Whether this child's pool is being destroyed.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
@@ -50,6 +58,7 @@ pub unsafe extern "C" fn begin(pchild: *mut ffi::apr_pool_t, main: *mut ffi::ser
         match start(generation, main) {
             Ok(mirror) => {
                 MIRROR.store(ptr::from_ref(mirror).cast_mut(), Ordering::Release);
+                BEGAN.store(true, Ordering::Relaxed);
                 // SAFETY: httpd's pool of this child. A forked CGI is not to drain our queues.
                 unsafe {
                     ffi::apr_pool_cleanup_register(

@@ -86,7 +86,7 @@ fn note(panic: &PanicHookInfo<'_>) {
     let text = text.unwrap_or("no message");
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let line = format!("CPY0091: a fault of mod_copy was caught: {place}: {text} ({count} so far)");
-    // SAFETY: NULL, or httpd's main server.
+    // SAFETY: NULL, or httpd's main server: see `log`.
     let server = unsafe { ffi::ap_server_conf };
     log::write(ffi::APLOG_ERR, server, &line);
 }

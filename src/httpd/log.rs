@@ -23,7 +23,9 @@ impl Log for ErrorLog {
                 Level::Debug => ffi::APLOG_DEBUG,
                 Level::Trace => ffi::APLOG_TRACE1,
             };
-            // SAFETY: httpd sets it before it loads modules, and never frees it.
+            // SAFETY: NULL, or the main server. It lives as long as its configuration: in a child as long as
+            // that, in the parent until a restart, when nothing of ours runs. (Under `httpd -X`, which is for
+            // debugging, the two are one, and a forwarder that logs while it restarts may be too late.)
             let server = unsafe { ffi::ap_server_conf };
             write(level, server, &record.args().to_string());
         }

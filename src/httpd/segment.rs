@@ -49,10 +49,10 @@ pub fn renewed<'a>(former: Segment, targets: impl Iterator<Item = &'a str>) -> i
     let faults = former.faults().load(Ordering::Relaxed);
     segment.faults().store(faults, Ordering::Relaxed);
     count_panics_in(segment.faults());
-    // Where the parent is its own child (`httpd -X`), forwarders still count there.
-    if child::mirror().is_none() {
-        // SAFETY: mapped by `fresh`; the last configuration's views of it went with its pool, and the
-        // counter of panics has changed over.
+    // Where the parent is its own child (`httpd -X`), forwarders still count there, of whatever configuration.
+    if !child::has_begun() {
+        // SAFETY: mapped by `fresh`. This process has no thread but this one, as it never began a mirror: the
+        // last configuration's views of it went with its pool, and the counter of panics has changed over.
         unsafe { sys::unmap(former.start().cast_mut().cast(), BYTES) };
     }
     Ok(segment)

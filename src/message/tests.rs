@@ -190,6 +190,14 @@ fn forwarded_fields_are_appended_to_what_was_received() {
 }
 
 #[test]
+fn an_empty_host_is_forwarded_as_mod_proxy_does() {
+    let alone = Case { forwarded: true, fields: "Host: ", ..GET };
+    assert!(alone.staged().unwrap().contains("\nX-Forwarded-Host: \n"));
+    let joined = Case { fields: "Host: \nX-Forwarded-Host: front", ..alone };
+    assert!(joined.staged().unwrap().contains("\nX-Forwarded-Host: front, \n"));
+}
+
+#[test]
 fn request_targets_are_mapped() {
     use PathMode::{Append, Replace};
     for (target, url, mode, staged) in [
