@@ -249,7 +249,12 @@ impl Journey {
         if let Some(edits) = target.edits {
             // What is not changed might show what the changes are to hide.
             let edited = scope.edit.edited(edits, &fields);
-            fields = edited.ok_or(GivenUp::Dropped(Loss::Unmaskable))?;
+            let mut edited = edited.ok_or(GivenUp::Dropped(Loss::Unmaskable))?;
+            // Its content is the same: what frames it is nobody's to change.
+            let frames = |field: &Field<'_>| field.name.eq_ignore_ascii_case(b"content-length");
+            edited.retain(|field| !frames(field));
+            edited.extend(fields.iter().copied().filter(frames));
+            fields = edited;
         }
         let add_headers = target.add_headers.unwrap_or(scope.settings.add_headers());
         let mut additions = self.additions(scope, add_headers);

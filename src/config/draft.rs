@@ -1,6 +1,6 @@
 //! The configuration while it is read: targets and lists as written, names not yet looked up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ pub struct Draft {
     server_root: PathBuf,
     targets: Vec<Definition>,
     terms: BTreeMap<Server, Terms>,
+    /// The servers that name targets of their own, outside of sections: the others inherit the main server's.
+    naming: BTreeSet<Server>,
     /// The target's block that is being read.
     block: Option<Block>,
     lists: Vec<Vec<Reference>>,
@@ -146,6 +148,7 @@ impl Place<'_> {
     fn define_block(&mut self, block: Block) -> Result<(), Fault> {
         let id = self.draft.define(block, (&self.origin, self.which))?;
         self.draft.refer(&mut self.scope.defined, Reference::Defined(id));
+        self.names_targets();
         self.server.mirrors = true;
         Ok(())
     }
@@ -154,6 +157,7 @@ impl Place<'_> {
     pub fn select(&mut self, name: &str, rule: Rule) {
         let reference = Reference::Named(name.to_owned(), rule, self.origin.clone(), self.which);
         self.draft.refer(&mut self.scope.selected, reference);
+        self.names_targets();
         self.server.mirrors = true;
     }
 
@@ -177,6 +181,12 @@ impl Place<'_> {
         match &mut self.draft.block {
             Some(block) => &mut block.terms,
             None => self.draft.terms.entry(self.which).or_default(),
+        }
+    }
+
+    fn names_targets(&mut self) {
+        if !self.in_section {
+            self.draft.naming.insert(self.which);
         }
     }
 
@@ -391,11 +401,22 @@ impl Draft {
             vhost => main.merge(&written(*vhost)).merge(terms),
         });
         let first = all.next().unwrap_or_default();
-        if all.all(|other| other == first) {
-            return Ok(first);
+        let misfit = |fault| Misfit { directive: "CopyTarget", fault, origin: origin.clone() };
+        if !all.all(|other| other == first) {
+            return Err(misfit(differing(target.name.clone(), origin)));
         }
-        let fault = differing(target.name.clone(), origin);
-        Err(Misfit { directive: "CopyTarget", fault, origin: origin.clone() })
+        // A virtual host that names no target inherits those of the main server, and its terms would not
+        // hold for them: what it hides would be shown.
+        let adds = |server: &Server, own: &Terms| {
+            let inherits = server.is_some() && !self.naming.contains(server);
+            inherits && main.merge(own).merge(terms) != first
+        };
+        if servers.contains(&None) && self.terms.iter().any(|(server, own)| adds(server, own)) {
+            let expected = "no virtual host that inherits this target and has CopyMask or CopyTLS directives of \
+                            its own: it needs a CopyTarget with a name= of its own";
+            return Err(misfit(Fault::new(expected, &target.name)));
+        }
+        Ok(first)
     }
 
     fn look_up(&mut self, reference: &Reference) -> Result<TargetId, Misfit> {
@@ -413,7 +434,12 @@ impl Draft {
         let mut meant =
             targets.filter(|(_, known)| is_meant(&known.target)).map(|(index, _)| index);
         match (meant.next(), meant.next(), url) {
-            (Some(index), None, _) => Ok(TargetId::new(index)),
+            (Some(index), None, _) => {
+                if let Some(known) = self.targets.get_mut(index) {
+                    known.servers.push(server);
+                }
+                Ok(TargetId::new(index))
+            }
             (Some(_), Some(_), _) => {
                 let expected = "the name of one of the CopyTargets with this URL";
                 Err(misfit(Fault::new(expected, name)))

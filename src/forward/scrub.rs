@@ -41,11 +41,13 @@ pub(super) fn scrub(message: Held, masks: &Masks) -> Result<Held, Unsent> {
     let length: usize = message.content_pieces().map(<[u8]>::len).sum();
     // Content that is encoded comes to more than the rest may be masked to; which it is shows when it is tried.
     let limits = [length.saturating_mul(2), length.saturating_mul(16).max(1 << 20)];
-    let mut result = Err(Unsent::Memory);
+    let (mut result, mut lease) = (Err(Unsent::Memory), None);
     for limit in limits.map(|limit| limit.saturating_add(4 << 10)) {
         // Its pieces joined, and what decoding, masking and encoding come to.
         let most = length.saturating_add(limit.saturating_mul(3));
-        let Some(_lease) = message.budget().lease(most) else { return Err(Unsent::Memory) };
+        // The one before goes first.
+        drop(lease.take());
+        lease = Some(message.budget().lease(most).ok_or(Unsent::Memory)?);
         result = masks
             .apply(&message.shared_head(), message.content_pieces(), limit)
             .map_err(Unsent::Unmaskable);
@@ -59,6 +61,8 @@ pub(super) fn scrub(message: Held, masks: &Masks) -> Result<Held, Unsent> {
         Held::Shared(message) => message,
     };
     let rewritten = message.rewritten(&masked.head, masked.content.as_deref());
+    // What masking came to is held until it is copied.
+    drop((masked, lease));
     rewritten.map(Held::Alone).ok_or(Unsent::Memory)
 }
 

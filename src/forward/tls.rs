@@ -20,6 +20,9 @@ use super::exchange::AT_ONCE;
 use super::room::Room;
 use super::tcp::TcpTransport;
 
+/// The most reads of what staging sends over an idle connection.
+const WORDS: usize = 16;
+
 /// Makes TLS connections of TCP connections.
 #[derive(Debug)]
 pub(super) struct TlsConnector(Tls);
@@ -131,6 +134,10 @@ impl TlsTransport {
         loop {
             match self.tls.reader().read(self.room.input_append_buf()) {
                 Ok(0) => return Ok(taken.or(Some(false))),
+                // Many close without a word of TLS: what was sent tells whether it is whole.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Ok(taken.or(Some(false)));
+                }
                 Ok(read) => {
                     self.room.input_appended(read);
                     taken = Some(true);
@@ -149,16 +156,16 @@ impl TlsTransport {
             reason: ureq::Timeout::Global,
             ..NextTimeout::default()
         };
-        loop {
+        // Who has so much to say for TLS alone is not waited for.
+        for _ in 0..WORDS {
             match self.receive(timeout) {
-                Err(Error::Timeout(_)) => break,
+                Err(Error::Timeout(_)) => return self.flush(timeout).map(|()| true),
                 Ok(true) if self.take_decrypted()?.is_none() => {}
                 Ok(_) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        self.flush(timeout)?;
-        Ok(true)
+        Ok(false)
     }
 }
 
@@ -174,15 +181,15 @@ impl Transport for TlsTransport {
         self.flush(timeout)
     }
 
+    /// Waits once: what comes may be a part of a record, or TLS's own, and then there is no input yet.
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        loop {
-            if let Some(open) = self.take_decrypted()? {
-                return Ok(open);
-            }
-            // What TLS itself has to answer, as a change of keys.
-            self.flush(timeout)?;
-            self.receive(timeout)?;
+        if let Some(open) = self.take_decrypted()? {
+            return Ok(open);
         }
+        // What TLS itself has to answer, as a change of keys.
+        self.flush(timeout)?;
+        self.receive(timeout)?;
+        Ok(self.take_decrypted()?.unwrap_or(true))
     }
 
     /// Whether staging has kept the connection open, and sent nothing that nobody asked for, but what

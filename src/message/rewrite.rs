@@ -42,7 +42,8 @@ impl Message {
                 }
                 rewritten.content = Some(segments);
             }
-            None => rewritten.of = Some(self),
+            // Whose content it is: another copy may have lent it.
+            None => rewritten.of = Some(self.of.clone().unwrap_or(self)),
         }
         written.then_some(rewritten)
     }

@@ -138,3 +138,24 @@ fn what_mod_headers_does_not_take_is_no_configuration() {
         assert!(!verdict.passed && verdict.stderr.contains(said), "{line}\n{}", verdict.stderr);
     }
 }
+
+#[test]
+fn changed_and_masked_copies_have_their_content() {
+    let scrubbed = scrubbed(
+        Mpm::Event,
+        "RequestHeader unset Cookie\nRequestHeader set Content-Length 3\nCopyMask query a\nCopyMask json password",
+    );
+    for content in [&b"hello"[..], &[b'x'; 100_000]] {
+        let request = request_with("POST", "/?a=1", content);
+        let request = String::from_utf8(request).unwrap().replacen(
+            "Content-Length",
+            "Cookie: a=b\r\nContent-Length",
+            1,
+        );
+        let seen = scrubbed.see(&request);
+        assert!(seen.scrubbed.content == content && seen.plain.content == content);
+        assert_eq!(seen.scrubbed.request_line(), "POST /?a=*** HTTP/1.1");
+        assert_eq!(seen.scrubbed.field("Content-Length"), Some(content.len().to_string()));
+        assert_eq!(seen.scrubbed.field("Cookie"), None);
+    }
+}

@@ -210,3 +210,24 @@ fn memory_that_masking_takes_is_counted() {
     assert_eq!(server.settled(2).sum("delivered.2xx"), 1);
     assert_eq!(staging.wait_for(1)[0].content, br#"{"password":"***"}"#);
 }
+
+#[test]
+fn a_mask_that_would_not_hold_for_an_inherited_target_is_no_configuration() {
+    let target = "CopyTarget http://127.0.0.1:1/ name=staging";
+    for (global, vhost, said) in [
+        (target, "CopyMask form password", "expected no virtual host that inherits this target"),
+        (target, "CopyMask form password\nMirrorRequest staging", "which is set otherwise at"),
+        (target, "CopyTLSVerify Off", "expected no virtual host that inherits this target"),
+    ] {
+        let verdict = Server::on(Mpm::Event).global(global).vhost(vhost).configtest();
+        assert!(!verdict.passed && verdict.stderr.contains(said), "{vhost}\n{}", verdict.stderr);
+    }
+    for (global, vhost) in [
+        (target, "CopyMask form password\nCopyTarget http://127.0.0.1:1/ name=masked"),
+        ("CopyMask form password\nCopyTarget http://127.0.0.1:1/", "CopyPreserveHost On"),
+        ("CopyMask form password", target),
+    ] {
+        let verdict = Server::on(Mpm::Event).global(global).vhost(vhost).configtest();
+        assert!(verdict.passed, "{vhost}\n{}", verdict.stderr);
+    }
+}
