@@ -51,7 +51,7 @@ fuzz_target!(|text: &str| {
         }
     }
     // The status page's query is the client's.
-    let _ = Format::of_query(text).media_type();
+    let _ = Format::of_request(text, text).media_type();
 });
 
 fn told(fault: &Fault, text: &str) {
