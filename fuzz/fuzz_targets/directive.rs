@@ -122,7 +122,7 @@ fn line(target: &Target) -> String {
     let (url, pool) = (&target.destination, &target.pool);
     assert_eq!(DIRECTIVES[0].name, c"CopyTarget");
     format!(
-        "CopyTarget '{}'{name} min={} max={} queue={} path={path}{}{}{}",
+        "CopyTarget '{}'{name} min={} max={} queue={} path={path}{}{}{}{}",
         url.to_string().replace('\\', r"\\").replace('\'', r"\'"),
         pool.min,
         pool.max,
@@ -130,5 +130,6 @@ fn line(target: &Target) -> String {
         time("ttl", Some(pool.ttl)),
         time("timeout", target.timeout),
         time("connectiontimeout", target.connect_timeout),
+        if target.starts_off { " status=D" } else { "" },
     )
 }
