@@ -1,0 +1,171 @@
+//! What becomes of copies on their way to targets.
+
+use std::net::TcpListener;
+use std::thread;
+
+use super::*;
+use crate::breaker::{Rules, Sign, State};
+use crate::config::{Draft, Origin, Place, ScopeSettings, ServerSettings, find};
+use crate::message::{Additions, Field, Head, Received};
+use crate::select::{Rate, Share};
+use crate::stats::{Cell, Segment, tests::segment};
+
+/// A mirror of these targets, whose breakers open at the first failure.
+struct World {
+    segment: Segment,
+    slots: Vec<Slot>,
+    mirror: &'static Mirror,
+    list: ListId,
+    server: ServerPolicy,
+}
+
+impl World {
+    fn of(targets: &[String]) -> World {
+        let (mut draft, mut scope, mut server) =
+            (Draft::default(), ScopeSettings::default(), ServerSettings::default());
+        for target in targets {
+            let mut place = Place {
+                draft: &mut draft,
+                scope: &mut scope,
+                server: &mut server,
+                which: None,
+                in_section: false,
+                origin: Origin::default(),
+            };
+            find("CopyTarget").unwrap().apply(&mut place, target).unwrap();
+        }
+        let policy = Arc::new(draft.resolve().unwrap());
+        let segment = segment(1);
+        let slot = |known: &Resolved| segment.slot(&known.target.name).unwrap();
+        let slots: Vec<Slot> = policy.targets().iter().map(slot).collect();
+        let ledger = segment.join(7, |_| true).unwrap();
+        let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();
+        let mirror = Box::leak(Box::new(mirror));
+        World { segment, slots, mirror, list: scope.list().unwrap(), server: server.resolve(None) }
+    }
+
+    /// Opens the breaker of a target.
+    fn open(&self, target: usize, retry: Duration) {
+        let breaker = self.segment.breaker(self.slots[target]);
+        breaker.configure(Rules { failures: 1, retry }, clock::now());
+        breaker.report(breaker.admit(clock::now).unwrap(), Sign::Gone, clock::now).unwrap();
+    }
+
+    fn offer(&self) {
+        let fields = [Field::new(b"Host", b"www.example.com")];
+        let received = Received {
+            method: b"GET",
+            target: b"/",
+            fields: fields.into_iter(),
+            connection: b"",
+            has_content: false,
+        };
+        let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
+        let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
+        self.mirror.offer(head.with_content(None), None, Chosen::all(self.list), &self.server);
+    }
+
+    fn count(&self, target: usize, cell: Cell) -> u64 {
+        self.segment.totals()[target].count(cell)
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_target_whose_breaker_is_open_gets_no_copy_and_where_all_are_none_is_made() {
+    let world = World::of(&["http://127.0.0.1:1/a", "http://127.0.0.1:1/b"].map(String::from));
+    assert!(world.mirror.would_take(Chosen::all(world.list)));
+    world.open(0, HOUR);
+    assert!(world.mirror.would_take(Chosen::all(world.list)));
+    world.offer();
+    assert_eq!([0, 1].map(|target| world.count(target, Cell::DroppedBreaker)), [1, 0]);
+    world.open(1, HOUR);
+    assert!(!world.mirror.would_take(Chosen::all(world.list)));
+    world.offer();
+    assert_eq!([0, 1].map(|target| world.count(target, Cell::DroppedBreaker)), [2, 1]);
+    assert_eq!([0, 1].map(|target| world.count(target, Cell::Selected)), [2, 2]);
+}
+
+#[test]
+fn a_target_that_is_switched_off_is_not_chosen_and_gets_no_copy() {
+    let world = World::of(&["http://127.0.0.1:1/a", "http://127.0.0.1:1/b"].map(String::from));
+    let steering = [0, 1].map(|target| world.segment.steering(world.slots[target]));
+    let off = || [0, 1].map(|target| world.count(target, Cell::NotCopiedOff));
+    let chosen = || {
+        let chosen = world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+        [0, 1].map(|place| chosen.has(place))
+    };
+    assert!(world.mirror.is_open(world.list));
+    assert_eq!(chosen(), [true, true]);
+    steering[0].switch(Some(false));
+    assert!(!world.mirror.is_open(world.list));
+    assert_eq!((chosen(), off()), ([false, true], [1, 0]));
+    steering[1].switch(Some(false));
+    assert_eq!((chosen(), off()), ([false, false], [2, 1]));
+    steering[0].switch(None);
+    assert_eq!((chosen(), off()), ([true, false], [2, 2]));
+}
+
+#[test]
+fn what_an_operator_sets_goes_before_any_rule() {
+    let world = World::of(
+        &["http://127.0.0.1:1/a sample=100%", "http://127.0.0.1:1/b rate=1/s"].map(String::from),
+    );
+    let [first, second] = [0, 1].map(|target| world.segment.steering(world.slots[target]));
+    first.set_sample(Share::parse("0.001%"));
+    second.set_rate(Rate::parse("1000000/s"));
+    for _ in 0..100 {
+        world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+    }
+    // By chance one in a hundred thousand is copied.
+    assert!(world.count(0, Cell::NotCopiedSampled) >= 95);
+    assert_eq!(world.count(1, Cell::DroppedRate), 0);
+    second.set_rate(None);
+    for _ in 0..100 {
+        world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+    }
+    assert!(world.count(1, Cell::DroppedRate) > 50);
+}
+
+#[test]
+fn what_waits_when_its_target_is_switched_off_is_dropped() {
+    // Connections are made, and nobody answers.
+    let staging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = staging.local_addr().unwrap();
+    let world = World::of(&[format!("http://{address}/ max=1 timeout=1s")]);
+    world.offer();
+    while world.count(0, Cell::Taken) == 0 {
+        thread::yield_now();
+    }
+    world.offer();
+    world.offer();
+    world.segment.steering(world.slots[0]).switch(Some(false));
+    while world.segment.totals()[0].pending() > 0 {
+        thread::yield_now();
+    }
+    assert_eq!(world.count(0, Cell::DroppedOff), 2);
+    assert_eq!(world.count(0, Cell::FailedTimeout), 1);
+}
+
+#[test]
+fn a_probe_that_finds_the_queue_full_leaves_its_place_to_another() {
+    // Connections are made, and nobody answers.
+    let staging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = staging.local_addr().unwrap();
+    let world = World::of(&[format!("http://{address}/ max=1 queue=1 timeout=1h")]);
+    world.offer();
+    while world.count(0, Cell::Taken) == 0 {
+        thread::yield_now();
+    }
+    world.offer();
+    world.open(0, Duration::from_millis(1));
+    while !world.mirror.would_take(Chosen::all(world.list)) {
+        thread::yield_now();
+    }
+    world.offer();
+    assert_eq!(world.count(0, Cell::DroppedQueueFull), 1);
+    assert!(world.mirror.would_take(Chosen::all(world.list)), "there is no probe under way");
+    let state = world.segment.breaker(world.slots[0]).snapshot().state;
+    assert!(matches!(state, Some(State::Open { .. })), "{state:?}");
+}
