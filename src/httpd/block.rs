@@ -1,8 +1,10 @@
 //! `<CopyTarget URL>` … `</CopyTarget>`: a target with directives that hold for its copies alone.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
+use super::guard::guard;
 use super::{config, edit, ffi, pool};
+use crate::boundary::Boundary;
 use crate::config::{find, words};
 
 /// Reads a block: its line, the directives in it, and with its end, the target.
@@ -11,19 +13,22 @@ pub unsafe extern "C" fn begin(
     scope: *mut c_void,
     arguments: *const c_char,
 ) -> *const c_char {
-    // SAFETY: httpd's record, the scope around the block and the arguments of its line.
-    let wrong = unsafe { config::directive(cmd, scope, arguments) };
-    if !wrong.is_null() {
-        return wrong;
-    }
-    // SAFETY: as above.
-    let wrong = unsafe { walk(cmd) };
-    if !wrong.is_null() {
-        config::abandon_block();
-        return wrong;
-    }
-    // SAFETY: as above.
-    unsafe { config::close_block(cmd, scope) }
+    const FAULT: &CStr = c"a fault of mod_copy was caught";
+    guard(Boundary::Directive, FAULT.as_ptr(), || {
+        // SAFETY: httpd's record, the scope around the block and the arguments of its line.
+        let wrong = unsafe { config::directive(cmd, scope, arguments) };
+        if !wrong.is_null() {
+            return wrong;
+        }
+        // SAFETY: as above.
+        let wrong = unsafe { walk(cmd) };
+        if !wrong.is_null() {
+            config::abandon_block();
+            return wrong;
+        }
+        // SAFETY: as above.
+        unsafe { config::close_block(cmd, scope) }
+    })
 }
 
 /// Has httpd read what is in the block, as `<Proxy>` does: into settings of its own.
