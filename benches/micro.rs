@@ -25,7 +25,8 @@ use mod_copy::balancer::{
 use mod_copy::breaker::{Pass, Rules, Sign};
 use mod_copy::clock;
 use mod_copy::config::{
-    Draft, ListId, Origin, Place, Resolved, ScopeSettings, ServerPolicy, ServerSettings, find,
+    Draft, ListId, Origin, Place, ProxyDefaults, Resolved, ScopeSettings, ServerPolicy,
+    ServerSettings, find,
 };
 use mod_copy::journey::{Journey, Part, Scope};
 use mod_copy::mask::{Key, Masks, Rule};
@@ -90,7 +91,7 @@ impl World {
         World {
             segment,
             mirror: Box::leak(Box::new(mirror)),
-            server: Box::leak(Box::new(server.resolve(None))),
+            server: Box::leak(Box::new(server.resolve(ProxyDefaults::default()))),
             list: scope.list().unwrap(),
             scope,
             sampled_out,

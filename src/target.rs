@@ -1,7 +1,10 @@
 //! A target: where copies go, and within which limits.
 
+mod unix;
+
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use http::Uri;
@@ -28,6 +31,10 @@ pub struct Target {
     pub timeout: Option<Duration>,
     /// Making a connection; `None` follows the request's server.
     pub connect_timeout: Option<Duration>,
+    /// The receive buffer of its sockets, in bytes, 0 for the system's; `None` follows the request's server.
+    pub receive_buffer: Option<u32>,
+    /// The address of this machine that its connections leave from; the system's choice where there is none.
+    pub bind_address: Option<IpAddr>,
     /// Whether staging sees the client's `Host`; `None` follows the request's scope.
     pub preserve_host: Option<bool>,
     /// Whether its copies have `X-Forwarded-*`; `None` follows the request's scope.
@@ -54,6 +61,8 @@ impl Target {
             breaker: Rules::default(),
             timeout: None,
             connect_timeout: None,
+            receive_buffer: None,
+            bind_address: None,
             preserve_host: None,
             add_headers: None,
             edits: None,
@@ -154,6 +163,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// Making a connection; never more than what is left of `timeout`.
     pub connect_timeout: Duration,
+    /// The receive buffer of a connection that is made for it, in bytes; 0 for the system's.
+    pub receive_buffer: u32,
 }
 
 const BALANCER: &str = "balancer://";
@@ -204,9 +215,11 @@ impl fmt::Debug for BalancerUrl {
     }
 }
 
-/// A checked `http://host[:port][/path]`, or the same with `https`.
+/// A checked `http://host[:port][/path]`, or the same with `https`; perhaps with `unix:/path|` before it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
+    /// The Unix socket that it is reached by, instead of host and port.
+    socket: Option<String>,
     scheme: Scheme,
     host: String,
     port: u16,
@@ -248,6 +261,7 @@ impl Scheme {
 impl Url {
     /// Reads a target URL; the error says what was expected.
     pub fn parse(text: &str) -> Result<Url, &'static str> {
+        let (socket, text) = unix::split(text)?;
         if !text.contains("://") {
             return Err("a URL with its scheme, as http://host[:port][/path]");
         }
@@ -284,6 +298,7 @@ impl Url {
             return Err("an IPv6 address between [ and ]");
         }
         Ok(Url {
+            socket: socket.map(str::to_owned),
             scheme,
             host: literal.unwrap_or(host).to_owned(),
             port,
@@ -295,6 +310,16 @@ impl Url {
     /// How it is spoken to.
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// The path of the Unix socket that it is reached by, if it is.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref().map(Path::new)
+    }
+
+    /// The URL without the socket's path.
+    pub fn behind_socket(&self) -> String {
+        format!("{}://{}{}", self.scheme.name(), self.authority, self.path)
     }
 
     /// The host's name or address, without the brackets of an IPv6 literal.
@@ -331,7 +356,10 @@ fn port_number(text: &str) -> Option<u16> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme.name(), self.authority, self.path)
+        if let Some(socket) = &self.socket {
+            write!(f, "unix:{socket}|")?;
+        }
+        f.write_str(&self.behind_socket())
     }
 }
 
@@ -357,6 +385,18 @@ mod tests {
         let url = Url::parse("https://staging/").unwrap();
         assert_eq!((url.port(), url.scheme()), (443, Scheme::Https));
         assert_eq!(url.to_string(), "https://staging/");
+        assert_eq!(url.socket(), None);
+    }
+
+    #[test]
+    fn a_url_may_be_behind_a_unix_socket() {
+        let url = Url::parse("unix:/run/app.sock|https://localhost/api").unwrap();
+        assert_eq!(url.socket(), Some(Path::new("/run/app.sock")));
+        assert_eq!((url.host(), url.authority(), url.path()), ("localhost", "localhost", "/api"));
+        assert_eq!(url.scheme(), Scheme::Https);
+        assert_eq!(url.to_string(), "unix:/run/app.sock|https://localhost/api");
+        assert_eq!(url.below("/v2").to_string(), "unix:/run/app.sock|https://localhost/api/v2");
+        assert_eq!(Url::parse("unix:/a|ftp://b/"), Url::parse("ftp://b/"));
     }
 
     #[test]

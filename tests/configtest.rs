@@ -44,13 +44,50 @@ const WRONG_LINES: &[(&str, &str)] = &[
     (
         "CopyTarget http://staging/ speed=9",
         "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
-         failures=, retry=, path=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'speed=9'",
+         failures=, retry=, path=, bindaddress=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'speed=9'",
     ),
     (
         "CopyTarget http://staging/ On",
         "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
-         failures=, retry=, path=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'On'",
+         failures=, retry=, path=, bindaddress=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'On'",
     ),
+    (
+        "CopyTarget \"unix:/run/app.sock\"",
+        "CopyTarget: expected a Unix socket as unix:/path|http://host[/path], found 'unix:/run/app.sock'",
+    ),
+    (
+        "CopyTarget \"unix:run/app.sock|http://localhost/\"",
+        "CopyTarget: expected a Unix socket as unix:/path|http://host[/path], found 'unix:run/app.sock|http://localhost/'",
+    ),
+    (
+        "CopyTarget \"unix:/run/app.sock|fcgi://localhost/\"",
+        "CopyTarget: expected the scheme http, https or balancer, found 'unix:/run/app.sock|fcgi://localhost/'",
+    ),
+    (
+        "CopyTarget http://staging/ bindaddress=eth1",
+        "CopyTarget: bindaddress=: expected an IPv4 or IPv6 address, found 'eth1'",
+    ),
+    (
+        "CopyTarget http://staging/ bindaddress=[::1]",
+        "CopyTarget: bindaddress=: expected an IPv4 or IPv6 address, found '[::1]'",
+    ),
+    (
+        "CopyTarget http://10.9.0.2/ bindaddress=::1",
+        "CopyTarget: expected an IPv4 bindaddress= for an IPv4 target, found '::1'",
+    ),
+    (
+        "CopyTarget http://[::1]/ bindaddress=10.9.0.1",
+        "CopyTarget: expected an IPv6 bindaddress= for an IPv6 target, found '10.9.0.1'",
+    ),
+    (
+        "CopyTarget \"unix:/run/app.sock|http://localhost/\" bindaddress=10.9.0.1",
+        "CopyTarget: expected no bindaddress= for a Unix socket, found '10.9.0.1'",
+    ),
+    (
+        "CopyReceiveBufferSize 511",
+        "CopyReceiveBufferSize: expected 0, or a size from 512 to 1G, as 65536, 64K or 1M, found '511'",
+    ),
+    ("CopyReceiveBufferSize", "CopyReceiveBufferSize: expected one size, found nothing"),
     ("CopyTarget http://staging/ max=3 max=4", "CopyTarget: expected max= once, found 'max=4'"),
     (
         "CopyTarget http://staging/ min=9 max=3",

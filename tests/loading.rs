@@ -14,7 +14,7 @@ use crate::staging::Staging;
 on_each_mpm!(htaccess_may_use_none_of_the_directives);
 
 /// Each directive with arguments that are right where it is allowed.
-const DIRECTIVES: [&str; 18] = [
+const DIRECTIVES: [&str; 19] = [
     "CopyTarget http://127.0.0.1/",
     "MirrorRequest Off",
     "CopyTimeout 5",
@@ -23,6 +23,7 @@ const DIRECTIVES: [&str; 18] = [
     "CopyAddHeaders Off",
     "CopyBodyLimit 1M",
     "CopyManagerOpen On",
+    "CopyReceiveBufferSize 64K",
     "CopyTLSVerify Off",
     "CopyTLSCACertificateFile ca.pem",
     "CopyTLSCertificateFile client.pem",
@@ -82,7 +83,7 @@ fn the_one_line_of_the_first_article_is_right() {
 #[test]
 fn every_directive_is_right_where_it_is_allowed() {
     let in_server = DIRECTIVES.join("\n");
-    let in_vhost = DIRECTIVES[..15].join("\n");
+    let in_vhost = DIRECTIVES[..16].join("\n");
     let in_section =
         DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..8]).copied().collect::<Vec<_>>().join("\n");
     let authority = Authority::named("staging's");

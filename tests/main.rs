@@ -54,6 +54,7 @@ mod pages;
 mod pools;
 mod property;
 mod proxy_defaults;
+mod reach;
 mod scrub;
 mod secure;
 mod session;

@@ -61,14 +61,14 @@ impl Directive {
 pub const BLOCK: &CStr = c"<CopyTarget";
 
 /// Every directive, in the order of the reference.
-pub static DIRECTIVES: [Directive; 18] = [
+pub static DIRECTIVES: [Directive; 19] = [
     Directive {
         name: c"CopyTarget",
         arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",
         default: "",
         context: Context::Directory,
         in_block: false,
-        help: c"Copies the scope's requests to staging: http[s]://host[:port][/path], or the members of balancer://name[/path]",
+        help: c"Copies the scope's requests to staging: http[s]://host[:port][/path], the same behind unix:/path|, or the members of balancer://name[/path]",
         apply: lines::copy_target,
     },
     Directive {
@@ -126,6 +126,22 @@ pub static DIRECTIVES: [Directive; 18] = [
                     Ok(())
                 }
             }
+        },
+    },
+    Directive {
+        name: c"CopyReceiveBufferSize",
+        arguments: "bytes",
+        default: "ProxyReceiveBufferSize where mod_proxy has one, else 0",
+        context: Context::VirtualHost,
+        in_block: true,
+        help: c"The receive buffer of connections to staging; 0 is the system's",
+        apply: |place, arguments| {
+            let size = receive_buffer(&values::single(arguments, "one size")?)?;
+            match place.block() {
+                Some(block) => block.target.receive_buffer = Some(size),
+                None => place.server.receive_buffer = Some(size),
+            }
+            Ok(())
         },
     },
     Directive {
@@ -316,6 +332,14 @@ pub static DIRECTIVES: [Directive; 18] = [
     },
 ];
 
+/// As mod_proxy takes it: none is smaller than 512 bytes.
+fn receive_buffer(text: &str) -> Result<u32, Fault> {
+    let size = values::size(text, 0..=1 << 30).ok().filter(|size| *size == 0 || *size >= 512);
+    let expected = "0, or a size from 512 to 1G, as 65536, 64K or 1M";
+    let size = size.ok_or_else(|| Fault::new(expected, text))?;
+    Ok(u32::try_from(size).unwrap_or(u32::MAX))
+}
+
 fn file(place: &Place<'_>, arguments: &str) -> Result<PathBuf, Fault> {
     Ok(place.file(&values::single(arguments, "one file")?))
 }
@@ -370,7 +394,7 @@ mod tests {
                 "CopyTarget",
                 "http://s/ speed=9",
                 "expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, \
-                 queue=, failures=, retry=, path=, status=, methods=, body=, sample=, samplekey=, env=, \
+                 queue=, failures=, retry=, path=, bindaddress=, status=, methods=, body=, sample=, samplekey=, env=, \
                  expr=, rate=, adapt=, found 'speed=9'",
             ),
             ("CopyTarget", "http://s/ status=E", "status=: expected D, found 'E'"),
@@ -467,6 +491,11 @@ mod tests {
                 "rate=: expected a rate from 1/s to 1000000/s, found '0/s'",
             ),
             ("CopyTarget", "http://s/ adapt=1", "adapt=: expected on or off, found '1'"),
+            (
+                "CopyReceiveBufferSize",
+                "511",
+                "expected 0, or a size from 512 to 1G, as 65536, 64K or 1M, found '511'",
+            ),
             ("CopyPreserveHost", "maybe", "expected On or Off, found 'maybe'"),
             ("CopyPreserveHost", "On Off", "expected On or Off, found 'On Off'"),
             ("CopyDrainTimeout", "7s", "expected a time from 1ms to 6s, found '7s'"),

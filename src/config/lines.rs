@@ -1,5 +1,7 @@
 //! The lines that name targets: `CopyTarget`, its block, and `MirrorRequest`.
 
+use std::net::IpAddr;
+
 use super::draft::Place;
 use super::rules::{self, RULE_KEYS};
 use super::values::{self, Fault};
@@ -7,7 +9,7 @@ use crate::select::Rule;
 use crate::target::{Destination, PathMode, Target};
 
 /// The keys of a `CopyTarget` line: name, value and default as the reference shows them, and meaning.
-pub const TARGET_KEYS: [(&str, &str, &str, &str); 11] = [
+pub const TARGET_KEYS: [(&str, &str, &str, &str); 12] = [
     ("name", "text", "the URL", "what counters, log lines and `MirrorRequest` call the target"),
     ("min", "1 to 10000", "1", "threads kept when idle, in each child process"),
     (
@@ -32,6 +34,12 @@ pub const TARGET_KEYS: [(&str, &str, &str, &str); 11] = [
         "`append` or `replace`",
         "append",
         "whether the URL's path goes before the request's, or takes its place",
+    ),
+    (
+        "bindaddress",
+        "IPv4 or IPv6 address",
+        "the system's choice",
+        "the address of this machine that connections to the target leave from",
     ),
     ("status", "`D`", "", "the target starts switched off, until `copy-manager` switches it on"),
 ];
@@ -80,7 +88,26 @@ fn target(place: &mut Place<'_>, arguments: &str) -> Result<(Target, Rule), Faul
         let found = format!("min={} max={}", target.pool.min, target.pool.max);
         return Err(Fault::new("min= no greater than max=", found));
     }
+    check_bind_address(&target)?;
     Ok((target, keys.rule))
+}
+
+/// Whether connections from its `bindaddress=` can reach the target at all.
+fn check_bind_address(target: &Target) -> Result<(), Fault> {
+    let (Some(address), Destination::Url(url)) = (target.bind_address, &target.destination) else {
+        return Ok(());
+    };
+    let expected = match url.host().parse::<IpAddr>() {
+        _ if url.socket().is_some() => "no bindaddress= for a Unix socket",
+        Ok(host) if host.is_ipv4() && address.is_ipv6() => {
+            "an IPv4 bindaddress= for an IPv4 target"
+        }
+        Ok(host) if host.is_ipv6() && address.is_ipv4() => {
+            "an IPv6 bindaddress= for an IPv6 target"
+        }
+        _ => return Ok(()),
+    };
+    Err(Fault::new(expected, address.to_string()))
 }
 
 /// The `key=value` words of a line, as they are read.
@@ -140,6 +167,11 @@ fn set_key(target: &mut Target, key: &str, value: &str) -> Result<(), Fault> {
             target.breaker.failures = u32::try_from(failures).unwrap_or(u32::MAX);
         }
         "retry" => target.breaker.retry = values::time(value)?,
+        "bindaddress" => {
+            let address = value.parse();
+            let address = address.map_err(|_| Fault::new("an IPv4 or IPv6 address", value))?;
+            target.bind_address = Some(address);
+        }
         "status" => match value {
             "D" => target.starts_off = true,
             _ => return Err(Fault::new("D", value)),

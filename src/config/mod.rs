@@ -21,5 +21,7 @@ pub use lines::TARGET_KEYS;
 pub use policy::{Choice, Policy, Resolved, TargetId};
 pub use reference::markdown as reference;
 pub use rules::RULE_KEYS;
-pub use settings::{BODY_LIMIT, ListId, ScopeSettings, ServerPolicy, ServerSettings};
+pub use settings::{
+    BODY_LIMIT, ListId, ProxyDefaults, ScopeSettings, ServerPolicy, ServerSettings,
+};
 pub use values::{Fault, words};

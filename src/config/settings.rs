@@ -84,6 +84,7 @@ impl ScopeSettings {
 pub struct ServerSettings {
     pub(super) timeout: Option<Duration>,
     pub(super) connect_timeout: Option<Duration>,
+    pub(super) receive_buffer: Option<u32>,
     /// Some scope in it names targets.
     pub(super) mirrors: bool,
     /// Some section in it has a directive of ours: the server alone does not tell a request's scope.
@@ -92,26 +93,37 @@ pub struct ServerSettings {
     pub(super) largest_body: Option<usize>,
 }
 
+/// What mod_proxy has for a server, if anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyDefaults {
+    /// `ProxyTimeout`
+    pub timeout: Option<Duration>,
+    /// `ProxyReceiveBufferSize`
+    pub receive_buffer: Option<u32>,
+}
+
 impl ServerSettings {
     /// What holds in the virtual host `inner` of the main server `self`.
     pub fn merge(&self, inner: &ServerSettings) -> ServerSettings {
         ServerSettings {
             timeout: inner.timeout.or(self.timeout),
             connect_timeout: inner.connect_timeout.or(self.connect_timeout),
+            receive_buffer: inner.receive_buffer.or(self.receive_buffer),
             mirrors: inner.mirrors || self.mirrors,
             sections: inner.sections || self.sections,
             largest_body: inner.largest_body.max(self.largest_body),
         }
     }
 
-    /// Resolves the settings; `proxy_timeout` is what mod_proxy has for this server, if anything.
-    pub fn resolve(&self, proxy_timeout: Option<Duration>) -> ServerPolicy {
+    /// Resolves the settings.
+    pub fn resolve(&self, proxy: ProxyDefaults) -> ServerPolicy {
         ServerPolicy {
             mirrors: self.mirrors,
             has_sections: self.sections,
             limits: Limits {
-                timeout: self.timeout.or(proxy_timeout).unwrap_or(Duration::from_secs(5)),
+                timeout: self.timeout.or(proxy.timeout).unwrap_or(Duration::from_secs(5)),
                 connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(1)),
+                receive_buffer: self.receive_buffer.or(proxy.receive_buffer).unwrap_or(0),
             },
             capture_limit: self.largest_body.unwrap_or(0).max(BODY_LIMIT),
         }
@@ -136,6 +148,7 @@ impl ServerPolicy {
         Limits {
             timeout: target.timeout.unwrap_or(self.limits.timeout),
             connect_timeout: target.connect_timeout.unwrap_or(self.limits.connect_timeout),
+            receive_buffer: target.receive_buffer.unwrap_or(self.limits.receive_buffer),
         }
     }
 }
@@ -143,6 +156,7 @@ impl ServerPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Url;
 
     const A: Option<ListId> = Some(ListId(1));
     const B: Option<ListId> = Some(ListId(2));
@@ -199,11 +213,27 @@ mod tests {
 
     #[test]
     fn the_target_goes_before_the_server_and_the_server_before_mod_proxy() {
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let written = ServerSettings { timeout: seconds(7), ..ServerSettings::default() };
-        let resolved = |settings: ServerSettings, proxy| settings.resolve(proxy).limits.timeout;
-        assert_eq!(resolved(written, seconds(9)).as_secs(), 7);
-        assert_eq!(resolved(ServerSettings::default(), seconds(9)).as_secs(), 9);
-        assert_eq!(resolved(ServerSettings::default(), None).as_secs(), 5);
+        let written = ServerSettings {
+            timeout: Some(Duration::from_secs(7)),
+            receive_buffer: Some(700),
+            ..ServerSettings::default()
+        };
+        let proxy =
+            ProxyDefaults { timeout: Some(Duration::from_secs(9)), receive_buffer: Some(900) };
+        let server = Target::at(Url::parse("http://staging/").unwrap());
+        let own = Target {
+            timeout: Some(Duration::from_secs(8)),
+            receive_buffer: Some(0),
+            ..server.clone()
+        };
+        for (settings, proxy, target, expected) in [
+            (written, proxy, &own, (8, 0)),
+            (written, proxy, &server, (7, 700)),
+            (ServerSettings::default(), proxy, &server, (9, 900)),
+            (ServerSettings::default(), ProxyDefaults::default(), &server, (5, 0)),
+        ] {
+            let limits = settings.resolve(proxy).limits(target);
+            assert_eq!((limits.timeout.as_secs(), limits.receive_buffer), expected);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! A line to staging: one connection, made, used again, replaced when stale.
 
-use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use socket2::Socket;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -40,7 +40,7 @@ pub(super) struct Line<C: Connector, W = <C as Connector>::Out> {
     config: Config,
     connection: Option<W>,
     /// The connection's socket.
-    socket: Option<Arc<TcpStream>>,
+    socket: Option<Arc<Socket>>,
     /// The exchange under way.
     exchange: Option<Exchange>,
     /// Whether it goes over a connection that was used before.
@@ -157,6 +157,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             reason: Timeout::Connect,
             ..NextTimeout::default()
         };
+        self.base.prepare(limits.receive_buffer);
         let details = self.details(addresses, timeout);
         let made = self.connector.connect(&details, None).and_then(|connection| {
             // A chain may be made of connectors that all leave it to another.

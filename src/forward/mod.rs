@@ -16,6 +16,7 @@
 //! head.rs        what an answer's head says about its framing
 //! wire.rs        what an exchange writes to and reads from
 //! layered.rs     the same through ureq's transports, as TLS uses it
+//! dial.rs        how sockets are made and connected: from where, by which path
 //! tcp.rs         sockets: our connector and transport at the head of ureq's chain
 //! tls.rs         TLS over them: those that follow in the chain
 //! room.rs        a connection's buffers
@@ -33,6 +34,7 @@ mod answer;
 mod balanced;
 mod batch;
 mod courier;
+mod dial;
 mod exchange;
 mod fault;
 mod forwarder;
@@ -58,6 +60,7 @@ mod wire;
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -73,6 +76,7 @@ use crate::tls::Tls;
 use allowance::Allowance;
 use balanced::{Balance, Balanced};
 use courier::Hire;
+use dial::Dial;
 use layered::Layered;
 use line::Line;
 use names::{Lookup, Names};
@@ -91,7 +95,7 @@ impl Forwarders {
     ///
     /// They, and all that they start, inherit the caller's signal mask.
     pub fn start(target: Arc<Target>, route: &Route, account: Account) -> io::Result<Forwarders> {
-        let shared = Shared::default();
+        let shared = Shared { bind_address: target.bind_address, ..Shared::default() };
         let slow_to_connect = Arc::clone(&shared.slow_to_connect);
         let hire = match route {
             Route::Direct { url, tls } => {
@@ -143,24 +147,29 @@ struct Shared {
     allowance: Arc<Allowance>,
     /// Whether the last connection took long to make.
     slow_to_connect: Arc<AtomicBool>,
+    /// The address of this machine that connections leave from.
+    bind_address: Option<IpAddr>,
 }
 
 impl Default for Shared {
     fn default() -> Shared {
         let allowance = Arc::new(Allowance::new(Instant::now()));
-        Shared { allowance, slow_to_connect: Arc::default() }
+        Shared { allowance, slow_to_connect: Arc::default(), bind_address: None }
     }
 }
 
 /// Makes lines to one server, which share what is known of its name.
 fn lines_to(aim: Aim, tls: Option<Tls>, lookup: Box<Lookup>, shared: Shared) -> io::Result<Hire> {
-    let uri: Uri = aim.url.to_string().parse().map_err(io::Error::other)?;
+    // What layers over the socket ask for, who know of no other way there.
+    let uri: Uri = aim.url.behind_socket().parse().map_err(io::Error::other)?;
+    let dial = Dial::to(&aim.url, shared.bind_address);
     let names = Arc::new(Names::of(&aim.url, lookup));
     let aim = Arc::new(aim);
     Ok(Box::new(move |on_slow| {
-        let Shared { allowance, slow_to_connect: slow } = shared.clone();
+        let Shared { allowance, slow_to_connect: slow, .. } = shared.clone();
         let base = Base::default();
         let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
+        let connector = connector.by(dial.clone());
         let (aim, uri, names) = (Arc::clone(&aim), uri.clone(), Arc::clone(&names));
         let shared = (allowance, slow);
         match &tls {
@@ -174,6 +183,11 @@ fn lines_to(aim: Aim, tls: Option<Tls>, lookup: Box<Lookup>, shared: Shared) -> 
             }
         }
     }))
+}
+
+/// Whether connections can leave this machine from that address.
+pub fn is_local(address: IpAddr) -> bool {
+    dial::is_local(address)
 }
 
 impl fmt::Debug for Forwarders {

@@ -36,7 +36,7 @@ pub(super) fn system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 pub(super) struct Names {
     host: String,
     port: u16,
-    /// The host, where it is an address itself: nothing is ever looked up.
+    /// The host, where it is an address itself, or has none for it is reached by a path: nothing is ever looked up.
     literal: Option<ResolvedSocketAddrs>,
     lookup: Box<Lookup>,
     known: Mutex<Known>,
@@ -59,11 +59,13 @@ struct Known {
 impl Names {
     /// The addresses of a URL's host.
     pub(super) fn of(url: &Url, lookup: Box<Lookup>) -> Names {
-        let literal: Option<IpAddr> = url.host().parse().ok();
+        let ip: Option<IpAddr> = url.host().parse().ok();
+        let literal = ip.map(|ip| resolved([SocketAddr::new(ip, url.port())]));
+        let literal = if url.socket().is_some() { Some(resolved([])) } else { literal };
         Names {
             host: url.host().to_owned(),
             port: url.port(),
-            literal: literal.map(|ip| resolved([SocketAddr::new(ip, url.port())])),
+            literal,
             lookup,
             known: Mutex::new(Known {
                 addresses: resolved([]),

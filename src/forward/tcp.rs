@@ -1,20 +1,20 @@
 //! Sockets: the connector and the transport at the head of ureq's chain.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
-use socket2::SockRef;
+use socket2::Socket;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::dial::{Dial, Peer};
 use super::exchange::AT_ONCE;
 use super::pace::{OnSlow, Patience, SLOW};
 use super::room::Room;
@@ -25,51 +25,77 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The socket under a chain's last connection, whatever layers are over it: it is what can be polled.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Base(Arc<Mutex<Option<Arc<TcpStream>>>>);
+pub(super) struct Base(Arc<Mutex<Underneath>>);
+
+#[derive(Debug, Default)]
+struct Underneath {
+    socket: Option<Arc<Socket>>,
+    /// That of the next one, in bytes; 0 for the system's.
+    receive_buffer: u32,
+}
 
 impl Base {
-    fn set(&self, socket: Arc<TcpStream>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    /// How the next socket is made.
+    pub(super) fn prepare(&self, receive_buffer: u32) {
+        self.underneath().receive_buffer = receive_buffer;
     }
 
     /// The socket, once for each connection.
-    pub(super) fn take(&self) -> Option<Arc<TcpStream>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) fn take(&self) -> Option<Arc<Socket>> {
+        self.underneath().socket.take()
+    }
+
+    fn underneath(&self) -> MutexGuard<'_, Underneath> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Makes TCP connections.
+/// Makes connections to staging, over TCP or by a path.
 #[derive(Debug)]
 pub(super) struct TcpConnector {
     on_slow: OnSlow,
     base: Base,
     /// Whether the target's last connection took long to make.
     slow: Arc<AtomicBool>,
+    dial: Dial,
 }
 
 impl TcpConnector {
     /// `slow` is what the target's connectors share.
     pub(super) fn new(on_slow: OnSlow, base: Base, slow: Arc<AtomicBool>) -> TcpConnector {
-        TcpConnector { on_slow, base, slow }
+        TcpConnector { on_slow, base, slow, dial: Dial::default() }
     }
 
-    /// Connects within `patience`, and tells when that takes long.
-    ///
-    /// There is no safe way to go on waiting for a connection once a wait has ended, so the first
-    /// that turns out slow is begun twice; where connections are known to be slow, it is told before.
-    fn dial(&self, address: &SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-        if !self.slow.load(Ordering::Relaxed) {
-            match TcpStream::connect_timeout(address, SLOW.min(patience)) {
-                Err(error) if error.kind() == ErrorKind::TimedOut && patience > SLOW => {}
-                made => return made,
-            }
-            self.slow.store(true, Ordering::Relaxed);
+    /// The same, with sockets that are made so.
+    pub(super) fn by(self, dial: Dial) -> TcpConnector {
+        TcpConnector { dial, ..self }
+    }
+
+    /// Connects within `patience`, and tells when that takes long; at once where connections are known to
+    /// be slow.
+    fn reach(&self, peer: &Peer, patience: Duration) -> io::Result<TcpTransport> {
+        if self.slow.load(Ordering::Relaxed) {
+            self.on_slow.tell();
         }
-        self.on_slow.tell();
         let started = Instant::now();
-        let made = TcpStream::connect_timeout(address, patience);
+        let receive_buffer = self.base.underneath().receive_buffer;
+        let patience = Patience::new(patience, &self.on_slow);
+        let made = self.dial.connect(peer, receive_buffer, patience);
         self.slow.store(started.elapsed() >= SLOW, Ordering::Relaxed);
-        made
+        made.map(|socket| self.transport(socket))
+    }
+
+    fn transport(&self, socket: Socket) -> TcpTransport {
+        let stream = Arc::new(socket);
+        self.base.underneath().socket = Some(Arc::clone(&stream));
+        TcpTransport {
+            stream,
+            room: Room::default(),
+            joined: Vec::new(),
+            unsent: 0..0,
+            read_timeout: None,
+            on_slow: self.on_slow.clone(),
+        }
     }
 }
 
@@ -85,15 +111,16 @@ impl Connector for TcpConnector {
     ) -> Result<Option<TcpTransport>, Error> {
         let started = Instant::now();
         let whole = *details.timeout.after;
+        let peers = self.dial.peers(&details.addrs)?;
         let mut last = Error::HostNotFound;
-        for (tried, address) in details.addrs.iter().enumerate() {
+        for (tried, peer) in peers.iter().enumerate() {
             let left = whole.saturating_sub(started.elapsed());
-            let untried = details.addrs.len().saturating_sub(tried);
+            let untried = peers.len().saturating_sub(tried);
             let part = left / u32::try_from(untried).unwrap_or(u32::MAX).max(1);
-            match self.dial(address, part.max(SHORTEST)).and_then(|stream| self.transport(stream)) {
+            match self.reach(peer, part.max(SHORTEST)) {
                 Ok(transport) => return Ok(Some(transport)),
                 Err(error) => {
-                    last = Error::Io(io::Error::new(error.kind(), format!("{address}: {error}")));
+                    last = Error::Io(io::Error::new(error.kind(), format!("{peer}: {error}")));
                 }
             }
         }
@@ -101,29 +128,13 @@ impl Connector for TcpConnector {
     }
 }
 
-impl TcpConnector {
-    fn transport(&self, stream: TcpStream) -> io::Result<TcpTransport> {
-        stream.set_nodelay(true)?;
-        let stream = Arc::new(stream);
-        self.base.set(Arc::clone(&stream));
-        Ok(TcpTransport {
-            stream,
-            room: Room::default(),
-            joined: Vec::new(),
-            unsent: 0..0,
-            read_timeout: None,
-            on_slow: self.on_slow.clone(),
-        })
-    }
-}
-
-/// A TCP connection. A timeout of [`AT_ONCE`] asks it not to wait.
+/// A connection over TCP, or by a path. A timeout of [`AT_ONCE`] asks it not to wait.
 ///
 /// That, and to poll its socket, holds for the bare socket: a layer of TLS above it keeps bytes of its own,
 /// read and unsent, and has to answer for them itself.
 #[derive(Debug)]
 pub(super) struct TcpTransport {
-    stream: Arc<TcpStream>,
+    stream: Arc<Socket>,
     room: Room,
     /// Small parts of what is written.
     joined: Vec<u8>,
@@ -172,7 +183,7 @@ impl TcpTransport {
 
     /// Who is at the other end.
     pub(super) fn peer(&self) -> String {
-        self.stream.peer_addr().map_or_else(|error| error.to_string(), |peer| peer.to_string())
+        Peer::of(&self.stream).map_or_else(|error| error.to_string(), |peer| peer.to_string())
     }
 
     /// Waits for bytes, and moves them to the buffer: how many.
@@ -198,7 +209,7 @@ impl TcpTransport {
     fn receive(
         &mut self,
         timeout: NextTimeout,
-        mut take: impl FnMut(&TcpStream, &mut Room, RecvFlags) -> io::Result<usize>,
+        mut take: impl FnMut(&Socket, &mut Room, RecvFlags) -> io::Result<usize>,
     ) -> Result<usize, Error> {
         let timeout = timeout.for_read();
         let at_once = *timeout.after <= AT_ONCE;
@@ -262,8 +273,7 @@ impl Wire for TcpTransport {
         let mut nowhere = Vec::with_capacity(most.min(DISCARD));
         self.receive(timeout, |stream, _, flags| {
             let flags = flags | TRUNCATE;
-            SockRef::from(stream)
-                .recv_with_flags(nowhere.spare_capacity_mut(), flags.bits().cast_signed())
+            stream.recv_with_flags(nowhere.spare_capacity_mut(), flags.bits().cast_signed())
         })
     }
 }

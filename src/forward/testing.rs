@@ -26,7 +26,8 @@ use super::pace::{Deadline, OnSlow};
 /// Long enough for anything that a test waits for; only a failing test waits this long.
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
-pub(super) const LIMITS: Limits = Limits { timeout: LONG, connect_timeout: LONG };
+pub(super) const LIMITS: Limits =
+    Limits { timeout: LONG, connect_timeout: LONG, receive_buffer: 0 };
 
 /// An allowance of one test's own.
 pub(super) fn budget() -> &'static Budget {

@@ -239,9 +239,6 @@ impl Roster for Live {
         let name = String::from_utf8_lossy(&name).into_owned();
         // What stands before it may be a password.
         let shown = name.rsplit('@').next().unwrap_or_default();
-        if worker.u8(offset_of!(ffi::proxy_worker_shared, uds_path)) != 0 {
-            return Err(format!("{shown}: it is behind a Unix socket"));
-        }
         // mod_proxy cuts it there.
         if length + 1 >= NAME {
             return Err(format!(
@@ -256,7 +253,13 @@ impl Roster for Live {
                 Scheme::Https.name()
             ));
         }
-        Url::parse(&name).map_err(|expected| format!("{shown}: expected {expected}"))
+        let path = worker.text::<NAME>(offset_of!(ffi::proxy_worker_shared, uds_path));
+        let url = match String::from_utf8_lossy(&path) {
+            path if path.is_empty() => name.clone(),
+            // mod_proxy keeps no name that it would have to cut here.
+            path => format!("unix:{path}|{name}"),
+        };
+        Url::parse(&url).map_err(|expected| format!("{shown}: expected {expected}"))
     }
 }
 

@@ -13,10 +13,11 @@ use super::{balancer, edit, expr, ffi, log, open, pool, proxy, segment};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::config::{
-    Context, Directive, Draft, Fault, Origin, Place, Policy, Resolved, ScopeSettings, ServerPolicy,
-    ServerSettings,
+    Context, Directive, Draft, Fault, Origin, Place, Policy, ProxyDefaults, Resolved,
+    ScopeSettings, ServerPolicy, ServerSettings,
 };
 use crate::edit::Edits;
+use crate::forward;
 use crate::stats::{Segment, Slot};
 
 /// What this module has for a server or virtual host.
@@ -147,7 +148,10 @@ pub unsafe extern "C" fn merge_servers(
 
 unsafe fn place_server(pool: *mut ffi::apr_pool_t, settings: ServerSettings) -> *mut Server {
     // SAFETY: the caller vouches for the pool.
-    unsafe { pool::put(pool, Server { settings, policy: settings.resolve(None) }) }.as_ptr()
+    unsafe {
+        pool::put(pool, Server { settings, policy: settings.resolve(ProxyDefaults::default()) })
+    }
+    .as_ptr()
 }
 
 unsafe fn server_record(server: *const ffi::server_rec) -> *mut Server {
@@ -345,6 +349,7 @@ pub unsafe extern "C" fn complete(
             unsafe { open::warn(main) };
         }
         if let Some(policy) = policy.filter(|_| state != ffi::AP_SQ_MS_CREATE_PRE_CONFIG as c_int) {
+            warn_of_strange_addresses(&policy, main);
             match generation_of(policy, main).inspect(|new| count_panics_in(new.segment.faults())) {
                 // SAFETY: httpd's pool of this configuration.
                 Ok(generation) => unsafe { put_into_force(pconf, generation) },
@@ -374,7 +379,7 @@ unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_re
         let mut record = unsafe { server_record(next) };
         if record.is_null() || (record == shared && next != main) {
             // A virtual host without directives of ours shares the main server's record, but may
-            // have a ProxyTimeout of its own.
+            // have settings of mod_proxy's of its own.
             let settings = if record.is_null() { ServerSettings::default() } else { settings };
             // SAFETY: httpd's pool of this configuration.
             record = unsafe { place_server(pconf, settings) };
@@ -382,11 +387,24 @@ unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_re
             unsafe { ffi::ap_set_module_config(server.module_config, ffi::this(), record.cast()) };
         }
         // SAFETY: a server of httpd's.
-        let proxy_timeout = unsafe { proxy::timeout(next) };
+        let proxy = unsafe { proxy::defaults(next) };
         // SAFETY: made by `create_server` or `merge_servers`; no request runs yet.
         let record = unsafe { &mut *record };
-        record.policy = record.settings.resolve(proxy_timeout);
+        record.policy = record.settings.resolve(proxy);
         next = server.next;
+    }
+}
+
+/// Warns of targets whose connections cannot leave from where they should.
+fn warn_of_strange_addresses(policy: &Policy, main: *const ffi::server_rec) {
+    for Resolved { target, .. } in policy.targets() {
+        if let Some(address) = target.bind_address.filter(|address| !forward::is_local(*address)) {
+            let name = &target.name;
+            let line = format!(
+                "CPY0016: copies to {name} fail for now: bindaddress={address} is not an address of this machine"
+            );
+            log::write(ffi::APLOG_WARNING, main, &line);
+        }
     }
 }
 

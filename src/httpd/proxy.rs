@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::ffi;
+use crate::config::ProxyDefaults;
 
 /// mod_proxy's record, NULL where it is not loaded; found anew for each configuration.
 static MOD_PROXY: AtomicPtr<ffi::module> = AtomicPtr::new(ptr::null_mut());
@@ -16,19 +17,27 @@ pub fn find() {
     MOD_PROXY.store(module, Ordering::Release);
 }
 
-/// `ProxyTimeout` of a server, if one is set.
+/// `ProxyTimeout` and `ProxyReceiveBufferSize` of a server, where they are set.
 ///
 /// # Safety
 ///
 /// `server` is one of httpd's.
-pub unsafe fn timeout(server: *const ffi::server_rec) -> Option<Duration> {
+pub unsafe fn defaults(server: *const ffi::server_rec) -> ProxyDefaults {
     // SAFETY: the caller vouches for the server.
     let configs = unsafe { (*server).module_config };
-    let conf = settings::<ffi::proxy_server_conf>(configs)?;
-    // SAFETY: mod_proxy's own record; this field lies at the same place in every 2.4 (2.4.37 to .71).
+    let Some(conf) = settings::<ffi::proxy_server_conf>(configs) else {
+        return ProxyDefaults::default();
+    };
+    // SAFETY: mod_proxy's own record; these fields lie at the same place in every 2.4 (2.4.37 to .71).
     let micros = unsafe { (*conf).timeout };
-    // mod_proxy takes no timeout below a second, and has 0 where none is set.
-    u64::try_from(micros).ok().filter(|micros| *micros > 0).map(Duration::from_micros)
+    // SAFETY: as above.
+    let bytes = unsafe { (*conf).recv_buffer_size };
+    ProxyDefaults {
+        // mod_proxy takes no timeout below a second, and has 0 where none is set.
+        timeout: u64::try_from(micros).ok().filter(|micros| *micros > 0).map(Duration::from_micros),
+        // Here 0 is the default, and means the system's.
+        receive_buffer: u32::try_from(bytes).ok().filter(|bytes| *bytes > 0),
+    }
 }
 
 /// `ProxyPreserveHost` in a request's scope.

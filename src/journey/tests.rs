@@ -3,7 +3,7 @@
 use super::*;
 use crate::breaker::{Rules, Sign};
 use crate::clock;
-use crate::config::{Draft, Origin, Place, ServerSettings, find};
+use crate::config::{Draft, Origin, Place, ProxyDefaults, ServerSettings, find};
 use crate::message::Field;
 use crate::stats::{Cell, Segment, tests::segment};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl World {
         World {
             segment,
             mirror: Box::leak(Box::new(mirror)),
-            server: Box::leak(Box::new(server.resolve(None))),
+            server: Box::leak(Box::new(server.resolve(ProxyDefaults::default()))),
             settings,
         }
     }

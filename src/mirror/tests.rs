@@ -5,7 +5,7 @@ use std::thread;
 
 use super::*;
 use crate::breaker::{Rules, Sign, State};
-use crate::config::{Draft, Origin, Place, ScopeSettings, ServerSettings, find};
+use crate::config::{Draft, Origin, Place, ProxyDefaults, ScopeSettings, ServerSettings, find};
 use crate::message::{Additions, Field, Head, Received};
 use crate::select::{Rate, Share};
 use crate::stats::{Cell, Segment, tests::segment};
@@ -41,7 +41,13 @@ impl World {
         let ledger = segment.join(7, |_| true).unwrap();
         let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();
         let mirror = Box::leak(Box::new(mirror));
-        World { segment, slots, mirror, list: scope.list().unwrap(), server: server.resolve(None) }
+        World {
+            segment,
+            slots,
+            mirror,
+            list: scope.list().unwrap(),
+            server: server.resolve(ProxyDefaults::default()),
+        }
     }
 
     /// Opens the breaker of a target.

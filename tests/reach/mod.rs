@@ -1,0 +1,11 @@
+//! Targets that are reached in other ways than by a connection from anywhere to an IPv4 address.
+//!
+//! ```text
+//! relay.rs      what listens there
+//! sockets.rs    Unix sockets, addresses to leave from, receive buffers, IPv6
+//! examples.rs   the examples that show it
+//! ```
+
+mod examples;
+mod relay;
+mod sockets;
