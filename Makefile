@@ -16,6 +16,7 @@ FAULTY_MODULE := $(TARGET_DIR)/faults/libmod_copy.so
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+MDBOOK_VERSION := 0.5.4
 NIGHTLY ?= nightly
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
@@ -32,6 +33,8 @@ DEBIAN_TEST_PACKAGES := apache2-utils chromium chromium-driver iproute2 libapach
 REDHAT_TEST_PACKAGES := chromium chromedriver golang-github-prometheus httpd-tools iproute mod_security openssl wrk
 DEBIAN_BENCH_PACKAGES := valgrind strace nginx-light
 REDHAT_BENCH_PACKAGES := valgrind strace nginx
+DEBIAN_DOCS_PACKAGES := linkchecker
+REDHAT_DOCS_PACKAGES := linkchecker
 DEBIAN_FUZZ_PACKAGES := g++
 REDHAT_FUZZ_PACKAGES := gcc-c++
 DEBIAN_ASAN_PACKAGES := libasan8
@@ -72,7 +75,7 @@ else
 fi
 endef
 
-.PHONY: help deps rust nightly test-deps lint-deps bench-deps build faults run test lint bench soak isolation install uninstall fuzz sanitize miri loom tsan asan memcheck
+.PHONY: help deps rust nightly test-deps lint-deps bench-deps docs-deps build faults run test lint docs bench soak isolation install uninstall fuzz sanitize miri loom tsan asan memcheck
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -124,6 +127,17 @@ lint: lint-deps ## Check format, lints, documentation, licences and sources
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --no-default-features
 	$(CARGO) fetch --locked
 	$(CARGO) deny --offline check bans licenses sources
+
+docs-deps: rust
+	@$(call install-packages,$(DEBIAN_DOCS_PACKAGES),$(REDHAT_DOCS_PACKAGES))
+	mdbook --version 2>/dev/null | grep -qF ' v$(MDBOOK_VERSION)' || $(CARGO) install --locked --version $(MDBOOK_VERSION) --no-default-features --features search mdbook
+
+# What the pages lead to outside of `docs` lies beside them, as it does here.
+docs: docs-deps ## Make a book of docs/, and check its links: target/book/docs/index.html
+	rm -rf '$(TARGET_DIR)/book'
+	mdbook build docs --dest-dir '$(TARGET_DIR)/book/docs'
+	cp -r apache-conf '$(TARGET_DIR)/book/'
+	linkchecker --config docs/linkchecker.ini --no-status '$(TARGET_DIR)/book/docs/index.html'
 
 # Another target directory of its own, as for `bench`.
 soak: test-deps build ## Account for every request under load, faults and restarts (MINUTES, SEED, MPM)

@@ -1,4 +1,4 @@
-//! The one table of directives: it feeds httpd's command table, the README's reference and the tests.
+//! The one table of directives: it feeds httpd's command table, the reference and the tests.
 
 use std::ffi::CStr;
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ mod draft;
 mod key_file;
 mod lines;
 mod policy;
+#[cfg(test)]
 mod reference;
 mod rules;
 mod settings;
@@ -19,7 +20,7 @@ pub use directives::{BLOCK, Context, DIRECTIVES, Directive, find};
 pub use draft::{Balancers, Draft, Kind, Misfit, Origin, Place, Server, Written};
 pub use lines::TARGET_KEYS;
 pub use policy::{Choice, Policy, Resolved, TargetId};
-pub use reference::markdown as reference;
+
 pub use rules::RULE_KEYS;
 pub use settings::{
     BODY_LIMIT, ListId, ProxyDefaults, ScopeSettings, ServerPolicy, ServerSettings,
