@@ -163,8 +163,7 @@ fn message() -> Message {
 
 fn segment(children: usize) -> Segment {
     let rows: Vec<Row> = (0..children).map(|_| Row::new()).collect();
-    let (header, base) = (Box::leak(Box::new(Header::new())), Box::leak(Box::new(Row::new())));
-    let segment = Segment::new(header, base, Vec::leak(rows));
+    let segment = Segment::new(Box::leak(Box::new(Header::new())), Vec::leak(rows));
     segment.initialise([1, 2, 3, 4], 0);
     segment
 }

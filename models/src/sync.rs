@@ -117,6 +117,10 @@ pub mod atomic {
                     in_order(order, || self.current().fetch_add(value, order))
                 }
 
+                pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                    in_order(order, || self.current().fetch_or(value, order))
+                }
+
                 pub fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
                     in_order(order, || self.current().fetch_sub(value, order))
                 }

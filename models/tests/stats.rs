@@ -15,9 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 macro_rules! segment {
     () => {{
         static HEADER: Header = Header::new();
-        static BASE: Row = Row::new();
         static ROWS: [Row; 2] = [const { Row::new() }; 2];
-        Segment::new(&HEADER, &BASE, &ROWS)
+        Segment::new(&HEADER, &ROWS)
     }};
 }
 
@@ -29,6 +28,8 @@ fn child(segment: Segment, pid: u32) -> (&'static Ledger, Account) {
     account.select();
     account.taken();
     account.settle(DELIVERED, Traffic::default());
+    account.show_oldest(None);
+    ledger.gauges().show_memory(0, 0);
     assert_eq!((ledger.pending(), totals(segment).pending()), (0, 0));
     (ledger, account)
 }
@@ -77,29 +78,94 @@ fn two_forwarders_that_settle_while_the_ledger_closes_are_counted_once_each() {
 }
 
 #[test]
-fn a_dead_childs_row_is_moved_once_though_two_find_it() {
+fn an_outcome_that_nobody_waits_for_is_counted_once() {
     model(|| {
         let segment = segment!();
-        let (_, account) = child(segment, 7);
+        let (ledger, account) = child(segment, 7);
         account.select();
-        let other = thread::spawn(move || segment.fold_the_dead(|_| false));
-        segment.fold_the_dead(|_| false);
-        other.join().unwrap();
+        account.select();
+        let forwarder = thread::spawn(move || account.settle(DELIVERED, Traffic::default()));
+        let dropped = ledger.close(Duration::ZERO, || {});
+        let before = totals(segment);
+        assert!(outcomes(&before) <= before.count(Cell::Selected));
+        forwarder.join().unwrap();
         let totals = totals(segment);
-        assert_eq!((totals.count(Cell::Selected), outcomes(&totals)), (2, 2));
-        assert_eq!(totals.count(Cell::DroppedLost), 1);
+        assert_eq!((totals.count(Cell::Selected), outcomes(&totals)), (3, 3));
+        assert_eq!(totals.count(Cell::DroppedStopping), dropped);
     });
 }
 
 #[test]
-fn who_reads_while_a_row_is_moved_sees_each_copy_once() {
-    model_some(5_000, || {
+fn a_copy_that_is_dropped_while_the_ledger_closes_is_counted_once() {
+    model(|| {
         let segment = segment!();
-        child(segment, 7);
-        let mover = thread::spawn(move || segment.fold_the_dead(|_| false));
-        let seen = totals(segment);
-        assert_eq!((seen.count(Cell::Selected), outcomes(&seen)), (1, 1));
-        mover.join().unwrap();
+        let (ledger, account) = child(segment, 7);
+        let request = thread::spawn(move || {
+            account.select();
+            account.drop_unsent(Loss::QueueFull);
+        });
+        ledger.close(Duration::ZERO, || {});
+        let before = totals(segment);
+        assert!(outcomes(&before) <= before.count(Cell::Selected), "{before:?}");
+        request.join().unwrap();
+        // What came late is lost when its child has ended.
+        segment.end_the_dead(8, |pid| pid != 7);
+        let totals = totals(segment);
+        assert_eq!((totals.count(Cell::Selected), outcomes(&totals)), (2, 2));
+    });
+}
+
+#[test]
+fn what_a_dead_child_had_in_hand_is_lost_once_though_two_find_it() {
+    model(|| {
+        let segment = segment!();
+        let (_, account) = child(segment, 7);
+        account.select();
+        let other = thread::spawn(move || segment.end_the_dead(8, |pid| pid != 7));
+        segment.end_the_dead(9, |pid| pid != 7);
+        other.join().unwrap();
+        assert_eq!(totals(segment).count(Cell::DroppedLost), 1);
+    });
+}
+
+/// The worst that can be left behind by one who dies while ending a row: all steps, in any order with those of
+/// whoever takes it up.
+#[test]
+fn whoever_takes_up_a_row_that_was_being_ended_loses_nothing_twice() {
+    model(|| {
+        let segment = segment!();
+        let (_, account) = child(segment, 7);
+        account.select();
+        account.select();
+        let heir = thread::spawn(move || segment.end_the_dead(9, |_| false));
+        segment.end_the_dead(8, |pid| pid != 7);
+        heir.join().unwrap();
+        let totals = totals(segment);
+        assert_eq!((totals.count(Cell::Selected), outcomes(&totals)), (3, 3));
+        assert_eq!(totals.count(Cell::DroppedLost), 2);
+    });
+}
+
+#[test]
+fn the_next_child_goes_on_where_the_dead_one_ended() {
+    model(|| {
+        let segment = segment!();
+        let (_, account) = child(segment, 7);
+        account.select();
+        // Alive until now, and its row free when the next joins.
+        let reader = thread::spawn(move || {
+            let seen = totals(segment);
+            assert!(outcomes(&seen) <= seen.count(Cell::Selected), "{seen:?}");
+        });
+        let ledger: &'static Ledger = Box::leak(Box::new(segment.join(8, |pid| pid != 7).unwrap()));
+        let account = ledger.account(segment.slot("staging").unwrap());
+        account.select();
+        ledger.close(Duration::ZERO, || {});
+        reader.join().unwrap();
+        let totals = totals(segment);
+        assert_eq!((totals.count(Cell::Selected), outcomes(&totals)), (3, 3));
+        let losses = [Cell::DroppedLost, Cell::DroppedStopping];
+        assert_eq!(losses.map(|cell| totals.count(cell)), [1, 1]);
     });
 }
 

@@ -85,7 +85,6 @@ fn start(
     main: *const ffi::server_rec,
 ) -> std::io::Result<&'static Mirror> {
     let segment = generation.segment;
-    // Also for the row: a child that ended while it moves the counters of a dead one would leave them half moved.
     let mirror = sys::with_signals_blocked(|| {
         let ledger = segment.join(std::process::id(), sys::is_alive).ok_or_else(|| {
             let most = crate::stats::CHILDREN;

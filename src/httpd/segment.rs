@@ -18,7 +18,7 @@ struct Retained {
 const KEY: &std::ffi::CStr = c"mod_copy.c/segment";
 /// The header rounded up, so that the rows after it are aligned.
 const HEADER: usize = size_of::<Header>().next_multiple_of(align_of::<Row>());
-const BYTES: usize = HEADER + (CHILDREN + 1) * size_of::<Row>();
+const BYTES: usize = HEADER + CHILDREN * size_of::<Row>();
 
 /// The server's segment, made at the first call in its life. Only the parent calls this.
 pub fn retained() -> io::Result<Segment> {
@@ -81,11 +81,7 @@ fn view(memory: *mut u8) -> Segment {
     let header = unsafe { &*memory.cast::<Header>() };
     // SAFETY: within the mapping; `HEADER` is a multiple of a row's alignment.
     let first = unsafe { memory.add(HEADER) }.cast::<Row>();
-    // SAFETY: the mapping holds `CHILDREN` + 1 rows from here; zeroes are valid, and all cells are atomics.
-    let base = unsafe { &*first };
-    // SAFETY: as above.
-    let children = unsafe { first.add(1) };
-    // SAFETY: as above.
-    let children = unsafe { std::slice::from_raw_parts(children, CHILDREN) };
-    Segment::new(header, base, children)
+    // SAFETY: the mapping holds so many rows from here; zeroes are valid, and all cells are atomics.
+    let rows = unsafe { std::slice::from_raw_parts(first, CHILDREN) };
+    Segment::new(header, rows)
 }

@@ -32,11 +32,10 @@ pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
     })
 }
 
-/// What there is to show, with the counters of children that have died where they belong.
+/// What there is to show; what children that have died had in hand is counted as lost by then.
 pub fn source() -> Option<Source> {
     let generation = config::generation()?;
-    // A signal that ends this child in between would leave the move half done.
-    sys::with_signals_blocked(|| generation.segment.fold_the_dead(sys::is_alive));
+    generation.segment.end_the_dead(std::process::id(), sys::is_alive);
     let targets = generation.policy.targets().iter().map(|known| Arc::clone(&known.target));
     Some(Source { segment: generation.segment, targets: targets.collect() })
 }

@@ -192,6 +192,8 @@ fn draining_gives_every_copy_its_outcome() {
     let totals = world.segment.totals().remove(0);
     assert_eq!(totals.sum(&Cell::OUTCOMES), 10);
     world.decide(&mut world.begin(None));
-    assert_eq!(world.count(Cell::DroppedStopping), totals.count(Cell::DroppedStopping) + 1);
     assert_eq!(world.mirror.budget().used(), 0);
+    world.segment.end_the_dead(0, |_| false);
+    let totals = world.segment.totals().remove(0);
+    assert_eq!((totals.count(Cell::DroppedLost), totals.sum(&Cell::OUTCOMES)), (1, 11));
 }

@@ -240,16 +240,36 @@ impl Cells {
         Cell::OUTCOMES.iter().map(|&cell| self.cell(cell).load(Ordering::Acquire)).sum()
     }
 
-    /// Gives every copy without an outcome this one, and empties the gauges; returns how many.
-    pub(super) fn end(&self, loss: Loss) -> u64 {
-        let pending = self.pending();
-        self.add(Cell::of_loss(loss), pending);
+    /// Gives so many copies without an outcome this one, and empties the gauges.
+    pub(super) fn drop_pending(&self, loss: Loss, pending: u64) {
+        self.cell(Cell::of_loss(loss)).fetch_add(pending, Ordering::Release);
+        self.empty_gauges();
+    }
+
+    /// Counts every copy without an outcome as lost, and empties the gauges.
+    ///
+    /// Nobody else counts here any more, unless it is another who does this very thing.
+    pub(super) fn lose_pending(&self) {
+        let lost = self.cell(Cell::DroppedLost);
+        let lose = |lost: u64| Some(lost.saturating_add(self.pending_with(lost)));
+        let _ = lost.fetch_update(Ordering::AcqRel, Ordering::Acquire, lose);
+        self.empty_gauges();
+    }
+
+    fn empty_gauges(&self) {
         self.cell(Cell::Forwarders).store(0, Ordering::Relaxed);
         let load = |&cell: &Cell| self.cell(cell).load(Ordering::Relaxed);
         let unsent: u64 = Cell::UNSENT.iter().map(load).sum();
         let selected = self.cell(Cell::Selected).load(Ordering::Relaxed);
         self.cell(Cell::Taken).store(selected.saturating_sub(unsent), Ordering::Relaxed);
-        pending
+    }
+
+    /// Copies without an outcome, where so many are lost.
+    fn pending_with(&self, lost: u64) -> u64 {
+        let others = Cell::OUTCOMES.iter().filter(|cell| **cell != Cell::DroppedLost);
+        let others: u64 = others.map(|&cell| self.cell(cell).load(Ordering::Acquire)).sum();
+        let selected = self.cell(Cell::Selected).load(Ordering::Acquire);
+        selected.saturating_sub(others.saturating_add(lost))
     }
 
     pub(super) fn pending(&self) -> u64 {

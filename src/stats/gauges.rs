@@ -44,10 +44,10 @@ impl Gauges {
         Some(since).filter(|since| *since > 0)
     }
 
-    /// Shows nothing any more.
-    pub(super) fn clear(&self) {
+    /// Shows nothing any more, of so many targets.
+    pub(super) fn clear(&self, targets: usize) {
         self.show_memory(0, 0);
-        self.oldest.iter().for_each(|oldest| oldest.store(0, Ordering::Relaxed));
+        (0..targets).for_each(|target| self.show_oldest(target, None));
     }
 }
 

@@ -1,45 +1,53 @@
-//! Where one child counts: its row, and the gate through which outcomes reach it.
+//! Where one child counts: its row, and the gates through which outcomes reach it.
 
 use std::time::{Duration, Instant};
 
 use super::cells::{Cell, Cells, latency_bucket};
 use super::cost::Cost;
+use super::gate::Gate;
 use super::gauges::Gauges;
-use super::segment::{Row, Segment, Slot};
+use super::segment::{Row, Segment, Slot, TARGETS};
 use super::steering::Steering;
 use crate::breaker::{Breaker, Millis};
 use crate::outcome::{Failure, Loss, NotCopied, Outcome};
 use crate::select::Valve;
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(super) const TROUBLES: usize = 32;
 /// How many pauses, of a millisecond, forwarders have to end what they write when the ledger is closed.
 const LAST_WRITES: u32 = 3;
 
-/// This process's row, and the gate through which outcomes reach it.
+/// This process's row, and the gates through which outcomes reach it.
 #[derive(Debug)]
 pub struct Ledger {
     segment: Segment,
     row: &'static Row,
     closed: AtomicBool,
-    /// Forwarders that are writing an outcome at this moment.
-    settling: AtomicUsize,
+    /// One for each target.
+    gates: Box<[Gate; TARGETS]>,
 }
 
 impl Ledger {
     pub(super) fn new(segment: Segment, row: &'static Row) -> Ledger {
-        let (closed, settling) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Ledger { segment, row, closed, settling }
+        let named = segment.named();
+        // What has no name has no copies, and its memory stays untouched.
+        let gates = std::array::from_fn(|place| match row.targets.get(place) {
+            Some(cells) if place < named => Gate::behind(cells),
+            _ => Gate::new(),
+        });
+        Ledger { segment, row, closed: AtomicBool::new(false), gates: Box::new(gates) }
     }
 
     /// The account of one target.
     pub fn account(&'static self, slot: Slot) -> Account {
         let Slot(index) = slot;
         let [first, ..] = &self.row.targets;
+        let [first_gate, ..] = &*self.gates;
         let [no_troubles, ..] = &self.segment.header.troubles;
         Account {
             ledger: self,
             cells: self.row.targets.get(index).unwrap_or(first),
+            gate: self.gates.get(index).unwrap_or(first_gate),
             troubles: self.segment.header.troubles.get(index).unwrap_or(no_troubles),
             breaker: self.segment.breaker(slot),
             valve: self.segment.valve(slot),
@@ -70,20 +78,27 @@ impl Ledger {
 
     /// Ends counting: copies without an outcome become dropped as [`Loss::Stopping`]; returns how many.
     ///
-    /// Takes no lock, and waits at most `patience` for forwarders that are just writing an outcome, so
-    /// that it may run in a signal handler. One that is kept from running for longer counts its copy again. `pause` is called while waiting.
+    /// Takes no lock, so that it may run in a signal handler. It waits at most `patience` for forwarders that are
+    /// just writing an outcome: what one that is kept from running does not write before the process ends is
+    /// counted as [`Loss::Lost`] later. `pause` is called while waiting.
     pub fn close(&self, patience: Duration, pause: impl Fn()) -> u64 {
         self.closed.store(true, Ordering::SeqCst);
-        let started = Instant::now();
-        while self.settling.load(Ordering::SeqCst) > 0 && started.elapsed() < patience {
-            pause();
-        }
         if self.pending() > 0 {
             // Time to count what was just written whole, before the process ends.
             (0..LAST_WRITES).for_each(|_| pause());
         }
-        let targets = self.row.targets.iter().take(self.segment.named());
-        targets.map(|cells| cells.end(Loss::Stopping)).sum()
+        let targets = self.row.targets.iter().zip(&*self.gates).take(self.segment.named());
+        let dropped = targets.map(|(cells, gate)| {
+            let rest = gate.shut(cells);
+            cells.drop_pending(Loss::Stopping, rest);
+            rest
+        });
+        let dropped = dropped.sum();
+        let started = Instant::now();
+        while self.pending() > 0 && started.elapsed() < patience {
+            pause();
+        }
+        dropped
     }
 }
 
@@ -92,6 +107,7 @@ impl Ledger {
 pub struct Account {
     ledger: &'static Ledger,
     cells: &'static Cells,
+    gate: &'static Gate,
     troubles: &'static [AtomicU64; TROUBLES],
     breaker: &'static Breaker,
     valve: &'static Valve,
@@ -149,10 +165,12 @@ impl Account {
         self.cells.add(Cell::Selected, 1);
     }
 
-    /// Counts the outcome of a copy that was never handed over.
+    /// Counts the outcome of a copy that was never handed over, unless the ledger was closed over it.
     pub fn drop_unsent(&self, loss: Loss) {
-        // Whoever sees the outcome sees the copy: `select` came before.
-        self.cells.cell(Cell::of_loss(loss)).fetch_add(1, Ordering::Release);
+        if self.gate.pass() {
+            // Whoever sees the outcome sees the copy: `select` came before.
+            self.cells.cell(Cell::of_loss(loss)).fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Counts a request that was not copied.
@@ -193,23 +211,22 @@ impl Account {
     /// Counts the outcome of a copy that was handed over, unless the ledger was closed over it; if it
     /// was written whole, [`written`](Account::written) has told so.
     pub fn settle(&self, outcome: Outcome, traffic: Traffic) {
-        self.ledger.settling.fetch_add(1, Ordering::SeqCst);
-        if !self.ledger.closed.load(Ordering::SeqCst) {
-            self.cells.add(Cell::BytesSent, traffic.sent);
-            self.cells.add(Cell::BytesReceived, traffic.received);
-            if let Outcome::Delivered(_) = outcome {
-                if traffic.whole {
-                    self.cells.cell(Cell::Unanswered).fetch_sub(1, Ordering::Relaxed);
-                }
-                let micros = u64::try_from(traffic.latency.as_micros()).unwrap_or(u64::MAX);
-                self.cells.add(Cell::LatencyMicros, micros);
-                let bucket = Cell::NAMED + latency_bucket(micros);
-                self.cells.at(bucket).fetch_add(1, Ordering::Relaxed);
-            }
-            // Last, so that whoever sees the outcome sees what came with it.
-            self.cells.cell(Cell::of_outcome(outcome)).fetch_add(1, Ordering::Release);
+        if !self.gate.pass() {
+            return;
         }
-        self.ledger.settling.fetch_sub(1, Ordering::SeqCst);
+        self.cells.add(Cell::BytesSent, traffic.sent);
+        self.cells.add(Cell::BytesReceived, traffic.received);
+        if let Outcome::Delivered(_) = outcome {
+            if traffic.whole {
+                self.cells.cell(Cell::Unanswered).fetch_sub(1, Ordering::Relaxed);
+            }
+            let micros = u64::try_from(traffic.latency.as_micros()).unwrap_or(u64::MAX);
+            self.cells.add(Cell::LatencyMicros, micros);
+            let bucket = Cell::NAMED + latency_bucket(micros);
+            self.cells.at(bucket).fetch_add(1, Ordering::Relaxed);
+        }
+        // Last, so that whoever sees the outcome sees what came with it.
+        self.cells.cell(Cell::of_outcome(outcome)).fetch_add(1, Ordering::Release);
     }
 
     /// Counts a trouble for the log: how often it was met, over all children and restarts.

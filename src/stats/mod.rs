@@ -1,13 +1,14 @@
 //! Counters in memory that all children share, and that survives graceful restarts.
 //!
-//! A segment has one [`Row`] per child process, so that counting never contends between children, and
-//! a first row that holds what children which have ended left behind. Each row has the same [`Cell`]s
-//! for every target. A target finds its place by its name, and keeps it as long as the server lives.
+//! A segment has one [`Row`] per child process, so that counting never contends between children. When a child
+//! has ended, another goes on with its row: what was counted is never moved. Each row has the same [`Cell`]s for
+//! every target. A target finds its place by its name, and keeps it as long as the server lives.
 //!
 //! Everything is an atomic, and all zeroes is the empty state: the memory may come from `mmap`.
 
 mod cells;
 mod cost;
+mod gate;
 mod gauges;
 mod ledger;
 mod segment;
@@ -33,11 +34,7 @@ pub(crate) mod tests {
     /// A segment of its own for one test.
     pub(crate) fn segment(children: usize) -> Segment {
         let rows: Vec<Row> = (0..children).map(|_| Row::new()).collect();
-        let segment = Segment::new(
-            Box::leak(Box::new(Header::new())),
-            Box::leak(Box::new(Row::new())),
-            Vec::leak(rows),
-        );
+        let segment = Segment::new(Box::leak(Box::new(Header::new())), Vec::leak(rows));
         segment.initialise([1, 2, 3, 4], 0);
         segment
     }
@@ -161,6 +158,63 @@ pub(crate) mod tests {
         assert_eq!(totals.count(Cell::DroppedLost), 1);
         assert_eq!(totals.count(Cell::Delivered2xx), 1);
         assert_eq!(totals.pending(), 0);
+    }
+
+    #[test]
+    fn the_next_child_goes_on_with_the_row() {
+        let segment = segment(1);
+        let slot = segment.slot("a").unwrap();
+        let account = ledger(segment, 7).account(slot);
+        account.select();
+        account.show_oldest(Some(5));
+        segment.end_the_dead(9, |_| true);
+        assert_eq!((segment.oldest(slot), segment.memory().children), (Some(5), 1));
+        segment.end_the_dead(9, |pid| pid != 7);
+        segment.end_the_dead(9, |pid| pid != 7);
+        assert_eq!((segment.oldest(slot), segment.memory().children), (None, 0));
+        assert_eq!(segment.totals().remove(0).count(Cell::DroppedLost), 1);
+
+        let next = Box::leak(Box::new(segment.join(8, |_| true).unwrap()));
+        let account = next.account(slot);
+        account.select();
+        account.select();
+        account.settle(DELIVERED, Traffic::default());
+        assert_eq!((segment.memory().children, next.pending()), (1, 1));
+        assert_eq!(next.close(Duration::ZERO, || {}), 1);
+        let totals = segment.totals().remove(0);
+        let counts = [Cell::Selected, Cell::DroppedLost, Cell::Delivered2xx, Cell::DroppedStopping];
+        assert_eq!(counts.map(|cell| totals.count(cell)), [3, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_row_whose_ending_was_cut_short_is_ended_by_another() {
+        let segment = segment(1);
+        let account = ledger(segment, 7).account(segment.slot("a").unwrap());
+        account.select();
+        segment.take_dead(0, 7, 9);
+        segment.end_the_dead(10, |pid| pid == 9);
+        assert_eq!(segment.totals().remove(0).pending(), 1, "who ends it lives");
+        assert!(segment.join(9, |_| true).is_some(), "an ender of our own number is one before us");
+        let totals = segment.totals().remove(0);
+        assert_eq!((totals.count(Cell::DroppedLost), totals.pending()), (1, 0));
+    }
+
+    #[test]
+    fn an_outcome_that_comes_after_the_closing_is_lost_with_its_child() {
+        let segment = segment(1);
+        let ledger = ledger(segment, 7);
+        let account = ledger.account(segment.slot("a").unwrap());
+        account.select();
+        assert_eq!(ledger.close(Duration::ZERO, || {}), 1);
+        account.drop_unsent(Loss::QueueFull);
+        account.select();
+        account.drop_unsent(Loss::Stopping);
+        assert_eq!(ledger.close(Duration::ZERO, || {}), 0, "it closes once");
+        segment.end_the_dead(8, |_| false);
+        let totals = segment.totals().remove(0);
+        let counts = [Cell::Selected, Cell::DroppedStopping, Cell::DroppedLost]
+            .map(|cell| totals.count(cell));
+        assert_eq!((counts, totals.sum(&Cell::OUTCOMES)), ([2, 1, 1], 2));
     }
 
     #[test]

@@ -8,10 +8,8 @@ use super::series::{Growth, Series};
 use super::steering::Steering;
 use super::totals::Totals;
 use crate::breaker::{Breaker, Millis};
-use crate::outcome::Loss;
 use crate::select::Valve;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::thread;
 
 /// The most targets a server can have counters for.
 pub const TARGETS: usize = 128;
@@ -19,12 +17,14 @@ pub const TARGETS: usize = 128;
 pub const NAME_BYTES: usize = 248;
 /// The most child processes that can mirror at once, dying generations included.
 pub const CHILDREN: usize = 1024;
-/// The holder of a row whose counters are being moved.
-const FOLDING: u32 = u32::MAX;
+/// The holder of a row whose child has ended, and which another may go on with.
+const ENDED: u32 = u32::MAX;
+/// The bit that tells, in a row's holder, that this process counts what the dead one before it had in hand.
+const ENDING: u32 = 1 << 31;
 /// Changes whenever the layout does; a segment of another version is not taken over.
-pub const VERSION: u64 = 7;
+pub const VERSION: u64 = 8;
 
-/// The counters of one child process; the first row of a segment belongs to no child.
+/// The counters of one child process, and of those before it that had this row.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct Row {
@@ -85,9 +85,6 @@ pub struct Header {
     /// What changes to the steering have to show.
     nonce: [AtomicU64; 2],
     started: AtomicU64,
-    /// How many rows have been folded, and how many are being folded now: what readers check.
-    folds: AtomicU64,
-    folding: AtomicU64,
     /// Panics that were caught.
     faults: AtomicU64,
     names: [Name; TARGETS],
@@ -100,7 +97,7 @@ pub struct Header {
     /// What operators have set of each target.
     pub(super) steering: [Steering; TARGETS],
     series: Series,
-    /// The process that counts in each row; 0 where the row is free.
+    /// The process that counts in each row; 0 where none ever did, [`ENDED`] where it has ended.
     pids: [AtomicU32; CHILDREN],
 }
 
@@ -111,8 +108,6 @@ impl Header {
             mark: [const { AtomicU64::new(0) }; 2],
             nonce: [const { AtomicU64::new(0) }; 2],
             started: AtomicU64::new(0),
-            folds: AtomicU64::new(0),
-            folding: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             names: [const { Name::new() }; TARGETS],
             troubles: [const { [const { AtomicU64::new(0) }; TROUBLES] }; TARGETS],
@@ -146,14 +141,13 @@ impl Slot {
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
     pub(super) header: &'static Header,
-    base: &'static Row,
     rows: &'static [Row],
 }
 
 impl Segment {
-    /// Looks at shared memory as a segment: its header, the row of the past, and one row per child.
-    pub fn new(header: &'static Header, base: &'static Row, rows: &'static [Row]) -> Segment {
-        Segment { header, base, rows }
+    /// Looks at shared memory as a segment: its header, and one row per child.
+    pub fn new(header: &'static Header, rows: &'static [Row]) -> Segment {
+        Segment { header, rows }
     }
 
     /// Initialises zeroed memory; `secret` is what loop marks and the nonce are made of, `now` in Unix seconds.
@@ -256,12 +250,12 @@ impl Segment {
 
     /// Since when the target's oldest copy waits, to within a second.
     pub fn oldest(&self, Slot(index): Slot) -> Option<Millis> {
-        self.child_rows().filter_map(|row| row.gauges.oldest(index)).min()
+        self.held_rows().filter_map(|row| row.gauges.oldest(index)).min()
     }
 
     /// What all children use of their memory for copies, as of the last second.
     pub fn memory(&self) -> Memory {
-        self.child_rows().fold(Memory::default(), |memory, row| memory.add(&row.gauges))
+        self.held_rows().fold(Memory::default(), |memory, row| memory.add(&row.gauges))
     }
 
     /// What timed requests took, in all children.
@@ -270,43 +264,42 @@ impl Segment {
     }
 
     /// Takes a row for this process; `None` where all are taken by processes that live.
+    ///
+    /// It goes on with what the row's former holders have counted: that is never moved, so nothing of it can be
+    /// lost, or seen twice.
     pub fn join(&self, pid: u32, alive: impl Fn(u32) -> bool) -> Option<Ledger> {
         // A row under our own number is that of a process which had it before us.
-        self.fold_the_dead(|other| other != pid && alive(other));
+        self.end_the_dead(pid, |other| other != pid && alive(other));
         let take = |(holder, _): &(&AtomicU32, &Row)| {
-            holder.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            [0, ENDED].into_iter().any(|free| exchange(holder, free, pid))
         };
         let (_, row) = self.header.pids.iter().zip(self.rows).find(take)?;
         Some(Ledger::new(*self, row))
     }
 
-    /// Moves the counters of processes that no longer live to the first row; what they had in hand is lost.
-    pub fn fold_the_dead(&self, alive: impl Fn(u32) -> bool) {
+    /// Counts as lost what processes that no longer live had in hand; `pid` is the one that does so.
+    ///
+    /// Should that one end half way, whoever looks next takes it up: no step counts anything twice.
+    pub fn end_the_dead(&self, pid: u32, alive: impl Fn(u32) -> bool) {
         for (holder, row) in self.header.pids.iter().zip(self.rows) {
-            let pid = holder.load(Ordering::Acquire);
-            if pid == 0 || pid == FOLDING || alive(pid) {
+            let held = holder.load(Ordering::Acquire);
+            if held == 0 || held == ENDED || alive(held & !ENDING) {
                 continue;
             }
-            // Whoever wins the exchange folds, so that nothing is counted twice.
-            if holder.compare_exchange(pid, FOLDING, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                self.fold(row);
-                holder.store(0, Ordering::Release);
+            if exchange(holder, held, ENDING | pid) {
+                let named = self.named();
+                row.targets.iter().take(named).for_each(Cells::lose_pending);
+                row.gauges.clear(named);
+                // Unless it was taken from us, given up for dead.
+                exchange(holder, ENDING | pid, ENDED);
             }
         }
     }
 
-    fn fold(&self, row: &Row) {
-        self.header.folding.fetch_add(1, Ordering::SeqCst);
-        for (cells, base) in row.targets.iter().zip(&self.base.targets).take(self.named()) {
-            cells.end(Loss::Lost);
-            for (from, to) in cells.0.iter().zip(&base.0) {
-                to.fetch_add(from.swap(0, Ordering::AcqRel), Ordering::AcqRel);
-            }
-        }
-        row.cost.move_to(&self.base.cost);
-        row.gauges.clear();
-        self.header.folds.fetch_add(1, Ordering::SeqCst);
-        self.header.folding.fetch_sub(1, Ordering::SeqCst);
+    /// As if this process had died while it ended the row of another.
+    #[cfg(test)]
+    pub(super) fn take_dead(&self, row: usize, from: u32, pid: u32) {
+        assert!(exchange(&self.header.pids[row], from, ENDING | pid));
     }
 
     /// How many targets were ever configured; their places come first.
@@ -317,44 +310,27 @@ impl Segment {
 
     /// The totals of every target that was ever configured, in the order of their places.
     pub fn totals(&self) -> Vec<Totals> {
-        const TRIES: usize = 100;
-        let mut totals = Vec::new();
-        for _ in 0..TRIES {
-            let before = self.header.folds.load(Ordering::SeqCst);
-            let quiet = self.header.folding.load(Ordering::SeqCst) == 0;
-            totals = self.sum();
-            if quiet
-                && self.header.folding.load(Ordering::SeqCst) == 0
-                && self.header.folds.load(Ordering::SeqCst) == before
-            {
-                break;
-            }
-            thread::yield_now();
-        }
-        totals
+        (0..self.named()).map(|index| self.totals_of(Slot(index))).collect()
     }
 
-    /// One target's totals, without the care that [`totals`](Segment::totals) takes: while what a dead child
-    /// counted is moved, some of it may be missing.
-    pub fn totals_of(&self, Slot(index): Slot) -> Totals {
-        self.sum_of(index)
-    }
-
-    /// The row of the past, and those of all children.
+    /// The rows that children have counted in.
     fn used_rows(&self) -> impl Iterator<Item = &'static Row> {
-        self.child_rows().chain([self.base])
+        self.rows_where(|holder| holder != 0)
     }
 
-    fn child_rows(&self) -> impl Iterator<Item = &'static Row> {
-        let used = |(pid, _): &(&AtomicU32, &Row)| pid.load(Ordering::Acquire) != 0;
-        self.header.pids.iter().zip(self.rows).filter(used).map(|(_, row)| row)
+    /// The rows of children that have not ended.
+    fn held_rows(&self) -> impl Iterator<Item = &'static Row> {
+        self.rows_where(|holder| holder != 0 && holder & ENDING == 0)
     }
 
-    fn sum(&self) -> Vec<Totals> {
-        (0..self.named()).map(|index| self.sum_of(index)).collect()
+    fn rows_where(&self, is_meant: impl Fn(u32) -> bool) -> impl Iterator<Item = &'static Row> {
+        let rows = self.header.pids.iter().zip(self.rows);
+        rows.filter(move |(holder, _)| is_meant(holder.load(Ordering::Acquire))).map(|(_, row)| row)
     }
 
-    fn sum_of(&self, index: usize) -> Totals {
+    /// One target's totals.
+    pub fn totals_of(&self, slot: Slot) -> Totals {
+        let Slot(index) = slot;
         let mut cells = [0_u64; CELLS];
         for row in self.used_rows() {
             if let Some(row) = row.targets.get(index) {
@@ -364,9 +340,13 @@ impl Segment {
                 }
             }
         }
-        let slot = Slot(index);
         let name = self.header.names.get(index).map(Name::read).unwrap_or_default();
         let held = self.valve(slot).throttle.snapshot();
         Totals::new(name, slot, self.breaker(slot).snapshot(), held, cells)
     }
+}
+
+/// Whether the holder was the one, and is the other now. Of many who try only one succeeds.
+fn exchange(holder: &AtomicU32, from: u32, to: u32) -> bool {
+    holder.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
