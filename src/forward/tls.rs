@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
 use ureq::Error;
@@ -67,6 +67,12 @@ fn left(details: &ConnectionDetails<'_>) -> Result<NextTimeout, Error> {
     }
 }
 
+/// What is left of a time to wait that began then: a wait after another has no more than that, and at last none.
+fn rest(timeout: NextTimeout, begun: Instant) -> NextTimeout {
+    let left = timeout.after.saturating_sub(begun.elapsed());
+    NextTimeout { after: left.max(AT_ONCE).into(), ..timeout }
+}
+
 /// A TLS connection. A timeout of [`AT_ONCE`] asks it not to wait.
 ///
 /// **What its socket shows is what it has**: all that was received is decrypted and moved to the input at
@@ -108,10 +114,12 @@ impl TlsTransport {
         Error::Io(io::Error::new(kind, format!("{address}: the handshake of TLS: {what}")))
     }
 
-    /// Sends what is encrypted.
+    /// Sends what is encrypted, in as many parts as staging takes it in.
     fn flush(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+        let begun = Instant::now();
         while self.tls.wants_write() {
-            self.tls.write_tls(&mut Via(&mut self.tcp, timeout)).map_err(unwrapped)?;
+            let rest = rest(timeout, begun);
+            self.tls.write_tls(&mut Via(&mut self.tcp, rest)).map_err(unwrapped)?;
         }
         Ok(())
     }
@@ -187,8 +195,9 @@ impl Transport for TlsTransport {
             return Ok(open);
         }
         // What TLS itself has to answer, as a change of keys.
+        let begun = Instant::now();
         self.flush(timeout)?;
-        self.receive(timeout)?;
+        self.receive(rest(timeout, begun))?;
         Ok(self.take_decrypted()?.unwrap_or(true))
     }
 

@@ -1,13 +1,14 @@
 //! Connections to a server of rustls on a socket of loopback.
 
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::SockRef;
 use ureq::Timeout;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -28,6 +29,10 @@ type Server = StreamOwned<ServerConnection, TcpStream>;
 
 /// A server that does this with its one connection, and the connection as its client has it.
 fn connect(serve: impl FnOnce(Server) + Send + 'static) -> TlsTransport {
+    connect_to(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
+}
+
+fn connect_to(listener: TcpListener, serve: impl FnOnce(Server) + Send + 'static) -> TlsTransport {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["staging.test".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -38,7 +43,6 @@ fn connect(serve: impl FnOnce(Server) + Send + 'static) -> TlsTransport {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
@@ -130,6 +134,36 @@ fn what_staging_does_not_take_at_once_is_sent_when_it_does() {
     }
     assert!(waits > 0, "eight megabytes are more than a socket takes");
     assert!(receives.recv().unwrap() == content);
+}
+
+#[test]
+fn staging_that_takes_a_little_at_a_time_has_no_more_time_than_one_that_takes_nothing() {
+    const TIME: Duration = Duration::from_millis(200);
+    let (end, ended) = mpsc::channel::<()>();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The least there is.
+    SockRef::from(&listener).set_recv_buffer_size(1).unwrap();
+    let mut transport = connect_to(listener, move |mut server| {
+        let mut bytes = [0; 1024];
+        // Each time well before the other's patience ends.
+        while ended.recv_timeout(TIME / 8) == Err(RecvTimeoutError::Timeout) {
+            if server.sock.read(&mut bytes).is_err() {
+                return;
+            }
+        }
+    });
+    SockRef::from(&transport.tcp.socket()).set_send_buffer_size(1).unwrap();
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < LONG, "each part that it takes gives it the whole time again");
+        let output = transport.buffers().output().len();
+        match transport.transmit_output(output, within(TIME)) {
+            Ok(()) => {}
+            Err(Error::Timeout(_)) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    drop(end);
 }
 
 #[test]
