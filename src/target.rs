@@ -12,6 +12,9 @@ use http::Uri;
 use crate::breaker::Rules;
 use crate::edit::Edits;
 
+/// `CopyDNSRefresh` where none is written.
+pub const DNS_REFRESH: Duration = Duration::from_secs(60);
+
 /// One staging server as configured: its URL, its pool and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -35,6 +38,8 @@ pub struct Target {
     pub receive_buffer: Option<u32>,
     /// The address of this machine that its connections leave from; the system's choice where there is none.
     pub bind_address: Option<IpAddr>,
+    /// How long the addresses of its name are used before they are looked up again.
+    pub dns_refresh: Duration,
     /// Whether staging sees the client's `Host`; `None` follows the request's scope.
     pub preserve_host: Option<bool>,
     /// Whether its copies have `X-Forwarded-*`; `None` follows the request's scope.
@@ -63,6 +68,7 @@ impl Target {
             connect_timeout: None,
             receive_buffer: None,
             bind_address: None,
+            dns_refresh: DNS_REFRESH,
             preserve_host: None,
             add_headers: None,
             edits: None,

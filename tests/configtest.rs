@@ -341,6 +341,10 @@ const WRONG_LINES: &[(&str, &str)] = &[
         "CopyMemory much",
         "CopyMemory: expected a size from 64K to 64G, as 65536, 64K or 1M, found 'much'",
     ),
+    (
+        "CopyDNSRefresh never",
+        "CopyDNSRefresh: expected a time from 1ms to 24h, as 5, 500ms, 2s or 1min, found 'never'",
+    ),
     ("CopyDrainTimeout 7s", "CopyDrainTimeout: expected a time from 1ms to 6s, found '7s'"),
 ];
 
@@ -374,6 +378,11 @@ const WRONG_CONTEXTS: &[(&str, usize, &str)] = &[
         "<VirtualHost *:80>\nCopyDrainTimeout 1s\n</VirtualHost>",
         2,
         "CopyDrainTimeout cannot occur within <VirtualHost> section",
+    ),
+    (
+        "<VirtualHost *:80>\nCopyDNSRefresh 1s\n</VirtualHost>",
+        2,
+        "CopyDNSRefresh cannot occur within <VirtualHost> section",
     ),
     (
         "<Location \"/\">\nCopyTimeout 1\n</Location>",

@@ -14,7 +14,7 @@ use crate::staging::Staging;
 on_each_mpm!(htaccess_may_use_none_of_the_directives);
 
 /// Each directive with arguments that are right where it is allowed.
-const DIRECTIVES: [&str; 19] = [
+const DIRECTIVES: [&str; 20] = [
     "CopyTarget http://127.0.0.1/",
     "MirrorRequest Off",
     "CopyTimeout 5",
@@ -33,6 +33,7 @@ const DIRECTIVES: [&str; 19] = [
     "<CopyTarget http://127.0.0.1/ name=block>\n</CopyTarget>",
     "CopyMemory 64M",
     "CopyDrainTimeout 2s",
+    "CopyDNSRefresh 30s",
     "CopyMaskKeyFile mask.key",
 ];
 

@@ -15,6 +15,7 @@ fuzz_target!(|text: &str| {
     };
     let printed = url.to_string();
     assert_eq!(Url::parse(&printed).as_ref(), Ok(&url), "printed {printed}");
+    let printed = url.behind_socket();
     assert!(printed.bytes().all(|byte| byte.is_ascii_graphic()), "{printed}");
 
     let (host, port) = (url.host(), url.port());

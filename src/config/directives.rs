@@ -61,7 +61,7 @@ impl Directive {
 pub const BLOCK: &CStr = c"<CopyTarget";
 
 /// Every directive, in the order of the reference.
-pub static DIRECTIVES: [Directive; 19] = [
+pub static DIRECTIVES: [Directive; 20] = [
     Directive {
         name: c"CopyTarget",
         arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",
@@ -230,6 +230,19 @@ pub static DIRECTIVES: [Directive; 19] = [
                 return Err(Fault::new("a time from 1ms to 6s", text));
             }
             place.draft.drain_timeout = Some(time);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyDNSRefresh",
+        arguments: "time",
+        default: "60s",
+        context: Context::Server,
+        in_block: false,
+        help: c"How long the addresses of a target's name are used before they are looked up again",
+        apply: |place, arguments| {
+            let time = values::time(&values::single(arguments, "one time")?)?;
+            place.draft.dns_refresh = Some(time);
             Ok(())
         },
     },

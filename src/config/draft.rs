@@ -67,6 +67,7 @@ pub struct Draft {
     expressions: Vec<Written>,
     pub(super) memory: Option<usize>,
     pub(super) drain_timeout: Option<Duration>,
+    pub(super) dns_refresh: Option<Duration>,
     pub(super) mask_key: Option<Key>,
 }
 
@@ -334,7 +335,9 @@ impl Draft {
         let route = self.route(defined, &terms.tls, balancers, loader)?;
         let key = || self.mask_key.clone().unwrap_or_else(key_file::chance);
         let masks = (!terms.masks.is_empty()).then(|| Arc::new(Masks::of(&terms.masks, key())));
-        Ok(Resolved { target: Arc::new(target.clone()), route, masks, rule: rule.clone() })
+        let mut target = target.clone();
+        target.dns_refresh = self.dns_refresh.unwrap_or(target.dns_refresh);
+        Ok(Resolved { target: Arc::new(target), route, masks, rule: rule.clone() })
     }
 
     /// What a target's copies reach it by.

@@ -1,5 +1,6 @@
 //! A line to staging: one connection, made, used again, replaced when stale.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +42,8 @@ pub(super) struct Line<C: Connector, W = <C as Connector>::Out> {
     connection: Option<W>,
     /// The connection's socket.
     socket: Option<Arc<Socket>>,
+    /// Who is at its other end, where that is an address.
+    peer: Option<SocketAddr>,
     /// The exchange under way.
     exchange: Option<Exchange>,
     /// Whether it goes over a connection that was used before.
@@ -71,6 +74,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             config,
             connection: None,
             socket: None,
+            peer: None,
             exchange: None,
             reused: false,
         }
@@ -78,6 +82,13 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
 
     /// Begins the exchange, over a new connection where there is none.
     fn begin(&mut self, errand: &Errand<'_>, wait: Wait, traffic: &mut Traffic) -> Progress {
+        if self.is_astray() {
+            self.hang_up();
+            // Who may not wait is asked again when no other copy would wait for the connection.
+            if wait == Wait::Not {
+                return Progress::Stale;
+            }
+        }
         self.reused = self.connection.is_some();
         if !self.reused
             && let Err(fault) = self.connect(errand.limits, errand.deadline)
@@ -131,8 +142,13 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         }
     }
 
+    /// Whether the target's name means other addresses than its connection is to.
+    fn is_astray(&self) -> bool {
+        self.peer.is_some_and(|peer| !self.names.has(&peer, Instant::now()))
+    }
+
     fn hang_up(&mut self) {
-        (self.connection, self.socket) = (None, None);
+        (self.connection, self.socket, self.peer) = (None, None, None);
     }
 
     fn connect(&mut self, limits: &Limits, deadline: &Deadline) -> Result<(), Fault> {
@@ -158,7 +174,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             ..NextTimeout::default()
         };
         self.base.prepare(limits.receive_buffer);
-        let details = self.details(addresses, timeout);
+        let details = self.details(addresses.clone(), timeout);
         let made = self.connector.connect(&details, None).and_then(|connection| {
             // A chain may be made of connectors that all leave it to another.
             connection.ok_or(Error::ConnectionFailed)
@@ -168,6 +184,10 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             Fault::connecting(error, deadline)
         })?;
         (self.connection, self.socket) = (Some(connection.into()), self.base.take());
+        self.peer = self.socket.as_ref().and_then(|socket| socket.peer_addr().ok()?.as_socket());
+        let untried = addresses.iter().position(|address| Some(*address) == self.peer);
+        self.names
+            .failed(addresses.get(..untried.unwrap_or(0)).unwrap_or_default(), Instant::now());
         Ok(())
     }
 

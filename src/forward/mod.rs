@@ -63,7 +63,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 
@@ -95,12 +95,14 @@ impl Forwarders {
     ///
     /// They, and all that they start, inherit the caller's signal mask.
     pub fn start(target: Arc<Target>, route: &Route, account: Account) -> io::Result<Forwarders> {
-        let shared = Shared { bind_address: target.bind_address, ..Shared::default() };
+        let shared = Shared::of(&target);
         let slow_to_connect = Arc::clone(&shared.slow_to_connect);
         let hire = match route {
             Route::Direct { url, tls } => {
-                let aim = Aim::of(&target, url.clone());
-                lines_to(aim, tls.clone(), Box::new(names::system), shared)?
+                let names = shared.names(url, Box::new(names::system));
+                let told = Arc::clone(&target);
+                names.look_ahead(move |why| report::unresolved(account, &told, why));
+                lines_to(Aim::of(&target, url.clone()), tls.clone(), names, shared)?
             }
             Route::Balanced { url, roster, tls } => {
                 let (below, tls) = (url.path().to_owned(), tls.clone());
@@ -108,7 +110,8 @@ impl Forwarders {
                 let lines_to_member = Box::new(move |member: &Url| {
                     let tls = balanced::towards(member, tls.as_ref())?;
                     let aim = Aim::of(&towards, member.below(&below));
-                    let lines = lines_to(aim, tls, Box::new(names::system), shared.clone());
+                    let names = shared.names(&aim.url, Box::new(names::system));
+                    let lines = lines_to(aim, tls, names, shared.clone());
                     lines.map_err(|error| error.to_string())
                 });
                 let roster = Arc::clone(roster);
@@ -149,21 +152,30 @@ struct Shared {
     slow_to_connect: Arc<AtomicBool>,
     /// The address of this machine that connections leave from.
     bind_address: Option<IpAddr>,
+    dns_refresh: Duration,
 }
 
-impl Default for Shared {
-    fn default() -> Shared {
-        let allowance = Arc::new(Allowance::new(Instant::now()));
-        Shared { allowance, slow_to_connect: Arc::default(), bind_address: None }
+impl Shared {
+    fn of(target: &Target) -> Shared {
+        Shared {
+            allowance: Arc::new(Allowance::new(Instant::now())),
+            slow_to_connect: Arc::default(),
+            bind_address: target.bind_address,
+            dns_refresh: target.dns_refresh,
+        }
+    }
+
+    /// What is known of a URL's host.
+    fn names(&self, url: &Url, lookup: Box<Lookup>) -> Arc<Names> {
+        Arc::new(Names::of(url, lookup).fresh_for(self.dns_refresh))
     }
 }
 
 /// Makes lines to one server, which share what is known of its name.
-fn lines_to(aim: Aim, tls: Option<Tls>, lookup: Box<Lookup>, shared: Shared) -> io::Result<Hire> {
+fn lines_to(aim: Aim, tls: Option<Tls>, names: Arc<Names>, shared: Shared) -> io::Result<Hire> {
     // What layers over the socket ask for, who know of no other way there.
     let uri: Uri = aim.url.behind_socket().parse().map_err(io::Error::other)?;
     let dial = Dial::to(&aim.url, shared.bind_address);
-    let names = Arc::new(Names::of(&aim.url, lookup));
     let aim = Arc::new(aim);
     Ok(Box::new(move |on_slow| {
         let Shared { allowance, slow_to_connect: slow, .. } = shared.clone();
@@ -201,7 +213,6 @@ mod tests {
     use std::io::Write;
     use std::sync::Mutex;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::testing::{
         Counters, LIMITS, OK, Staging, aim, direct, job, message, request, target,
@@ -286,8 +297,10 @@ mod tests {
     fn a_name_that_does_not_resolve_fails_its_copies() {
         let lookup = Box::new(|_: &str, _: u16| Err(io::Error::other("no such host")));
         let counters = Counters::new();
-        let hire = lines_to(aim("staging.invalid"), None, lookup, Shared::default()).unwrap();
         let pool = target("staging.invalid", Size::default());
+        let (aim, shared) = (aim("staging.invalid"), Shared::of(&pool));
+        let names = shared.names(&aim.url, lookup);
+        let hire = lines_to(aim, None, names, shared).unwrap();
         let forwarders =
             Forwarders::with_couriers(pool, counters.account, hire, Arc::default()).unwrap();
         for _ in 0..3 {

@@ -12,17 +12,17 @@ use ureq::unversioned::resolver::ResolvedSocketAddrs;
 
 use crate::boundary::Boundary;
 use crate::outcome::Failure;
-use crate::target::Url;
+use crate::target::{DNS_REFRESH, Url};
 
 use super::fault::Fault;
 use super::pace::OnSlow;
 
-/// How long addresses are used before they are looked up again.
-const FRESH: Duration = Duration::from_secs(60);
 /// How long after a failed lookup there is no other.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long after a lookup there is no other, however much its result is doubted.
 const PAUSE_IN_DOUBT: Duration = Duration::from_secs(10);
+/// How long an address that could not be connected to comes after the others.
+const PENANCE: Duration = Duration::from_secs(10);
 
 /// Finds the addresses of a host; may take as long as it likes.
 pub(super) type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
@@ -39,15 +39,20 @@ pub(super) struct Names {
     /// The host, where it is an address itself, or has none for it is reached by a path: nothing is ever looked up.
     literal: Option<ResolvedSocketAddrs>,
     lookup: Box<Lookup>,
+    fresh: Duration,
     known: Mutex<Known>,
     /// Rings when a lookup has ended.
     ended: Condvar,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     /// The last good answer; empty before there was one.
-    addresses: ResolvedSocketAddrs,
+    addresses: Vec<SocketAddr>,
+    /// How often they were asked for: the next connection begins with the next one.
+    turn: usize,
+    /// Those that could not be connected to, and when.
+    failed: Vec<(SocketAddr, Instant)>,
     /// Why the last lookup failed.
     error: String,
     under_way: bool,
@@ -67,18 +72,37 @@ impl Names {
             port: url.port(),
             literal,
             lookup,
-            known: Mutex::new(Known {
-                addresses: resolved([]),
-                error: String::new(),
-                under_way: false,
-                next: None,
-                next_in_doubt: None,
-            }),
+            fresh: DNS_REFRESH,
+            known: Mutex::default(),
             ended: Condvar::new(),
         }
     }
 
-    /// The last good addresses, at once; where there are none yet, waits for them up to `patience`.
+    /// The same, looked up again when they are so old.
+    pub(super) fn fresh_for(self, fresh: Duration) -> Names {
+        Names { fresh, ..self }
+    }
+
+    /// Looks the name up beforehand, beside the caller; `unresolved` is told why that brings nothing.
+    pub(super) fn look_ahead(self: &Arc<Names>, unresolved: impl FnOnce(&str) + Send + 'static) {
+        let mut known = self.known();
+        if self.literal.is_none() && !known.under_way {
+            self.start_lookup(&mut known, Some(Box::new(unresolved)));
+        }
+    }
+
+    /// Whether a connection to that address is still one to the name. A lookup that is due is started.
+    pub(super) fn has(self: &Arc<Names>, address: &SocketAddr, now: Instant) -> bool {
+        if self.literal.is_some() {
+            return true;
+        }
+        let mut known = self.known();
+        self.look_up_if_due(&mut known, now);
+        known.addresses.is_empty() || known.addresses.contains(address)
+    }
+
+    /// The last good addresses, at once; where there are none yet, waits for them up to `patience`. Each time
+    /// another one comes first, and those that failed of late come last.
     ///
     /// A lookup that is due is started, and never waited for while there are addresses.
     pub(super) fn addresses(
@@ -91,9 +115,7 @@ impl Names {
             return Ok(literal.clone());
         }
         let mut known = self.known();
-        if !known.under_way && known.next.is_none_or(|next| next <= now) {
-            self.start_lookup(&mut known);
-        }
+        self.look_up_if_due(&mut known, now);
         if known.addresses.is_empty() && known.under_way {
             drop(known);
             on_slow.tell();
@@ -102,7 +124,7 @@ impl Names {
             (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         if !known.addresses.is_empty() {
-            return Ok(known.addresses.clone());
+            return Ok(known.next_turn(now));
         }
         let host = &self.host;
         let what = match known.under_way {
@@ -118,8 +140,24 @@ impl Names {
         known.next = known.next.min(known.next_in_doubt);
     }
 
+    /// These could not be connected to, while another one could.
+    pub(super) fn failed(&self, addresses: &[SocketAddr], now: Instant) {
+        if addresses.is_empty() {
+            return;
+        }
+        let mut known = self.known();
+        known.failed.retain(|(address, _)| !addresses.contains(address));
+        known.failed.extend(addresses.iter().map(|address| (*address, now)));
+    }
+
+    fn look_up_if_due(self: &Arc<Names>, known: &mut Known, now: Instant) {
+        if !known.under_way && known.next.is_none_or(|next| next <= now) {
+            self.start_lookup(known, None);
+        }
+    }
+
     /// Starts the one lookup there is at a time, in a thread that ends with it.
-    fn start_lookup(self: &Arc<Names>, known: &mut Known) {
+    fn start_lookup(self: &Arc<Names>, known: &mut Known, unresolved: Option<Box<Unresolved>>) {
         let names = Arc::clone(self);
         known.under_way = true;
         let started = thread::Builder::new().name("copy-dns".to_owned()).spawn(move || {
@@ -128,11 +166,14 @@ impl Names {
                 (names.lookup)(&names.host, names.port)
             }));
             let found = found.unwrap_or_else(|_| Err(io::Error::other("the lookup panicked")));
-            names.known().learn(found);
+            let error = names.known().learn(found, names.fresh);
             names.ended.notify_all();
+            if let (Some(error), Some(unresolved)) = (error, unresolved) {
+                unresolved(&error);
+            }
         });
         if let Err(error) = started {
-            known.learn(Err(error));
+            known.learn(Err(error), self.fresh);
         }
     }
 
@@ -141,20 +182,40 @@ impl Names {
     }
 }
 
+/// Is told why a name does not resolve.
+type Unresolved = dyn FnOnce(&str) + Send;
+
 impl Known {
-    fn learn(&mut self, found: io::Result<Vec<SocketAddr>>) {
+    /// Takes what a lookup found; or why it found nothing.
+    fn learn(&mut self, found: io::Result<Vec<SocketAddr>>, fresh: Duration) -> Option<String> {
         let now = Instant::now();
         self.under_way = false;
-        self.next_in_doubt = now.checked_add(PAUSE_IN_DOUBT);
-        self.next = now.checked_add(PAUSE);
+        self.next_in_doubt = now.checked_add(PAUSE_IN_DOUBT.min(fresh));
+        self.next = now.checked_add(PAUSE.min(fresh));
         match found {
             Ok(found) if !found.is_empty() => {
-                self.addresses = resolved(found);
-                self.next = now.checked_add(FRESH);
+                self.failed.retain(|(address, _)| found.contains(address));
+                self.addresses = found;
+                self.next = now.checked_add(fresh);
+                return None;
             }
             Ok(_) => "no addresses".clone_into(&mut self.error),
             Err(error) => self.error = error.to_string(),
         }
+        Some(self.error.clone())
+    }
+
+    /// The addresses, of which another one comes first each time, and those that failed of late last.
+    fn next_turn(&mut self, now: Instant) -> ResolvedSocketAddrs {
+        let first = self.turn.checked_rem(self.addresses.len()).unwrap_or_default();
+        self.turn = self.turn.wrapping_add(1);
+        let (before, from) = self.addresses.split_at_checked(first).unwrap_or_default();
+        let mut addresses: Vec<SocketAddr> = from.iter().chain(before).copied().collect();
+        addresses.sort_by_key(|address| {
+            let failed = self.failed.iter().find(|(failed, _)| failed == address);
+            failed.is_some_and(|(_, when)| now.saturating_duration_since(*when) < PENANCE)
+        });
+        resolved(addresses)
     }
 }
 
@@ -177,155 +238,4 @@ fn resolved(addresses: impl IntoIterator<Item = SocketAddr>) -> ResolvedSocketAd
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{self, Receiver, Sender};
-
-    use super::super::testing::LONG;
-    use super::*;
-
-    type Answer = io::Result<Vec<SocketAddr>>;
-
-    /// Names whose lookups tell when they begin, and end as the test says.
-    struct Scripted {
-        names: Arc<Names>,
-        begun: Receiver<()>,
-        answers: Sender<Answer>,
-    }
-
-    impl Scripted {
-        fn new() -> Scripted {
-            let (begins, begun) = mpsc::channel();
-            let (answers, answered) = mpsc::channel();
-            let answered = Mutex::new(answered);
-            let lookup = move |host: &str, port: u16| {
-                assert_eq!((host, port), ("staging.internal.net", 8080));
-                begins.send(()).unwrap();
-                answered.lock().unwrap().recv().unwrap_or_else(|_| Ok(Vec::new()))
-            };
-            let url = Url::parse("http://staging.internal.net:8080/").unwrap();
-            Scripted { names: Arc::new(Names::of(&url, Box::new(lookup))), begun, answers }
-        }
-
-        fn at(&self, now: Instant, patience: Duration) -> Result<Vec<SocketAddr>, String> {
-            at(&self.names, now, patience)
-        }
-
-        /// Ends the lookup that is under way.
-        fn end(&self, answer: Answer) {
-            self.begun.recv().unwrap();
-            self.answers.send(answer).unwrap();
-            let ended =
-                self.names.ended.wait_while(self.names.known(), |known| known.under_way).unwrap();
-            assert!(!ended.under_way);
-        }
-
-        fn looks_up(&self) -> bool {
-            self.names.known().under_way
-        }
-    }
-
-    fn at(names: &Arc<Names>, now: Instant, wait: Duration) -> Result<Vec<SocketAddr>, String> {
-        let found = names.addresses(now, wait, &OnSlow::new(|| {}));
-        found.map(|found| found.to_vec()).map_err(|fault| {
-            assert_eq!(fault.failure, Failure::Dns);
-            fault.what
-        })
-    }
-
-    fn address(last: u8) -> Vec<SocketAddr> {
-        vec![SocketAddr::from(([192, 0, 2, last], 8080))]
-    }
-
-    fn failed() -> Answer {
-        Err(io::Error::other("no such host"))
-    }
-
-    #[test]
-    fn an_address_is_never_looked_up() {
-        let url = Url::parse("http://[::1]:8080/").unwrap();
-        let names = Arc::new(Names::of(&url, Box::new(|_, _| unreachable!())));
-        let found = names.addresses(Instant::now(), Duration::ZERO, &OnSlow::new(|| {})).unwrap();
-        assert_eq!(found.to_vec(), ["[::1]:8080".parse().unwrap()]);
-    }
-
-    #[test]
-    fn lookups_at_the_same_time_are_one() {
-        let scripted = Scripted::new();
-        let (names, now) = (&scripted.names, Instant::now());
-        thread::scope(|scope| {
-            let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| at(names, now, LONG))).collect();
-            scripted.end(Ok(address(1)));
-            for one in waiting {
-                assert_eq!(one.join().unwrap(), Ok(address(1)));
-            }
-        });
-        assert!(scripted.begun.try_recv().is_err(), "there was one lookup");
-        assert_eq!(scripted.at(now, Duration::ZERO), Ok(address(1)), "which is remembered");
-    }
-
-    #[test]
-    fn a_slow_resolver_delays_no_exchange_to_a_known_address() {
-        let scripted = Scripted::new();
-        let now = Instant::now();
-        let late = Err("resolve staging.internal.net: not done within 0ns".to_owned());
-        assert_eq!(scripted.at(now, Duration::ZERO), late);
-        scripted.end(Ok(address(1)));
-        let later = Instant::now() + FRESH;
-        for _ in 0..3 {
-            assert_eq!(scripted.at(later, Duration::ZERO), Ok(address(1)));
-        }
-        scripted.end(Ok(address(2)));
-        assert_eq!(scripted.at(later, Duration::ZERO), Ok(address(2)));
-    }
-
-    #[test]
-    fn the_last_good_addresses_are_kept_when_a_lookup_fails() {
-        let scripted = Scripted::new();
-        assert!(scripted.at(Instant::now(), Duration::ZERO).is_err());
-        scripted.end(Ok(address(1)));
-        let later = Instant::now() + FRESH;
-        assert_eq!(scripted.at(later, Duration::ZERO), Ok(address(1)));
-        scripted.end(failed());
-        assert_eq!(scripted.at(Instant::now(), Duration::ZERO), Ok(address(1)));
-        assert!(!scripted.looks_up(), "not at once");
-        assert_eq!(scripted.at(Instant::now() + PAUSE, Duration::ZERO), Ok(address(1)));
-        assert!(scripted.looks_up());
-    }
-
-    #[test]
-    fn a_failure_is_remembered_for_a_moment() {
-        let scripted = Scripted::new();
-        assert!(scripted.at(Instant::now(), Duration::ZERO).is_err());
-        scripted.end(failed());
-        let told = Err("resolve staging.internal.net: no such host".to_owned());
-        for _ in 0..3 {
-            assert_eq!(scripted.at(Instant::now(), LONG), told);
-        }
-        assert!(!scripted.looks_up());
-        let later = Instant::now() + PAUSE;
-        assert!(scripted.at(later, Duration::ZERO).is_err());
-        scripted.end(Ok(Vec::new()));
-        let none = Err("resolve staging.internal.net: no addresses".to_owned());
-        assert_eq!(scripted.at(Instant::now(), LONG), none);
-    }
-
-    #[test]
-    fn doubt_makes_addresses_old_but_not_at_once() {
-        let scripted = Scripted::new();
-        assert!(scripted.at(Instant::now(), Duration::ZERO).is_err());
-        scripted.end(Ok(address(1)));
-        scripted.names.doubt();
-        assert_eq!(scripted.at(Instant::now(), Duration::ZERO), Ok(address(1)));
-        assert!(!scripted.looks_up());
-        assert_eq!(scripted.at(Instant::now() + PAUSE_IN_DOUBT, Duration::ZERO), Ok(address(1)));
-        assert!(scripted.looks_up());
-    }
-
-    #[test]
-    fn a_panic_in_the_resolver_is_a_failed_lookup() {
-        let url = Url::parse("http://staging/").unwrap();
-        let names = Arc::new(Names::of(&url, Box::new(|_, _| panic!("on purpose"))));
-        let found = names.addresses(Instant::now(), LONG, &OnSlow::new(|| {}));
-        assert_eq!(found.unwrap_err().what, "resolve staging: the lookup panicked");
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use crate::balancer::Rested;
 use crate::breaker::{Change, Rules};
 use crate::outcome::{Failure, Loss};
 use crate::stats::{Account, Trouble};
-use crate::target::Url;
+use crate::target::{Target, Url};
 
 use super::fault::Fault;
 use super::pool::Pool;
@@ -49,6 +49,18 @@ pub(super) fn rested(target: &str, member: &Url, Rested { times, rules }: Rested
         log::warn!(
             "CPY0118: copying to {target} leaves {authority} out for {retry:?}: {failures} failure{s} in a \
              row ({times} so far)"
+        );
+    }
+}
+
+/// The name of a target cannot be looked up as a child starts.
+pub(super) fn unresolved(account: Account, target: &Target, why: &str) {
+    let count = account.trouble(Trouble::Unresolved);
+    if count.is_power_of_two() {
+        let name = &target.name;
+        log::warn!(
+            "CPY0121: the host of {name} does not resolve as a child starts: {why}: it is looked up again for the \
+             copies to come ({count} so far)"
         );
     }
 }

@@ -235,6 +235,7 @@ impl Account {
             Trouble::Failed(failure) => failure as usize,
             Trouble::Dropped(loss) => Failure::ALL.len() + loss as usize,
             Trouble::Unknown => Failure::ALL.len() + Loss::ALL.len(),
+            Trouble::Unresolved => Failure::ALL.len() + Loss::ALL.len() + 1,
         };
         let [first, ..] = self.troubles;
         self.troubles.get(index).unwrap_or(first).fetch_add(1, Ordering::Relaxed).saturating_add(1)
@@ -250,6 +251,8 @@ pub enum Trouble {
     Dropped(Loss),
     /// An expression could not be evaluated.
     Unknown,
+    /// A child that starts cannot look up the target's name.
+    Unresolved,
 }
 
-const _: () = assert!(Failure::ALL.len() + Loss::ALL.len() < TROUBLES);
+const _: () = assert!(Failure::ALL.len() + Loss::ALL.len() + 1 < TROUBLES);

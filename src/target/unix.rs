@@ -16,7 +16,7 @@ pub(super) fn split(text: &str) -> Result<(Option<&str>, &str), &'static str> {
     }
     let behind = text.get(PREFIX.len()..).unwrap_or_default();
     let (path, url) = behind.split_once('|').ok_or(EXPECTED)?;
-    if !path.starts_with('/') {
+    if !path.starts_with('/') || path.contains(char::is_control) {
         return Err(EXPECTED);
     }
     if path.len() > LONGEST {
@@ -38,6 +38,7 @@ mod tests {
             ("UNIX:/a|http://h/|", Ok((Some("/a"), "http://h/|"))),
             ("unix:/a", Err(EXPECTED)),
             ("unix:a|http://h/", Err(EXPECTED)),
+            ("unix:/a\n|http://h/", Err(EXPECTED)),
             ("unix:|http://h/", Err(EXPECTED)),
             (&long, Err("a path of a Unix socket of at most 107 bytes")),
         ] {

@@ -16,7 +16,7 @@
 mod flapping;
 mod harness;
 mod memory;
-mod names;
+pub mod names;
 mod play;
 mod row;
 mod rows;

@@ -31,13 +31,32 @@ static void read_file(const char *name, char *word, size_t size)
     word[strcspn(word, "\n")] = '\0';
 }
 
+/* All addresses in the words, one behind the other. */
+static int all(lookup *real, char *words, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    char *rest = NULL;
+    struct addrinfo **next = found;
+    char *word;
+
+    for (word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        int error = real(word, service, hints, next);
+        if (error) {
+            return error;
+        }
+        while (*next) {
+            next = &(*next)->ai_next;
+        }
+    }
+    return 0;
+}
+
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **found)
 {
     static const char suffix[] = ".faulty.test";
     const struct timespec pause = { 0, 5000000 };
     lookup *real = (lookup *)dlsym(RTLD_NEXT, "getaddrinfo");
     const char *end = name ? strstr(name, suffix) : NULL;
-    char word[64];
+    char word[256];
 
     if (!end || end[sizeof(suffix) - 1] != '\0') {
         return real(name, service, hints, found);
@@ -48,7 +67,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
             return EAI_NONAME;
         }
         if (word[0] && strcmp(word, "hangs")) {
-            return real(word, service, hints, found);
+            return all(real, word, service, hints, found);
         }
         nanosleep(&pause, NULL);
     }

@@ -8,12 +8,35 @@ use std::process::Command;
 
 use super::staging::{Fault, FaultyStaging};
 use crate::client;
+use crate::conf::Builder;
 use crate::mpm::Mpm;
 use crate::server::Server;
 use crate::status::Status;
 use crate::wait::wait_for;
 
-const NAME: &str = "staging.faulty.test";
+pub const NAME: &str = "staging.faulty.test";
+
+/// Makes the name mean this: addresses, `fails` or `hangs`.
+pub fn with_names(builder: Builder, words: &str) -> Builder {
+    let library = builder.root().join("names.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/names.c");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&library).arg(source);
+    let compiled = cc.arg("-ldl").status();
+    assert!(compiled.expect("a C compiler is needed").success(), "{source} does not compile");
+    let directory = builder.root().to_owned();
+    builder
+        .env("LD_PRELOAD", &library)
+        .env("FAULTY_NAMES", &directory)
+        .file(NAME, format!("{words}\n"))
+}
+
+/// From now on the name means this.
+pub fn now_means(server: &Server, words: &str) {
+    let (new, file) = (server.root().join("new"), server.root().join(NAME));
+    fs::write(&new, format!("{words}\n")).unwrap();
+    fs::rename(new, file).unwrap();
+}
 
 /// Production whose one target has that name, and what the name means.
 struct Setting {
@@ -27,17 +50,7 @@ impl Setting {
         let staging = FaultyStaging::start(Fault::None);
         let port = staging.address().port();
         let builder = Server::on(Mpm::Event).one_child().expect("CPY0106:").file("htdocs/a", "a");
-        let library = builder.root().join("names.so");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/names.c");
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&library).arg(source);
-        let compiled = cc.arg("-ldl").status();
-        assert!(compiled.expect("a C compiler is needed").success(), "{source} does not compile");
-        let directory = builder.root().to_owned();
-        let server = builder
-            .env("LD_PRELOAD", &library)
-            .env("FAULTY_NAMES", &directory)
-            .file(NAME, format!("{word}\n"))
+        let server = with_names(builder.expect("CPY0121:"), word)
             .vhost(format!(
                 "CopyTarget http://{NAME}:{port}/ name=named max=1 timeout=20s failures=0 {keys}"
             ))
@@ -47,9 +60,7 @@ impl Setting {
 
     /// From now on the name means this.
     fn means(&self, word: &str) {
-        let (new, file) = (self.server.root().join("new"), self.server.root().join(NAME));
-        fs::write(&new, format!("{word}\n")).unwrap();
-        fs::rename(new, file).unwrap();
+        now_means(&self.server, word);
     }
 
     /// Production answers, whatever becomes of the copy.
@@ -141,6 +152,7 @@ fn httpd_stops_in_time_while_a_lookup_hangs() {
 #[test]
 fn a_name_that_nobody_may_have_is_a_failure_of_dns_whatever_the_resolver_says() {
     let server = Server::on(Mpm::Event)
+        .expect("CPY0121: the host of nowhere does not resolve as a child starts: ")
         .expect("CPY0106: copying to nowhere failed: dns: resolve staging.invalid: ")
         .file("htdocs/a", "a")
         .vhost("CopyTarget http://staging.invalid/ name=nowhere connectiontimeout=500ms")

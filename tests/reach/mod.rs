@@ -3,9 +3,11 @@
 //! ```text
 //! relay.rs      what listens there
 //! sockets.rs    Unix sockets, addresses to leave from, receive buffers, IPv6
+//! names.rs      names with several addresses, and with other ones than before
 //! examples.rs   the examples that show it
 //! ```
 
 mod examples;
+mod names;
 mod relay;
 mod sockets;

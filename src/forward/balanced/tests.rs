@@ -34,9 +34,10 @@ impl World {
         let counters = Counters::new();
         let mut aimed = Target::clone(&target("staging", Pool { ttl, ..Pool::default() }));
         aimed.breaker = Rules { failures: 1, retry: Duration::from_secs(3600) };
-        let lines = Box::new(|url: &Url| {
-            let aim = Aim::at(url.clone());
-            let lines = lines_to(aim, None, Box::new(names::system), Common::default());
+        let common = Common::of(&aimed);
+        let lines = Box::new(move |url: &Url| {
+            let names = common.names(url, Box::new(names::system));
+            let lines = lines_to(Aim::at(url.clone()), None, names, common.clone());
             lines.map_err(|error| error.to_string())
         });
         let shared: Arc<dyn Roster> = Arc::clone(&roster) as _;
