@@ -39,6 +39,7 @@ mod choose;
 mod configtest;
 mod copying;
 mod corpus;
+mod documentation;
 mod doubt;
 mod faults;
 mod fidelity;
