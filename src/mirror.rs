@@ -284,8 +284,9 @@ impl Mirror {
         self.lanes.iter().map(|lane| lane.account)
     }
 
-    /// Shows how much memory copies take in this child.
+    /// Shows how much memory copies take in this child, once what nobody needs is freed.
     pub fn show_memory(&self) {
+        self.budget.trim();
         let [used, limit] = [self.budget.used(), self.policy.memory()].map(|bytes| bytes as u64);
         self.ledger.gauges().show_memory(used, limit);
     }

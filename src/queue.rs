@@ -36,6 +36,15 @@ pub enum Held {
     Shared(Arc<Message>),
 }
 
+impl Held {
+    /// Gives back large content that nobody else has: it will not be sent again.
+    pub fn release_content(&mut self) {
+        if let Held::Alone(message) = self {
+            message.release_content();
+        }
+    }
+}
+
 impl Deref for Held {
     type Target = Message;
 

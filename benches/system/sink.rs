@@ -44,8 +44,6 @@ pub struct Sinks {
     staging: Sink,
     /// A staging whose answers have no content.
     terse: Sink,
-    /// How often staging was passed over, there being something else to do.
-    passed_over: u32,
     /// When staging is to become slow, and how.
     step: Option<(Instant, Duration)>,
 }
@@ -62,7 +60,6 @@ impl Backends {
             origin: Sink::new(Staging::Well, ANSWER),
             staging: Sink::new(staging, ANSWER),
             terse: Sink::new(Staging::Well, EMPTY),
-            passed_over: 0,
             step: None,
         };
         let ports = [&sinks.origin, &sinks.staging, &sinks.terse].map(|sink| sink.address.port());
@@ -121,20 +118,15 @@ impl Sinks {
         self.staging.requests + self.terse.requests
     }
 
-    /// Answers what has arrived. What production waits for comes first: staging has a machine of its own, were
-    /// there more of them.
+    /// Answers what has arrived, to production and to forwarders in turn: staging is as prompt as the origin, and
+    /// would be with a machine of its own. Were it passed over for long, large copies would wait for it, fill
+    /// `CopyMemory`, and be lost to a slow staging.
     pub fn serve(&mut self) -> bool {
-        const MOST: u32 = 8;
         if let Some((_, by)) = self.step.take_if(|(at, _)| *at <= Instant::now()) {
             self.staging.does = Staging::Slow(by);
         }
-        if self.origin.serve() && self.passed_over < MOST {
-            self.passed_over += 1;
-            return true;
-        }
-        self.passed_over = 0;
-        let staging = self.staging.serve();
-        self.terse.serve() || staging
+        let served = [self.origin.serve(), self.staging.serve(), self.terse.serve()];
+        served.contains(&true)
     }
 }
 

@@ -130,7 +130,7 @@ impl Hand {
             }
         }));
         if self.traffic.whole && !was_written {
-            self.account.written();
+            self.note_written();
         }
         self.state = match progress {
             Ok(Progress::Awaits(what)) => State::Awaits(what),
@@ -144,6 +144,14 @@ impl Hand {
                 State::Ended(Err(fault))
             }
         };
+    }
+
+    /// All of it is on its way: while staging thinks about it, its memory serves the next copies.
+    fn note_written(&mut self) {
+        self.account.written();
+        if let Some(message) = self.message.as_mut().filter(|message| !message.is_safe()) {
+            message.release_content();
+        }
     }
 
     /// Whether it is to be sent, or sent anew.

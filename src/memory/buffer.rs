@@ -25,7 +25,7 @@ impl Buffer {
         if !budget.take(leased(room)) {
             return None;
         }
-        let spare = if room == SMALL { budget.spares().small.pop() } else { None };
+        let spare = if room == SMALL { budget.kept().small.pop() } else { None };
         let bytes = match spare {
             Some(spare) => spare,
             None => Buffer::allocate(budget, room)?,
@@ -98,7 +98,7 @@ impl Drop for Buffer {
         let bytes = std::mem::take(&mut self.bytes);
         if bytes.len() == SMALL {
             // Where there are enough of them, it is freed.
-            let _ = self.budget.spares().small.push(bytes);
+            let _ = self.budget.kept().small.push(bytes);
         }
         self.budget.give_back(leased);
     }
@@ -170,7 +170,7 @@ mod tests {
         let buffers: Vec<Buffer> = (0..5).filter_map(|_| BUDGET.buffer(1)).collect();
         assert_eq!(buffers.len(), 5);
         drop(buffers);
-        assert_eq!(BUDGET.spares().small.len(), 2);
+        assert_eq!(BUDGET.kept().small.len(), 2);
         assert_eq!(BUDGET.used(), 0);
     }
 }

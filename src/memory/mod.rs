@@ -3,18 +3,21 @@
 //! ```text
 //! buffer.rs     a copy's head and what content fits behind it, in one piece
 //! segments.rs   larger content, in pieces
+//! spares.rs     pieces that wait to be used again
 //! ```
 //!
 //! Both are used again. What one thread allocates and another frees costs the allocator several times what
 //! taking a spare does, and memory that the system gives anew costs a fault for each of its pages.
 //!
-//! Spare segments count as used, until something else needs the room. Not counted is what serves the copies:
+//! Spare segments count as used, until something else needs the room; those that nobody needed for a second are
+//! freed. Not counted is what serves the copies:
 //! the small buffers that are kept for the next ones (at most an eighth of `CopyMemory`, and half a
 //! megabyte), the places in the queues, and each connection's own (some 32 KiB, and up to
 //! 128 KiB more while the head of an answer arrives that is as long as one may be).
 
 mod buffer;
 mod segments;
+mod spares;
 
 pub use buffer::Buffer;
 pub use segments::Segments;
@@ -23,6 +26,7 @@ use crossbeam_queue::ArrayQueue;
 use once_cell::sync::OnceCell;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use spares::Spares;
 
 /// The room that a small buffer has: enough for most heads and most forms.
 const SMALL: usize = 2048;
@@ -30,8 +34,6 @@ const SMALL: usize = 2048;
 const SPARES: usize = 256;
 /// The bytes of a segment.
 const SEGMENT: usize = 16 * 1024;
-/// The most segments that are kept for the next copies, of at most an eighth of the allowance.
-const SPARE_SEGMENTS: usize = 1024;
 /// What a segment counts for: its bytes, and its place in a list that may be half empty.
 const SEGMENT_LEASE: usize = SEGMENT + 2 * size_of::<Vec<u8>>();
 
@@ -41,7 +43,7 @@ pub struct Budget {
     /// Bytes that are leased, and those of spare segments.
     used: AtomicUsize,
     limit: usize,
-    spares: OnceCell<Spares>,
+    kept: OnceCell<Kept>,
 }
 
 /// Bytes that are counted while others hold them.
@@ -59,26 +61,26 @@ impl Drop for Lease {
 
 /// What was given back, and waits to be used again.
 #[derive(Debug)]
-struct Spares {
+struct Kept {
     small: ArrayQueue<Vec<u8>>,
-    segments: ArrayQueue<Vec<u8>>,
+    segments: Spares,
 }
 
 impl Budget {
     /// An unused allowance of `limit` bytes.
     pub const fn new(limit: usize) -> Budget {
-        Budget { used: AtomicUsize::new(0), limit, spares: OnceCell::new() }
+        Budget { used: AtomicUsize::new(0), limit, kept: OnceCell::new() }
     }
 
     /// Makes the place for spares now, so that no request has to, nor waits for one that does.
     pub fn prepared(self) -> Budget {
-        self.spares();
+        self.kept();
         self
     }
 
     /// Bytes that copies have leased now.
     pub fn used(&self) -> usize {
-        let spare = self.spares().segments.len().saturating_mul(SEGMENT_LEASE);
+        let spare = self.kept().segments.count().saturating_mul(SEGMENT_LEASE);
         self.used.load(Ordering::Relaxed).saturating_sub(spare)
     }
 
@@ -114,7 +116,7 @@ impl Budget {
     /// Frees spare segments until there is room enough.
     #[cold]
     fn take_from_spares(&self, bytes: usize) -> bool {
-        while let Some(spare) = self.spares().segments.pop() {
+        while let Some(spare) = self.kept().segments.pop() {
             drop(spare);
             self.give_back(SEGMENT_LEASE);
             if self.take_unused(bytes) {
@@ -131,7 +133,7 @@ impl Budget {
 
     /// An empty segment; `None` where the budget or the system does not bear it.
     fn segment(&self) -> Option<Vec<u8>> {
-        if let Some(spare) = self.spares().segments.pop() {
+        if let Some(spare) = self.kept().segments.pop() {
             return Some(spare);
         }
         if !self.take(SEGMENT_LEASE) {
@@ -149,16 +151,21 @@ impl Budget {
     /// Keeps a segment for the next copy, or, where there are enough of them, frees it.
     fn spare(&self, mut segment: Vec<u8>) {
         segment.clear();
-        if self.spares().segments.push(segment).is_err() {
+        if !self.kept().segments.push(segment) {
             self.give_back(SEGMENT_LEASE);
         }
     }
 
-    fn spares(&self) -> &Spares {
-        let most = |bytes: usize, most: usize| (self.limit / bytes / 8).clamp(1, most);
-        self.spares.get_or_init(|| Spares {
-            small: ArrayQueue::new(most(SMALL, SPARES)),
-            segments: ArrayQueue::new(most(SEGMENT_LEASE, SPARE_SEGMENTS)),
+    /// Frees the spare segments that nobody has needed since the last time.
+    pub fn trim(&self) {
+        let trimmed = self.kept().segments.trim();
+        self.give_back(trimmed.len().saturating_mul(SEGMENT_LEASE));
+    }
+
+    fn kept(&self) -> &Kept {
+        self.kept.get_or_init(|| Kept {
+            small: ArrayQueue::new((self.limit / SMALL / 8).clamp(1, SPARES)),
+            segments: Spares::at_most((self.limit / SEGMENT_LEASE / 2).max(1)),
         })
     }
 }

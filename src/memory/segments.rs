@@ -122,9 +122,13 @@ mod tests {
         let mut segments = BUDGET.segments();
         assert!(segments.append(&[0; 16 * SEGMENT]));
         segments.release();
-        assert_eq!((BUDGET.used(), BUDGET.spares().segments.len()), (0, 2), "an eighth is kept");
-        let buffer = BUDGET.buffer(15 * SEGMENT).expect("one of the two is freed");
-        assert_eq!(BUDGET.spares().segments.len(), 1);
+        assert_eq!(
+            (BUDGET.used(), BUDGET.kept().segments.count()),
+            (0, 8),
+            "half of them are kept"
+        );
+        let buffer = BUDGET.buffer(9 * SEGMENT).expect("one of them is freed");
+        assert_eq!(BUDGET.kept().segments.count(), 7);
         assert!(BUDGET.used.load(crate::sync::atomic::Ordering::Relaxed) <= BUDGET.limit);
         drop(buffer);
         assert_eq!(BUDGET.used(), 0);

@@ -173,6 +173,11 @@ impl Message {
         behind.into_iter().chain(of.content.iter().flat_map(Segments::iter))
     }
 
+    /// Gives back what content does not follow the head: it will not be sent again.
+    pub fn release_content(&mut self) {
+        (self.content, self.of) = (None, None);
+    }
+
     /// The child's memory that it is a part of.
     pub fn budget(&self) -> &'static Budget {
         self.head.bytes.budget()
