@@ -29,8 +29,8 @@ REDHAT_PACKAGES += httpd httpd-devel redhat-rpm-config
 else
 export APXS
 endif
-DEBIAN_TEST_PACKAGES := apache2-utils chromium chromium-driver iproute2 libapache2-mod-security2 openssl prometheus wrk
-REDHAT_TEST_PACKAGES := chromium chromedriver golang-github-prometheus httpd-tools iproute mod_security openssl wrk
+DEBIAN_TEST_PACKAGES := apache2-utils chromium chromium-driver iproute2 libapache2-mod-security2 openssl prometheus python3 wrk
+REDHAT_TEST_PACKAGES := chromium chromedriver golang-github-prometheus httpd-tools iproute mod_security openssl python3 wrk
 DEBIAN_BENCH_PACKAGES := valgrind strace nginx-light
 REDHAT_BENCH_PACKAGES := valgrind strace nginx
 DEBIAN_DOCS_PACKAGES := linkchecker

@@ -22,7 +22,7 @@ mod shell {
                          clang-devel) or set LIBCLANG_PATH";
 
     const FUNCTIONS: &[&str] = &[
-        "ap_add_input_filter_handle",
+        "ap_add_(input|output)_filter_handle",
         "ap_check_cmd_context",
         "ap_create_per_dir_config",
         "ap_walk_config",
@@ -35,11 +35,12 @@ mod shell {
         "ap_hook_get_fixups",
         "ap_create_request_config",
         "ap_get_client_block",
-        "ap_hook_(access_checker|check_config|child_init|handler|insert_filter|log_transaction|post_config|post_read_request|pre_config|translate_name|type_checker)",
+        "ap_hook_(access_checker|check_config|child_init|handler|insert_error_filter|insert_filter|log_transaction|post_config|post_read_request|pre_config|translate_name|type_checker)",
         "ap_get_brigade",
         "ap_get_scoreboard_worker_from_indexes",
         "ap_mpm_query",
-        "ap_register_input_filter",
+        "ap_pass_brigade",
+        "ap_register_(input|output)_filter",
         "ap_retained_data_(create|get)",
         "ap_run_access_checker(_ex)?",
         "ap_run_http_scheme",

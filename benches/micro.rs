@@ -334,7 +334,7 @@ mod contention {
         bencher
             .with_inputs(|| {
                 let message = Held::Alone(message());
-                Job { message, limits, offered: Instant::now(), pass, masks: None }
+                Job { message, limits, offered: Instant::now(), pass, masks: None, compare: None }
             })
             .bench_values(|job| {
                 if offers.offer(job).is_err() {
@@ -393,7 +393,7 @@ mod status {
     #[divan::bench(args = [1, 16, 256])]
     fn json(bencher: Bencher<'_, '_>, children: u32) {
         let (segment, targets) = busy(1, children);
-        let source = Source { segment, targets };
+        let source = Source { segment, targets, compare: None };
         bencher.bench(|| render(&source, Format::Json, ""));
     }
 
@@ -401,7 +401,7 @@ mod status {
     #[divan::bench(args = [1, 50])]
     fn html(bencher: Bencher<'_, '_>, targets: u32) {
         let (segment, targets) = busy(targets, 16);
-        let source = Source { segment, targets };
+        let source = Source { segment, targets, compare: None };
         let bencher = bencher.counter(BytesCount::new(render(&source, Format::Html, "").len()));
         bencher.bench(|| render(&source, Format::Html, ""));
     }
@@ -410,7 +410,7 @@ mod status {
     #[divan::bench(args = [1, 50])]
     fn metrics(bencher: Bencher<'_, '_>, targets: u32) {
         let (segment, targets) = busy(targets, 16);
-        let source = Source { segment, targets };
+        let source = Source { segment, targets, compare: None };
         bencher.bench(|| render(&source, Format::Prometheus, ""));
     }
 

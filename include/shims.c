@@ -1,6 +1,7 @@
 #include "shims.h"
 
 #include <apr_optional.h>
+#include <apr_portable.h>
 #include <http_config.h>
 #include <http_log.h>
 #include <mod_status.h>
@@ -32,12 +33,32 @@ enum copy_bucket_kind copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket *
     if (APR_BUCKET_IS_EOS(*bucket)) {
         return COPY_BUCKET_EOS;
     }
+    if (APR_BUCKET_IS_FLUSH(*bucket)) {
+        return COPY_BUCKET_FLUSH;
+    }
     return APR_BUCKET_IS_METADATA(*bucket) ? COPY_BUCKET_METADATA : COPY_BUCKET_DATA;
 }
 
 apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length)
 {
     return apr_bucket_read(bucket, data, length, APR_BLOCK_READ);
+}
+
+int copy_bucket_is_in_memory(const apr_bucket *bucket)
+{
+    return APR_BUCKET_IS_HEAP(bucket) || APR_BUCKET_IS_TRANSIENT(bucket)
+        || APR_BUCKET_IS_IMMORTAL(bucket) || APR_BUCKET_IS_POOL(bucket)
+        || APR_BUCKET_IS_MMAP(bucket);
+}
+
+int copy_bucket_file(const apr_bucket *bucket)
+{
+    apr_os_file_t file;
+    if (!APR_BUCKET_IS_FILE(bucket)
+        || apr_os_file_get(&file, ((apr_bucket_file *)bucket->data)->fd) != APR_SUCCESS) {
+        return -1;
+    }
+    return file;
 }
 
 /* As in mod_http2.h, which not every httpd's headers have. */

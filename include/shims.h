@@ -14,10 +14,11 @@ void copy_log(int level, const server_rec *server, const char *message);
 /* The level that LogLevel sets for this module in a server. */
 int copy_log_level(const server_rec *server);
 
-/* What a bucket is: none, the end of the stream, other metadata, or data. */
+/* What a bucket is: none, the end of the stream, a flush, other metadata, or data. */
 enum copy_bucket_kind {
     COPY_BUCKET_NONE,
     COPY_BUCKET_EOS,
+    COPY_BUCKET_FLUSH,
     COPY_BUCKET_METADATA,
     COPY_BUCKET_DATA
 };
@@ -27,6 +28,12 @@ enum copy_bucket_kind copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket *
 
 /* apr_bucket_read, blocking: what a bucket of known length holds is at hand. */
 apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length);
+
+/* Whether what a bucket holds is in memory: reading it changes nothing. */
+int copy_bucket_is_in_memory(const apr_bucket *bucket);
+
+/* The descriptor of the file that a bucket is a part of; -1 for any other bucket. */
+int copy_bucket_file(const apr_bucket *bucket);
 
 /* Whether a request is the first stream of a HTTP/2 connection, as mod_http2 numbers them. */
 int copy_is_first_stream(request_rec *request);

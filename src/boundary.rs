@@ -33,6 +33,8 @@ pub enum Boundary {
     Lookup,
     Adapt,
     Pulse,
+    Witness,
+    Compare,
 }
 
 #[cfg(not(feature = "fault-injection"))]

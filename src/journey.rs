@@ -1,8 +1,10 @@
 //! The way of one request through the module, from its arrival to its one decision.
 
 use crate::capture::Capture;
+use crate::comparing::{Comparisons, ProductionSide};
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
 use crate::edit::Edit;
+use crate::memory::Budget;
 use crate::message::{Additions, Field, Forwarded, Head, Received};
 use crate::mirror::{Chosen, Mirror, OwnHeads};
 use crate::outcome::{GivenUp, Loss, NotCopied};
@@ -22,6 +24,8 @@ pub struct Journey {
     /// What passed of the content; `None` where there is none, or none is wanted any more.
     capture: Option<Capture>,
     stage: Stage,
+    /// What is compared of it, until its copies and whoever sees production's answer take it over.
+    comparisons: Option<Box<Comparisons>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +62,8 @@ impl Journey {
         content: Option<Option<u64>>,
     ) -> Journey {
         let capture = content.map(|_| Capture::new(server.capture_limit, mirror.budget()));
-        Journey { mirror, server, declared: content.flatten(), capture, stage: Stage::Arrived }
+        let (declared, stage) = (content.flatten(), Stage::Arrived);
+        Journey { mirror, server, declared, capture, stage, comparisons: None }
     }
 
     /// Whether the request's fate is still open: it is neither handed over nor counted.
@@ -74,6 +79,17 @@ impl Journey {
     /// Whether content that passes is of interest.
     pub fn wants_content(&self) -> bool {
         self.capture.is_some()
+    }
+
+    /// Takes what production's answer is to be brought to, if it is compared.
+    pub fn production_sides(&mut self) -> Option<(Vec<ProductionSide>, Option<usize>)> {
+        let all = self.comparisons.as_mut()?;
+        (!all.production.is_empty()).then(|| (std::mem::take(&mut all.production), all.limit))
+    }
+
+    /// The child's memory for copies.
+    pub fn budget(&self) -> &'static Budget {
+        self.mirror.budget()
     }
 
     /// Content passes: all of it in order, each part once.
@@ -128,6 +144,8 @@ impl Journey {
             }
         };
         let own = self.own_heads(scope, &mut chosen, received);
+        let asked = scope.settings.compare();
+        self.comparisons = self.mirror.to_compare(chosen, asked, received.method);
         if let Some(capture) = &mut self.capture {
             capture.limit_to(scope.settings.body_limit());
         }
@@ -276,7 +294,15 @@ impl Journey {
     fn hand_over(&mut self, head: Head, own: OwnHeads, chosen: Chosen) {
         let content = self.capture.take().map(|capture| capture.finish(self.declared)).transpose();
         match content {
-            Ok(content) => self.mirror.offer(head.with_content(content), own, chosen, self.server),
+            Ok(content) => {
+                let message = head.with_content(content);
+                match self.comparisons.as_mut().map(|all| std::mem::take(&mut all.copies)) {
+                    None => self.mirror.offer(message, own, chosen, self.server),
+                    Some(copies) => {
+                        self.mirror.offer_compared(message, own, copies, chosen, self.server)
+                    }
+                }
+            }
             Err(reason) => self.mirror.give_up(reason, chosen),
         }
     }
@@ -284,6 +310,7 @@ impl Journey {
     fn settle(&mut self) {
         self.stage = Stage::Settled;
         self.capture = None;
+        self.comparisons = None;
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crate::boundary::Boundary;
 use crate::breaker::{Millis, Pass};
 use crate::clock;
-use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy};
+use crate::compare::Aspects;
+use crate::comparing::{AskedId, Comparer, Comparisons, Copies, CopySide, Plan, pair};
+use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy, TargetId};
 use crate::forward::Forwarders;
 use crate::mask::Masks;
 use crate::memory::Budget;
@@ -28,6 +30,8 @@ pub struct Mirror {
     ledger: &'static Ledger,
     mark: String,
     stopping: AtomicBool,
+    /// Who compares answers, where any are.
+    comparer: Option<Arc<Comparer>>,
 }
 
 /// The way to one target.
@@ -108,7 +112,13 @@ impl Mirror {
         };
         let lanes = policy.targets().iter().zip(slots).map(lane).collect::<io::Result<_>>()?;
         let budget = Budget::new(policy.memory()).prepared();
-        Ok(Mirror { policy, lanes, budget, ledger, mark, stopping: AtomicBool::new(false) })
+        let (stopping, comparer) = (AtomicBool::new(false), None);
+        Ok(Mirror { policy, lanes, budget, ledger, mark, stopping, comparer })
+    }
+
+    /// The same with answers compared by this one, whose targets are in the policy's order.
+    pub fn comparing_by(self, comparer: Arc<Comparer>) -> Mirror {
+        Mirror { comparer: Some(comparer), ..self }
     }
 
     /// The child's memory for copies.
@@ -177,28 +187,86 @@ impl Mirror {
         self.placed(chosen).filter_map(own).collect()
     }
 
+    /// The comparisons of a request with this method, as its scope or its targets ask for them; mostly none.
+    #[inline]
+    pub fn to_compare(
+        &self,
+        chosen: Chosen,
+        asked: Option<AskedId>,
+        method: &[u8],
+    ) -> Option<Box<Comparisons>> {
+        let comparer = self.comparer.as_ref()?;
+        let asked = asked.and_then(|asked| self.policy.asked(asked));
+        let mut all: Option<Box<Comparisons>> = None;
+        for (place, lane) in self.placed(chosen) {
+            let asked = lane.target.compare.as_ref().or(asked);
+            if let Some(aspects) = asked.and_then(|asked| asked.aspects_of(method, chance)) {
+                let all = all.get_or_insert_with(Box::default);
+                self.arrange(all, comparer, place, (chosen, aspects));
+            }
+        }
+        all
+    }
+
+    /// Adds the comparison of the copy to the target at that place.
+    #[cold]
+    fn arrange(
+        &self,
+        all: &mut Comparisons,
+        comparer: &Arc<Comparer>,
+        place: usize,
+        (chosen, aspects): (Chosen, Aspects),
+    ) {
+        let choice = self.policy.list(chosen.list).get(place);
+        let target = choice.map_or(usize::MAX, |choice| choice.target.index());
+        let Some(resolved) = self.policy.targets().get(target) else { return };
+        let limit = aspects.body.then_some(resolved.criteria.limit);
+        let plan = Plan { target, aspects, limit };
+        let (production, staging, control) = pair(comparer, plan, resolved.control.is_some());
+        all.production.push(production);
+        all.copies.targets.push((place, staging));
+        let control = resolved.control.map(TargetId::index).zip(control);
+        all.copies.controls.extend(control);
+        all.limit = all.limit.max(limit);
+    }
+
     /// Hands one copy to each of these targets; some have a head of their own. Never blocks: where it cannot,
     /// the copy is dropped.
     #[inline(always)]
     pub fn offer(&self, message: Message, own: OwnHeads, chosen: Chosen, server: &ServerPolicy) {
         let offered = Instant::now();
         if let Some(own) = own {
-            return self.offer_own(message, *own, chosen, (server, offered));
+            return self.offer_each(message, *own, Copies::default(), chosen, (server, offered));
         }
         if let Some(lane) = self.only(chosen) {
-            return self.offer_to(lane, Held::Alone(message), server, offered);
+            return self.offer_to(lane, Held::Alone(message), None, (server, offered));
         }
         let message = Arc::new(message);
         for lane in self.lanes(chosen) {
-            self.offer_to(lane, Held::Shared(Arc::clone(&message)), server, offered);
+            self.offer_to(lane, Held::Shared(Arc::clone(&message)), None, (server, offered));
         }
     }
 
+    /// As [`offer`](Self::offer), where answers to some of the copies are compared; those go to controls too.
     #[cold]
-    fn offer_own(
+    pub fn offer_compared(
+        &self,
+        message: Message,
+        own: OwnHeads,
+        copies: Copies,
+        chosen: Chosen,
+        server: &ServerPolicy,
+    ) {
+        let own = own.map(|own| *own).unwrap_or_default();
+        self.offer_each(message, own, copies, chosen, (server, Instant::now()));
+    }
+
+    #[cold]
+    fn offer_each(
         &self,
         message: Message,
         mut own: Vec<(usize, Head)>,
+        mut copies: Copies,
         chosen: Chosen,
         (server, offered): (&ServerPolicy, Instant),
     ) {
@@ -209,12 +277,26 @@ impl Mirror {
                 Some((_, head)) => Held::Alone(head.with_content_of(&message)),
                 None => Held::Shared(Arc::clone(&message)),
             };
-            self.offer_to(lane, held, server, offered);
+            let side = copies.targets.iter().position(|(of, _)| *of == place);
+            let side = side.map(|at| copies.targets.swap_remove(at).1);
+            self.offer_to(lane, held, side, (server, offered));
+        }
+        for (control, side) in copies.controls {
+            if let Some(lane) = self.lanes.get(control) {
+                let held = Held::Shared(Arc::clone(&message));
+                self.offer_to(lane, held, Some(side), (server, offered));
+            }
         }
     }
 
     #[inline]
-    fn offer_to(&self, lane: &Lane, message: Held, server: &ServerPolicy, offered: Instant) {
+    fn offer_to(
+        &self,
+        lane: &Lane,
+        message: Held,
+        compare: Option<CopySide>,
+        (server, offered): (&ServerPolicy, Instant),
+    ) {
         lane.account.select();
         if self.stopping.load(Ordering::Relaxed) {
             return lane.drop_unsent(Loss::Stopping);
@@ -229,6 +311,7 @@ impl Mirror {
             offered,
             pass,
             masks: lane.masks.clone(),
+            compare,
         };
         let in_hand = InHand(lane, pass);
         Boundary::HandOver.enter();
@@ -262,7 +345,10 @@ impl Mirror {
         const PATIENCE: Duration = Duration::from_secs(1);
         self.stopping.store(true, Ordering::SeqCst);
         let started = Instant::now();
-        while self.ledger.pending() > 0 && started.elapsed() < self.policy.drain_timeout() {
+        let open = || {
+            self.ledger.pending() > 0 || self.comparer.as_ref().is_some_and(|one| one.open() > 0)
+        };
+        while open() && started.elapsed() < self.policy.drain_timeout() {
             pause();
         }
         self.ledger.close(PATIENCE, pause)

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::breaker::Pass;
+use crate::comparing::CopySide;
 use crate::mask::Masks;
 use crate::message::Message;
 use crate::target::Limits;
@@ -24,6 +25,8 @@ pub struct Job {
     pub pass: Pass,
     /// What of it the target may not see.
     pub masks: Option<Arc<Masks>>,
+    /// What its answer is brought to, where that is compared.
+    pub compare: Option<CopySide>,
 }
 
 /// A copy, as one target has it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::Uri;
 
 use crate::breaker::Rules;
+use crate::comparing::Asked;
 use crate::edit::Edits;
 
 /// `CopyDNSRefresh` where none is written.
@@ -46,6 +47,8 @@ pub struct Target {
     pub add_headers: Option<bool>,
     /// What its block changes in the fields of its copies.
     pub edits: Option<Edits>,
+    /// What is compared of its copies; `None` follows the request's scope.
+    pub compare: Option<Asked>,
 }
 
 impl Target {
@@ -72,6 +75,7 @@ impl Target {
             preserve_host: None,
             add_headers: None,
             edits: None,
+            compare: None,
         }
     }
 }

@@ -6,6 +6,46 @@ use crate::server::Server;
 /// Lines that are wrong by themselves: httpd reports them with the file and the last line read.
 const WRONG_LINES: &[(&str, &str)] = &[
     (
+        "CopyCompare",
+        "CopyCompare: expected Off, or some of status, headers and body, found nothing",
+    ),
+    (
+        "CopyCompare On",
+        "CopyCompare: expected Off, or some of status, headers and body, found 'On'",
+    ),
+    (
+        "CopyCompare body sample=200%",
+        "CopyCompare: sample=: expected a share from 0.001% to 100% with at most 3 decimals, found '200%'",
+    ),
+    (
+        "CopyCompareIgnore",
+        "CopyCompareIgnore: expected header:NAME, json:PATH, order:PATH or regex:EXPRESSION, found nothing",
+    ),
+    (
+        "CopyCompareIgnore header:Date json:timestamp",
+        "CopyCompareIgnore: expected a path that begins with $, as $.items[*].price, found 'json:timestamp'",
+    ),
+    (
+        "CopyCompareIgnore regex:(",
+        "CopyCompareIgnore: expected a regular expression after regex: (unclosed group), found 'regex:('",
+    ),
+    (
+        "CopyCompareLimit 1G",
+        "CopyCompareLimit: expected a size from 1K to 16M, as 65536, 64K or 1M, found '1G'",
+    ),
+    (
+        "CopyCompareThreshold differ=1",
+        "CopyCompareThreshold: expected a share from 0% to 100%, as 1% or 0.05%, found 'differ=1'",
+    ),
+    (
+        "CopyCompareThreshold",
+        "CopyCompareThreshold: expected differ=PERCENT%, slower=PERCENT% or least=NUMBER, found nothing",
+    ),
+    (
+        "CopyControl today.example.com",
+        "CopyControl: expected a URL with its scheme, as http://host[:port][/path], found 'today.example.com'",
+    ),
+    (
         "CopyTarget",
         "CopyTarget: expected a URL with its scheme, as http://host[:port][/path], found nothing",
     ),

@@ -14,7 +14,7 @@ use crate::staging::Staging;
 on_each_mpm!(htaccess_may_use_none_of_the_directives);
 
 /// Each directive with arguments that are right where it is allowed.
-const DIRECTIVES: [&str; 20] = [
+const DIRECTIVES: [&str; 25] = [
     "CopyTarget http://127.0.0.1/",
     "MirrorRequest Off",
     "CopyTimeout 5",
@@ -23,6 +23,7 @@ const DIRECTIVES: [&str; 20] = [
     "CopyAddHeaders Off",
     "CopyBodyLimit 1M",
     "CopyManagerOpen On",
+    "CopyCompare status headers body",
     "CopyReceiveBufferSize 64K",
     "CopyTLSVerify Off",
     "CopyTLSCACertificateFile ca.pem",
@@ -30,6 +31,10 @@ const DIRECTIVES: [&str; 20] = [
     "CopyTLSCertificateKeyFile client.key",
     "CopyTLSServerName staging.example.com",
     "CopyMask standard",
+    "CopyCompareIgnore header:Date json:$.now",
+    "CopyCompareLimit 64K",
+    "CopyCompareThreshold differ=1% slower=20%",
+    "CopyControl http://127.0.0.2/",
     "<CopyTarget http://127.0.0.1/ name=block>\n</CopyTarget>",
     "CopyMemory 64M",
     "CopyDrainTimeout 2s",
@@ -84,9 +89,9 @@ fn the_one_line_of_the_first_article_is_right() {
 #[test]
 fn every_directive_is_right_where_it_is_allowed() {
     let in_server = DIRECTIVES.join("\n");
-    let in_vhost = DIRECTIVES[..16].join("\n");
+    let in_vhost = DIRECTIVES[..21].join("\n");
     let in_section =
-        DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..8]).copied().collect::<Vec<_>>().join("\n");
+        DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..9]).copied().collect::<Vec<_>>().join("\n");
     let authority = Authority::named("staging's");
     let client = authority.client("production");
     assert_passes(

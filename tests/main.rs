@@ -36,6 +36,7 @@ mod answers;
 mod balancer;
 mod breaker;
 mod choose;
+mod compare;
 mod configtest;
 mod copying;
 mod corpus;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::draft::Place;
 use super::values::{self, Fault};
-use super::{key_file, lines};
+use super::{compare, key_file, lines};
 use crate::{mask, tls};
 
 /// Where a directive may stand.
@@ -61,7 +61,7 @@ impl Directive {
 pub const BLOCK: &CStr = c"<CopyTarget";
 
 /// Every directive, in the order of the reference.
-pub static DIRECTIVES: [Directive; 20] = [
+pub static DIRECTIVES: [Directive; 25] = [
     Directive {
         name: c"CopyTarget",
         arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",
@@ -342,6 +342,51 @@ pub static DIRECTIVES: [Directive; 20] = [
             place.terms().tls.server_name = Some(name);
             Ok(())
         },
+    },
+    Directive {
+        name: c"CopyCompare",
+        arguments: "Off | status | headers | body … [sample=share] [methods=list]",
+        default: "Off",
+        context: Context::Directory,
+        in_block: true,
+        help: c"Compares staging's answers with production's: status and latency, and fields and bodies where named; of safe methods unless others are",
+        apply: compare::compare,
+    },
+    Directive {
+        name: c"CopyCompareIgnore",
+        arguments: "header:NAME | json:PATH | order:PATH | regex:EXPRESSION …",
+        default: "Date, Server, Connection, Via, Age and the like",
+        context: Context::VirtualHost,
+        in_block: true,
+        help: c"What is not compared: fields, members of JSON, the order of its arrays, what an expression matches",
+        apply: compare::ignore,
+    },
+    Directive {
+        name: c"CopyCompareLimit",
+        arguments: "size",
+        default: "1M",
+        context: Context::VirtualHost,
+        in_block: true,
+        help: c"The longest body that is kept to be compared; longer ones are compared by length and digest",
+        apply: compare::limit,
+    },
+    Directive {
+        name: c"CopyCompareThreshold",
+        arguments: "differ=share | slower=share | least=number …",
+        default: "least=100",
+        context: Context::VirtualHost,
+        in_block: true,
+        help: c"From when on copy-status?verdict answers 409: so many answers differ, so much slower is staging, too few were compared",
+        apply: compare::threshold,
+    },
+    Directive {
+        name: c"CopyControl",
+        arguments: "URL",
+        default: "",
+        context: Context::VirtualHost,
+        in_block: true,
+        help: c"A second instance of production's release, which gets the compared copies too: what differs there as often is noise",
+        apply: compare::control,
     },
 ];
 

@@ -9,15 +9,16 @@ use std::time::Duration;
 use super::key_file;
 use super::policy::{Choice, Policy, Resolved, TargetId};
 use super::settings::{ListId, ScopeSettings, ServerSettings};
-use super::terms::Terms;
+use super::terms::{Compare, Terms};
 use super::values::Fault;
 use crate::balancer::Roster;
+use crate::comparing::{Asked, AskedId, Criteria};
 use crate::edit::Edits;
 use crate::mask::{Key, Masks};
 use crate::route::Route;
 use crate::select::{Expression, Rule};
 use crate::stats;
-use crate::target::{BalancerUrl, Destination, Scheme, Target};
+use crate::target::{BalancerUrl, Destination, Scheme, Target, Url};
 use crate::tls;
 
 /// Where a directive stands.
@@ -65,6 +66,8 @@ pub struct Draft {
     block: Option<Block>,
     lists: Vec<Vec<Reference>>,
     expressions: Vec<Written>,
+    /// What scopes ask for by `CopyCompare`.
+    asked: Vec<Asked>,
     pub(super) memory: Option<usize>,
     pub(super) drain_timeout: Option<Duration>,
     pub(super) dns_refresh: Option<Duration>,
@@ -241,6 +244,17 @@ impl Draft {
         }))
     }
 
+    /// The place of what a scope asks for by `CopyCompare`.
+    pub(super) fn asked(&mut self, asked: Asked) -> Result<AskedId, Fault> {
+        let known = self.asked.iter().position(|known| *known == asked);
+        let place = known.unwrap_or_else(|| {
+            self.asked.push(asked);
+            self.asked.len().saturating_sub(1)
+        });
+        let place = u16::try_from(place);
+        place.map(AskedId).map_err(|_| Fault::said("too many different ones in this configuration"))
+    }
+
     /// Every expression so far, in the order of their places.
     pub fn expressions(&self) -> &[Written] {
         &self.expressions
@@ -291,6 +305,7 @@ impl Draft {
             }
             lists.push(list);
         }
+        misfits.extend(self.define_controls());
         let mut loader = tls::Loader::default();
         let mut targets = Vec::with_capacity(self.targets.len());
         for defined in &self.targets {
@@ -302,7 +317,7 @@ impl Draft {
         if !misfits.is_empty() {
             return Err(misfits);
         }
-        Ok(Policy::new(targets, lists, self.memory, self.drain_timeout))
+        Ok(Policy::new(targets, (lists, self.asked), self.memory, self.drain_timeout))
     }
 
     /// What a reference adds to its list: nothing, where that has the target with the same rule already.
@@ -335,9 +350,45 @@ impl Draft {
         let route = self.route(defined, &terms.tls, balancers, loader)?;
         let key = || self.mask_key.clone().unwrap_or_else(key_file::chance);
         let masks = (!terms.masks.is_empty()).then(|| Arc::new(Masks::of(&terms.masks, key())));
+        let compare = &terms.compare;
+        let criteria = Criteria::of(&compare.ignored, compare.limit, &compare.thresholds);
+        let control = compare.control.as_ref().and_then(|url| self.control(url));
         let mut target = target.clone();
         target.dns_refresh = self.dns_refresh.unwrap_or(target.dns_refresh);
-        Ok(Resolved { target: Arc::new(target), route, masks, rule: rule.clone() })
+        let (target, rule, criteria) = (Arc::new(target), rule.clone(), Arc::new(criteria));
+        Ok(Resolved { target, route, masks, rule, criteria, control })
+    }
+
+    /// Makes targets of what `CopyControl` lines name: named by their URLs, and with the terms of those whose copies
+    /// they get too.
+    fn define_controls(&mut self) -> Vec<Misfit> {
+        let mut misfits = Vec::new();
+        for index in 0..self.targets.len() {
+            let Some(defined) = self.targets.get(index) else { break };
+            let Ok(terms) = self.terms_of(defined) else { continue };
+            let Some(url) = terms.compare.control.clone() else { continue };
+            let (origin, servers) = (defined.origin.clone(), defined.servers.clone());
+            let target = Target { compare: Some(Asked::OFF), ..Target::at(url.clone()) };
+            let terms = Terms { compare: Compare::default(), ..terms };
+            for server in servers {
+                let block =
+                    Block { target: target.clone(), rule: Rule::default(), terms: terms.clone() };
+                if let Err(fault) = self.define(block, (&origin, server)) {
+                    misfits.push(Misfit {
+                        directive: "CopyControl",
+                        fault,
+                        origin: origin.clone(),
+                    });
+                }
+            }
+        }
+        misfits
+    }
+
+    /// The target that is the control at this URL.
+    fn control(&self, url: &Url) -> Option<TargetId> {
+        let name = url.to_string();
+        self.targets.iter().position(|known| known.target.name == name).map(TargetId::new)
     }
 
     /// What a target's copies reach it by.
@@ -415,7 +466,7 @@ impl Draft {
             inherits && main.merge(own).merge(terms) != first
         };
         if servers.contains(&None) && self.terms.iter().any(|(server, own)| adds(server, own)) {
-            let expected = "no virtual host that inherits this target and has CopyMask or CopyTLS directives of \
+            let expected = "no virtual host that inherits this target and has CopyMask, CopyTLS or CopyCompare directives of \
                             its own: it needs a CopyTarget with a name= of its own";
             return Err(misfit(Fault::new(expected, &target.name)));
         }

@@ -1,5 +1,6 @@
 //! What the administrator asked for: read into a [`Draft`], resolved to a [`Policy`].
 
+mod compare;
 mod directives;
 mod draft;
 mod key_file;

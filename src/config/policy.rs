@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::ListId;
+use crate::comparing::{Asked, AskedId, Criteria};
 use crate::mask::Masks;
 use crate::route::Route;
 use crate::select::Rule;
@@ -44,6 +45,10 @@ pub struct Resolved {
     pub masks: Option<Arc<Masks>>,
     /// The rule of its own `CopyTarget` line.
     pub rule: Rule,
+    /// By what its answers are compared.
+    pub criteria: Arc<Criteria>,
+    /// Who else gets the copies that are compared.
+    pub control: Option<TargetId>,
 }
 
 #[derive(Debug)]
@@ -60,6 +65,7 @@ struct List {
 pub struct Policy {
     targets: Vec<Resolved>,
     lists: Vec<List>,
+    asked: Vec<Asked>,
     memory: usize,
     drain_timeout: Duration,
 }
@@ -67,7 +73,7 @@ pub struct Policy {
 impl Policy {
     pub(super) fn new(
         targets: Vec<Resolved>,
-        lists: Vec<Vec<Choice>>,
+        (lists, asked): (Vec<Vec<Choice>>, Vec<Asked>),
         memory: Option<usize>,
         drain_timeout: Option<Duration>,
     ) -> Policy {
@@ -84,6 +90,7 @@ impl Policy {
         Policy {
             targets,
             lists,
+            asked,
             memory: memory.unwrap_or(64 << 20),
             drain_timeout: drain_timeout.unwrap_or(Duration::from_secs(2)),
         }
@@ -117,6 +124,17 @@ impl Policy {
             choices.any(|choice| choice.target.index() == target && choice.rule.adapts())
         };
         (0..self.targets.len()).map(adapts)
+    }
+
+    /// What a scope asks for by `CopyCompare`.
+    pub fn asked(&self, AskedId(index): AskedId) -> Option<&Asked> {
+        self.asked.get(usize::from(index))
+    }
+
+    /// Whether anything is compared anywhere.
+    pub fn compares(&self) -> bool {
+        let of_targets = self.targets.iter().filter_map(|known| known.target.compare.as_ref());
+        self.asked.iter().chain(of_targets).any(|asked| asked.aspects.is_some())
     }
 
     /// `CopyMemory` in bytes.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::comparing::AskedId;
 use crate::target::{Limits, Target};
 
 /// The list of targets that a scope names, in the [`Draft`](super::draft::Draft) or the
@@ -24,6 +25,7 @@ pub struct ScopeSettings {
     pub(super) add_headers: Option<bool>,
     pub(super) body_limit: Option<usize>,
     pub(super) manager_open: Option<bool>,
+    pub(super) compare: Option<AskedId>,
 }
 
 /// `CopyBodyLimit` where none is written.
@@ -45,6 +47,7 @@ impl ScopeSettings {
             add_headers: inner.add_headers.or(self.add_headers),
             body_limit: inner.body_limit.or(self.body_limit),
             manager_open: inner.manager_open.or(self.manager_open),
+            compare: inner.compare.or(self.compare),
         }
     }
 
@@ -71,6 +74,11 @@ impl ScopeSettings {
     /// `CopyManagerOpen`.
     pub fn is_manager_open(&self) -> bool {
         self.manager_open.unwrap_or(false)
+    }
+
+    /// `CopyCompare`, if written.
+    pub fn compare(&self) -> Option<AskedId> {
+        self.compare
     }
 
     /// `CopyBodyLimit` in bytes.

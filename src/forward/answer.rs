@@ -4,12 +4,15 @@ use std::mem;
 
 use httparse::Status;
 
+use crate::comparing::Keeping;
 use crate::outcome::StatusClass;
 
 use super::head::{Coding, Head, Length, Malformed};
 
 /// The most bytes of an answer's content, its framing included, that are read: more is not waited for.
 pub(super) const DISCARD_LIMIT: u64 = 1024 * 1024;
+/// The same of an answer whose content is compared.
+const KEPT_LIMIT: u64 = 16 * 1024 * 1024;
 /// What is read of any answer's content, and then as much again each time that more is allowed.
 pub(super) const PORTION: u64 = 64 * 1024;
 /// The most bytes of an answer's head.
@@ -23,7 +26,7 @@ const INTERIM_LIMIT: u32 = 16;
 /// The most bytes of a line between chunks.
 const LINE_LIMIT: usize = 8 * 1024;
 
-/// An answer as it arrives, in pieces of any size. Its content is thrown away.
+/// An answer as it arrives, in pieces of any size. Its content is thrown away, unless the answer is kept.
 #[derive(Debug)]
 pub(super) struct Answer {
     stage: Stage,
@@ -37,6 +40,8 @@ pub(super) struct Answer {
     discarded: u64,
     /// What may be read of the content.
     allowed: u64,
+    /// What the answer is kept by, if it is compared.
+    keep: Option<Keeping>,
 }
 
 /// What comes next.
@@ -66,7 +71,22 @@ impl Answer {
             persistent: false,
             discarded: 0,
             allowed: PORTION,
+            keep: None,
         }
+    }
+
+    /// The same kept, if it is to be.
+    pub(super) fn keeping(self, keep: Option<Keeping>) -> Answer {
+        Answer { keep, ..self }
+    }
+
+    /// What was kept.
+    pub(super) fn take_kept(&mut self) -> Option<Keeping> {
+        self.keep.take()
+    }
+
+    fn wants_content(&self) -> bool {
+        self.keep.as_ref().is_some_and(Keeping::wants_content)
     }
 
     /// Takes the next bytes; how many of them belong to the answer. All do, unless it is complete.
@@ -86,6 +106,9 @@ impl Answer {
     /// How many of the next bytes are content for certain, as far as it is waited for: whoever has them may
     /// [`skip`](Self::skip) them instead.
     pub(super) fn ahead(&self) -> usize {
+        if self.wants_content() {
+            return 0;
+        }
         let allowed = self.allowed.saturating_sub(self.discarded).saturating_add(1);
         let ahead = match self.stage {
             Stage::Length(left) | Stage::Chunk(left) => left.min(allowed),
@@ -104,7 +127,8 @@ impl Answer {
     /// Counts bytes of the content, and ends with what is read of it.
     fn count(&mut self, bytes: u64) {
         self.discarded = self.discarded.saturating_add(bytes);
-        if self.discarded > DISCARD_LIMIT {
+        let most = if self.wants_content() { KEPT_LIMIT } else { DISCARD_LIMIT };
+        if self.discarded > most {
             self.cut();
         }
     }
@@ -125,6 +149,9 @@ impl Answer {
         if self.stage != Stage::Complete {
             self.stage = Stage::Complete;
             self.persistent = false;
+            if let Some(keep) = &mut self.keep {
+                keep.lose();
+            }
         }
     }
 
@@ -184,7 +211,11 @@ impl Answer {
             Stage::ChunkSize | Stage::ChunkEnd | Stage::Trailers => self.line(bytes),
             Stage::Length(_) | Stage::Chunk(_) | Stage::UntilClose | Stage::Complete => {
                 // No more than there are bytes.
-                Ok(usize::try_from(self.pass(bytes.len() as u64)).unwrap_or(bytes.len()))
+                let used = usize::try_from(self.pass(bytes.len() as u64)).unwrap_or(bytes.len());
+                if let Some(keep) = &mut self.keep {
+                    keep.content(bytes.get(..used).unwrap_or_default());
+                }
+                Ok(used)
             }
         }
     }
@@ -206,6 +237,11 @@ impl Answer {
         match head {
             Some(head) => {
                 self.begin(&head)?;
+                if let Some(keep) = self.keep.as_mut().filter(|_| self.class.is_some()) {
+                    let lines = whole.get(..head.bytes).unwrap_or_default();
+                    let status_line = lines.iter().position(|&byte| byte == b'\n').unwrap_or(0);
+                    keep.head(head.status, lines.get(status_line..));
+                }
                 Ok(head.bytes.saturating_sub(before))
             }
             None => {

@@ -1,7 +1,10 @@
 //! What carries a copy to staging, as a forwarder sees it: a line, or a test's stand-in.
 
+use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
+use crate::comparing::{CopySide, Keeping};
 use crate::message::Message;
 use crate::outcome::{Loss, StatusClass};
 use crate::stats::Traffic;
@@ -17,6 +20,38 @@ pub(super) struct Errand<'a> {
     pub(super) message: &'a Message,
     pub(super) limits: &'a Limits,
     pub(super) deadline: &'a Deadline,
+    /// Where the answer is kept, if it is compared.
+    pub(super) keep: Option<&'a Keep>,
+}
+
+/// A place for an answer that is compared.
+#[derive(Debug)]
+pub(super) struct Keep {
+    side: CopySide,
+    came: RefCell<Option<(Keeping, Instant)>>,
+}
+
+impl Keep {
+    pub(super) fn new(side: CopySide) -> Keep {
+        Keep { side, came: RefCell::default() }
+    }
+
+    /// What keeps an answer to this.
+    pub(super) fn keeping(&self, message: &Message) -> Keeping {
+        self.side.keeping(message)
+    }
+
+    /// The whole answer has come.
+    pub(super) fn put(&self, answer: Keeping) {
+        self.came.replace(Some((answer, Instant::now())));
+    }
+
+    /// Brings the answer, if one came, to where it is compared.
+    pub(super) fn arrive(self, message: &Message, taken: Instant) {
+        if let Some((answer, at)) = self.came.into_inner() {
+            self.side.arrive(answer, message, at.saturating_duration_since(taken));
+        }
+    }
 }
 
 /// How far an errand has got.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, NextTimeout};
 
+use crate::comparing::Keeping;
 use crate::message::Message;
 use crate::outcome::{Failure, StatusClass};
 use crate::stats::Traffic;
@@ -124,6 +125,16 @@ impl Exchange {
         }
     }
 
+    /// The same with its answer kept, if it is to be.
+    pub(super) fn keeping(self, keeping: Option<Keeping>) -> Exchange {
+        Exchange { answer: self.answer.keeping(keeping), ..self }
+    }
+
+    /// What was kept of the answer.
+    pub(super) fn take_kept(&mut self) -> Option<Keeping> {
+        self.answer.take_kept()
+    }
+
     /// What is being waited for.
     pub(super) fn awaits(&self) -> Awaits {
         self.awaits
@@ -171,7 +182,11 @@ impl Exchange {
         };
         let ended = match (self.cut.take(), self.answer.class()) {
             (None, _) => read,
-            (Some(_), Some(class)) => Ok(Answered { class, reusable: false }),
+            (Some(_), Some(class)) => {
+                // Perhaps not all of it came.
+                self.answer.cut();
+                Ok(Answered { class, reusable: false })
+            }
             (Some(cut), None) => Err(cut),
         };
         ended.map(Ok).map_err(|fault| self.broken(fault))

@@ -14,7 +14,7 @@ use crate::queue::{Held, Job};
 use crate::stats::{Account, Traffic};
 use crate::target::Limits;
 
-use super::courier::{Courier, Errand, Progress};
+use super::courier::{Courier, Errand, Keep, Progress};
 use super::exchange::{Awaits, Wait};
 use super::fault::Fault;
 use super::pace::Deadline;
@@ -50,6 +50,9 @@ pub(super) struct Hand {
     message: Option<Held>,
     limits: Limits,
     deadline: Deadline,
+    /// Where its answer is kept, if that is compared.
+    keep: Option<Keep>,
+    taken: Instant,
     courier: Option<Box<dyn Courier>>,
     state: State,
     traffic: Traffic,
@@ -72,7 +75,7 @@ impl Hand {
             // Counted as dropped: not sent, and so not unanswered either.
             return Err(Untaken::Closed);
         }
-        let Job { message, limits, pass, masks, .. } = job;
+        let Job { message, limits, pass, masks, compare, .. } = job;
         if !account.steering().is_on() {
             drop(message);
             account.breaker().give_back(pass, clock::now);
@@ -99,6 +102,8 @@ impl Hand {
             message: Some(message),
             deadline: Deadline::new(taken, limits.timeout),
             limits,
+            keep: compare.map(Keep::new),
+            taken,
             courier: None,
             state: State::Unsent,
             traffic: Traffic::default(),
@@ -118,7 +123,8 @@ impl Hand {
             State::Ended(_) | State::Dropped(_) => return,
         };
         let Some(message) = &self.message else { return };
-        let errand = Errand { message, limits: &self.limits, deadline: &self.deadline };
+        let (limits, deadline, keep) = (&self.limits, &self.deadline, self.keep.as_ref());
+        let errand = Errand { message, limits, deadline, keep };
         let (courier, traffic) = (&mut self.courier, &mut self.traffic);
         let was_written = traffic.whole;
         let progress = catch_unwind(AssertUnwindSafe(|| {
@@ -217,7 +223,12 @@ impl Hand {
     fn settle(&mut self, outcome: Outcome) -> Option<Change> {
         // The message first, so that whoever sees the last outcome finds all memory given back; and the
         // breaker as that outcome leaves it.
-        self.message.take()?;
+        let message = self.message.take()?;
+        let keep = self.keep.take().filter(|_| matches!(outcome, Outcome::Delivered(_)));
+        if let Some(keep) = keep {
+            keep.arrive(&message, self.taken);
+        }
+        drop(message);
         let change = self.account.breaker().report(self.pass, sign(outcome), clock::now);
         self.account.settle(outcome, self.traffic);
         change

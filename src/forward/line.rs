@@ -95,7 +95,8 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         {
             return Progress::Ended(Err(fault));
         }
-        self.exchange = Some(Exchange::of(errand.message));
+        let keeping = errand.keep.map(|keep| keep.keeping(errand.message));
+        self.exchange = Some(Exchange::of(errand.message).keeping(keeping));
         self.go_on(errand, wait, traffic)
     }
 
@@ -104,6 +105,11 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         match self.step(errand, wait, traffic) {
             Ok(Err(awaits)) => Progress::Awaits(awaits),
             Ok(Ok(answered)) => {
+                if let Some(keep) = errand.keep
+                    && let Some(kept) = self.exchange.as_mut().and_then(Exchange::take_kept)
+                {
+                    keep.put(kept);
+                }
                 if !answered.reusable {
                     self.hang_up();
                 }

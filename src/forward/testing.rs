@@ -59,7 +59,8 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
 
 pub(super) fn job(message: Message, limits: Limits) -> Job {
     let pass = Breaker::new().admit(|| 0).unwrap();
-    Job { message: Held::Alone(message), limits, offered: Instant::now(), pass, masks: None }
+    let message = Held::Alone(message);
+    Job { message, limits, offered: Instant::now(), pass, masks: None, compare: None }
 }
 
 /// The bytes that staging is to receive.

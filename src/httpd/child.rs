@@ -10,8 +10,11 @@ use super::guard::guard;
 use super::{config, ffi, log, pool, scoreboard, sys};
 use crate::adapt;
 use crate::boundary::Boundary;
+use crate::comparing::{Compared, Comparer};
+use crate::config::Resolved;
 use crate::mirror::Mirror;
 use crate::pulse;
+use crate::stats::Slot;
 
 const _: () = {
     const fn is_shared<T: Sync>() {}
@@ -91,7 +94,11 @@ fn start(
             std::io::Error::other(format!("counters for {most} children are all taken"))
         })?;
         let policy = Arc::clone(&generation.policy);
-        Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())
+        let mirror = Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())?;
+        Ok::<_, std::io::Error>(match start_comparing(generation, main) {
+            Some(comparer) => mirror.comparing_by(comparer),
+            None => mirror,
+        })
     })?;
     // Forwarders use it until the process ends.
     let mirror: &'static Mirror = Box::leak(Box::new(mirror));
@@ -103,6 +110,29 @@ fn start(
         );
     }
     Ok(mirror)
+}
+
+/// Starts what compares answers, where any are compared; signals are blocked.
+fn start_comparing(
+    generation: &config::Generation,
+    main: *const ffi::server_rec,
+) -> Option<Arc<Comparer>> {
+    let shelf = generation.shelf.filter(|_| generation.policy.compares())?;
+    let compared = |(known, slot): (&Resolved, &Slot)| {
+        let (criteria, masks) = (Arc::clone(&known.criteria), known.masks.clone());
+        Compared { slot: *slot, criteria, masks }
+    };
+    let targets = generation.policy.targets().iter().zip(&generation.slots).map(compared).collect();
+    let place = shelf.take(std::process::id(), sys::is_alive);
+    let place = place.ok_or_else(|| std::io::Error::other("the places for reports are all taken"));
+    match place.and_then(|place| Comparer::start(targets, place)) {
+        Ok(comparer) => Some(comparer),
+        Err(error) => {
+            let line = format!("CPY0019: this child compares nothing: {error}");
+            log::write(ffi::APLOG_ERR, main, &line);
+            None
+        }
+    }
 }
 
 /// Starts what lowers samples under pressure, where a rule asks for it.

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{balancer, edit, expr, ffi, log, open, pool, proxy, segment};
+use super::{balancer, edit, expr, ffi, log, open, pool, proxy, segment, shelf};
 use crate::boundary::Boundary;
 use crate::clock;
+use crate::comparing::Shelf;
 use crate::config::{
     Context, Directive, Draft, Fault, Origin, Place, Policy, ProxyDefaults, Resolved,
     ScopeSettings, ServerPolicy, ServerSettings,
@@ -32,6 +33,8 @@ struct Server {
 pub struct Generation {
     pub policy: Arc<Policy>,
     pub segment: Segment,
+    /// Where reports of comparisons are, if there ever were any.
+    pub shelf: Option<Shelf>,
     /// The counters of each target, in the policy's order.
     pub slots: Vec<Slot>,
     /// The expressions of its rules, in the order of their places.
@@ -410,6 +413,12 @@ fn warn_of_strange_addresses(policy: &Policy, main: *const ffi::server_rec) {
 
 fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Result<Generation> {
     let mut segment = segment::retained()?;
+    let shelf = shelf::retained(policy.compares()).unwrap_or_else(|error| {
+        let line =
+            format!("CPY0018: no answers will be compared: no shared memory for reports: {error}");
+        log::write(ffi::APLOG_ERR, main, &line);
+        None
+    });
     let find = |segment: &Segment| -> Option<Vec<Slot>> {
         policy.targets().iter().map(|known| segment.slot(&known.target.name)).collect()
     };
@@ -425,6 +434,8 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
             log::write(ffi::APLOG_WARNING, main, &line);
             let names = policy.targets().iter().map(|known| known.target.name.as_str());
             segment = segment::renewed(segment, names)?;
+            // Reports are known by the targets' places too.
+            shelf.iter().for_each(Shelf::clear);
             find(&segment).ok_or_else(|| std::io::Error::other("more targets than counters"))?
         }
     };
@@ -435,6 +446,7 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
         segment.valve(*slot).throttle.configure(rule.share().parts(), adapts);
     }
     Ok(Generation {
+        shelf,
         policy: Arc::new(policy),
         segment,
         slots,

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::guard::{guard, watch_panics};
-use super::{block, child, config, ffi, manager, status, tee, traffic};
+use super::{block, child, config, ffi, manager, status, tee, traffic, witness};
 use crate::boundary::Boundary;
 use crate::config::{Context, DIRECTIVES, Directive};
 
@@ -122,5 +122,8 @@ fn hook() {
     unsafe { ffi::ap_hook_handler(Some(manager::handle), none, none, MIDDLE) };
     // SAFETY: as above; the function is of the hook's type, and mod_status need not be there.
     unsafe { ffi::copy_hook_status(Some(status::append)) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_insert_error_filter(Some(witness::begin_anew), none, none, MIDDLE) };
     tee::register();
+    witness::register();
 }

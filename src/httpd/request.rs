@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
+use super::witness::Watch;
 use super::{child, config, edit, expr, ffi, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
 use crate::journey::{Journey, Scope};
@@ -23,6 +24,8 @@ pub struct Passage {
     pub is_reading: bool,
     /// What it has spent in this module, if it is timed.
     pub spent: Duration,
+    /// What is seen of production's answer, where that is compared.
+    pub watch: Option<NonNull<Watch>>,
     method: *const c_char,
     target: *const c_char,
     /// The received fields, their texts shared, and what they say. They live as long as the request's pool,
@@ -71,6 +74,7 @@ impl Passage {
             phase: Phase::Arrived,
             is_reading: false,
             spent: Duration::ZERO,
+            watch: None,
             method: request.method,
             target: request.unparsed_uri,
             fields,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::guard::guard;
 use super::{answer, config, ffi, request, sys};
 use crate::boundary::Boundary;
-use crate::status::{Format, Source, render, section};
+use crate::status::{CompareSource, Format, Source, is_of_verdict, render, section, verdict};
 
 /// `handler`: answers requests for the counters.
 pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
@@ -25,9 +25,15 @@ pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
         };
         let query = answer::query(request);
         let format = Format::of_request(query, answer::field(request, c"Accept"));
-        let page = render(&source, format, query);
+        let (status, format, page) = if is_of_verdict(query) {
+            let format = if format == Format::Json { format } else { Format::Text };
+            let (status, page) = verdict(&source, format, query);
+            (status, format, page)
+        } else {
+            (200, format, render(&source, format, query))
+        };
         // SAFETY: the request is this handler's now.
-        unsafe { answer::send(r, 200, format.media_type(), &page) };
+        unsafe { answer::send(r, status, format.media_type(), &page) };
         ffi::HOOK_OK
     })
 }
@@ -37,7 +43,11 @@ pub fn source() -> Option<Source> {
     let generation = config::generation()?;
     generation.segment.end_the_dead(std::process::id(), sys::is_alive);
     let targets = generation.policy.targets().iter().map(|known| Arc::clone(&known.target));
-    Some(Source { segment: generation.segment, targets: targets.collect() })
+    let known = generation.policy.targets().iter();
+    let criteria = known.map(|known| (known.target.name.clone(), Arc::clone(&known.criteria)));
+    let criteria = || criteria.collect();
+    let compare = generation.shelf.map(|shelf| CompareSource { shelf, criteria: criteria() });
+    Some(Source { segment: generation.segment, targets: targets.collect(), compare })
 }
 
 /// mod_status's `status_hook`: our part of its page, or of its `?auto`.

@@ -5,8 +5,10 @@ use std::ptr;
 
 use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
+use super::witness::{self, Watch};
 use super::{child, ffi, meter, pool, tee};
 use crate::boundary::Boundary;
+use crate::comparing::Keeping;
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
 pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
@@ -90,6 +92,15 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
             && let Some(root) = request::rewritten_from(request)
         {
             here.decide(root, request);
+            if let Some((sides, limit)) = here.journey.production_sides() {
+                let keeping = Keeping::new(here.journey.budget(), limit);
+                // SAFETY: the root request's own pool.
+                here.watch = Some(unsafe { pool::own(root.pool, Watch::new(keeping, sides)) });
+            }
+        }
+        if let Some(watch) = here.watch {
+            // SAFETY: a live request, and its root's watch.
+            unsafe { witness::install(r, watch) };
         }
         if here.journey.wants_content() {
             // Content negotiation and internal redirects may have taken the tee out.

@@ -21,6 +21,7 @@ mod path;
 mod percent;
 mod rule;
 mod rules;
+mod shown;
 pub mod standard;
 
 pub use hash::{HASH_DIGITS, Key};

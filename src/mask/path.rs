@@ -122,6 +122,24 @@ impl Paths {
         self.places.len() == 1
     }
 
+    /// The rules of the paths that begin as these steps do, or end before.
+    pub(super) fn covering<'a, T>(
+        &'a self,
+        steps: &'a [T],
+        matches: impl Fn(&Step, &T) -> bool,
+    ) -> Vec<usize> {
+        let (mut rules, mut places) = (Vec::new(), vec![Self::DOCUMENT]);
+        for taken in steps {
+            let from = places.iter().filter_map(|place| self.places.get(*place));
+            let next = from.flat_map(|branches| &branches.steps);
+            let next = next.filter(|(step, _)| matches(step, taken)).map(|(_, to)| *to);
+            places = next.collect();
+            let ends = places.iter().filter_map(|place| self.places.get(*place)?.rule);
+            rules.extend(ends);
+        }
+        rules
+    }
+
     /// The places that one step leads to from this one, each with the rule that ends there.
     pub(super) fn from<'a>(
         &'a self,

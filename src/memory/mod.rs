@@ -53,6 +53,15 @@ pub struct Lease {
     bytes: usize,
 }
 
+impl Lease {
+    /// Counts so many bytes more, as [`Budget::lease_aside`] does; whether the budget bears them.
+    pub fn grow_aside(&mut self, more: usize) -> bool {
+        let is_borne = self.budget.take_aside(more);
+        self.bytes += if is_borne { more } else { 0 };
+        is_borne
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         self.budget.give_back(self.bytes);
@@ -99,6 +108,15 @@ impl Budget {
     /// Counts bytes that are held elsewhere; `None` where the budget does not bear them.
     pub fn lease(&'static self, bytes: usize) -> Option<Lease> {
         self.take(bytes).then(|| Lease { budget: self, bytes })
+    }
+
+    /// As [`lease`](Self::lease), for what copies go before: half of the budget is left to them.
+    pub fn lease_aside(&'static self, bytes: usize) -> Option<Lease> {
+        self.take_aside(bytes).then(|| Lease { budget: self, bytes })
+    }
+
+    fn take_aside(&self, bytes: usize) -> bool {
+        self.used().saturating_add(bytes) <= self.limit / 2 && self.take(bytes)
     }
 
     #[inline]

@@ -69,6 +69,7 @@ pub(super) fn of_target(reading: &TargetReading) -> Value {
         "adapt": adapt, "lowered": lowered, "cause": cause, "usual_us": usual
     });
     member("sample", sample);
+    member("compared", super::compare::json::counts(|count| reading.compared(count)));
     member("unanswered", totals.count(Cell::Unanswered).into());
     member("bytes_sent", totals.count(Cell::BytesSent).into());
     member("bytes_received", totals.count(Cell::BytesReceived).into());

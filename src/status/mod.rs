@@ -8,10 +8,12 @@
 //! auto.rs         `Key: value`, as mod_status has it
 //! json.rs         a document; docs/status.md is its schema
 //! prometheus.rs   for Prometheus, and as OpenMetrics
+//! compare/        where staging answers otherwise than production, and the verdict on it
 //! html/           the page for a browser, and the same with controls
 //! ```
 
 mod auto;
+mod compare;
 mod counters;
 mod html;
 mod json;
@@ -20,8 +22,11 @@ mod rates;
 mod reading;
 mod text;
 
+pub use compare::{CompareSource, verdict};
 pub use html::{Controls, Notice};
 pub use reading::{Reading, Source};
+
+use compare::Comparisons;
 
 /// How the counters are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +97,33 @@ fn keys(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
+/// Whether the query asks for what was compared.
+fn is_of_comparisons(query: &str) -> bool {
+    keys(query).any(|(key, _)| key == "compare")
+}
+
+/// Whether the query asks for the verdict on it.
+pub fn is_of_verdict(query: &str) -> bool {
+    keys(query).any(|(key, _)| key == "verdict")
+}
+
+fn render_comparisons(source: &Source, format: Format, query: &str) -> Option<String> {
+    let comparisons = || Comparisons::take(source);
+    match format {
+        Format::Text | Format::Auto => Some(compare::text::page(&comparisons())),
+        Format::Html => Some(html::compare::page(&comparisons(), refresh(query))),
+        Format::Json => Some(compare::json::page(&comparisons())),
+        Format::Prometheus | Format::OpenMetrics => None,
+    }
+}
+
 /// Renders what there is to tell.
 pub fn render(source: &Source, format: Format, query: &str) -> String {
+    if is_of_comparisons(query)
+        && let Some(page) = render_comparisons(source, format, query)
+    {
+        return page;
+    }
     show(&Reading::take(source), format, query)
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::counters::{Counter, DELIVERED, DROPPED, FAILED, NOT_COPIED};
 use super::reading::{Reading, TargetReading};
+use crate::comparing::Count;
 use crate::stats::Cell;
 
 /// Which of the two formats.
@@ -69,6 +70,14 @@ fn of_copies(out: &mut Out, targets: &[TargetReading]) {
                 let labels = [("target", target.name()), (group.label, *name)];
                 family.sample(&labels, target.totals.count(*cell));
             }
+        }
+    }
+    let help = "Answers of staging's that were compared with production's, by what came of it.";
+    let mut family = out.family("compared", "counter", help);
+    for target in targets {
+        for count in Count::ALL {
+            let labels = [("target", target.name()), ("verdict", count.name())];
+            family.sample(&labels, target.compared(count));
         }
     }
     let help = "Bytes of requests written to staging.";

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::compare::CompareSource;
 use super::counters::DELIVERED;
 use super::rates::{Flow, rates};
 use crate::breaker::{Millis, State};
 use crate::clock;
+use crate::comparing::Count;
 use crate::select::{Share, Throttle, pressure};
 use crate::stats::{Cell, Costs, Growth, Memory, Segment, Settings, Totals};
 use crate::target::Target;
@@ -22,6 +24,8 @@ pub struct Source {
     pub segment: Segment,
     /// The targets of the configuration in force.
     pub targets: Vec<Arc<Target>>,
+    /// What was compared, if anything ever was.
+    pub compare: Option<CompareSource>,
 }
 
 /// What there is to tell at one moment.
@@ -31,6 +35,8 @@ pub struct Reading {
     pub(super) started: u64,
     /// The moment, in Unix seconds.
     pub(super) taken: u64,
+    /// Whether anything was ever compared.
+    pub(super) compares: bool,
     /// Panics that were caught.
     pub(super) faults: u64,
     pub(super) memory: Memory,
@@ -51,6 +57,8 @@ pub(super) struct TargetReading {
     pub(super) oldest: Duration,
     pub(super) series: Vec<Option<Growth>>,
     pub(super) rates: [Option<Flow>; 3],
+    /// What came of comparing its answers, in the order of [`Count::ALL`].
+    pub(super) compared: [u64; Count::ALL.len()],
 }
 
 /// A target's sample, in percent.
@@ -85,7 +93,7 @@ pub(super) struct Now {
 }
 
 impl Now {
-    fn read() -> Now {
+    pub(super) fn read() -> Now {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         Now { clock: clock::now(), unix }
@@ -104,14 +112,21 @@ impl Reading {
     }
 
     pub(super) fn take_at(source: &Source, now: Now) -> Reading {
-        let Source { segment, targets } = source;
+        let Source { segment, targets, compare } = source;
         let of_target = |totals: Totals| {
             let target = targets.iter().find(|target| target.name == totals.name).cloned();
-            TargetReading::take(segment, totals, target, now)
+            let compared = compare.as_ref().map_or(
+                [0; Count::ALL.len()],
+                |CompareSource { shelf, .. }| {
+                    Count::ALL.map(|count| shelf.counted(totals.slot, count))
+                },
+            );
+            TargetReading { compared, ..TargetReading::take(segment, totals, target, now) }
         };
         Reading {
             started: segment.started(),
             taken: now.unix / 1_000,
+            compares: compare.is_some(),
             faults: segment.faults().load(Ordering::Relaxed),
             memory: segment.memory(),
             costs: segment.costs(),
@@ -140,8 +155,14 @@ impl TargetReading {
             oldest: Duration::from_millis(oldest),
             rates: rates(&series),
             series,
+            compared: [0; Count::ALL.len()],
             totals,
         }
+    }
+
+    /// How often comparing its answers came to that.
+    pub(super) fn compared(&self, count: Count) -> u64 {
+        self.compared.get(count as usize).copied().unwrap_or_default()
     }
 
     pub(super) fn name(&self) -> &str {

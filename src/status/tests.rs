@@ -22,7 +22,7 @@ fn shown(segment: &Segment, names: &[&str], format: Format) -> String {
 
 fn shown_at(segment: &Segment, names: &[&str], format: Format, now: Now) -> String {
     let targets: Vec<Arc<Target>> = names.iter().map(|name| Arc::new(target(name))).collect();
-    let source = Source { segment: *segment, targets };
+    let source = Source { segment: *segment, targets, compare: None };
     show(&Reading::take_at(&source, now), format, "")
 }
 
@@ -207,7 +207,7 @@ fn a_page_is_read_again_after_the_seconds_that_were_asked_for() {
     let asked =
         ["", "refresh", "refresh=5", "html&refresh=30", "refresh=0", "refresh=x;url=//evil"];
     assert_eq!(asked.map(refresh), [None, Some(10), Some(5), Some(30), None, None]);
-    let source = Source { segment: segment(1), targets: Vec::new() };
+    let source = Source { segment: segment(1), targets: Vec::new(), compare: None };
     let page = |query| render(&source, Format::Html, query);
     assert!(page("refresh=5").contains(r#"<meta http-equiv="refresh" content="5">"#));
     assert!(!page("refresh=5;url=//evil").contains("http-equiv"));
@@ -255,7 +255,7 @@ fn the_manager_escapes_what_it_says_too() {
     let targets = vec![Arc::new(target(HOSTILE[1]))];
     let notice = Notice::Refused(HOSTILE[0].to_owned());
     let controls = Controls { nonce: "5ec2e7", notice: Some(&notice) };
-    let page = render_controls(&Source { segment, targets }, "", &controls);
+    let page = render_controls(&Source { segment, targets, compare: None }, "", &controls);
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
     assert!(page.contains(r#"name="nonce" value="5ec2e7""#));
     assert!(page.contains("&quot;&gt;&lt;img src=x onerror=alert(1)&gt;"));

@@ -59,7 +59,7 @@ fn roster(members: &[SocketAddr]) -> Scripted {
 /// Has a courier send one copy, and go on until it has ended.
 fn deliver(courier: &mut Balanced, message: &Message) -> Progress {
     let deadline = Deadline::new(Instant::now(), LIMITS.timeout);
-    let errand = Errand { message, limits: &LIMITS, deadline: &deadline };
+    let errand = Errand { message, limits: &LIMITS, deadline: &deadline, keep: None };
     let mut traffic = Traffic::default();
     let mut progress = courier.send(&errand, Wait::Long, &mut traffic);
     loop {
@@ -125,7 +125,7 @@ fn one_who_may_not_wait_makes_another_connection_only_the_second_time() {
     let mut courier = world.courier();
     let copy = message("GET", None);
     let deadline = Deadline::new(Instant::now(), LIMITS.timeout);
-    let errand = Errand { message: &copy, limits: &LIMITS, deadline: &deadline };
+    let errand = Errand { message: &copy, limits: &LIMITS, deadline: &deadline, keep: None };
     let mut traffic = Traffic::default();
     let first = courier.send(&errand, Wait::Not, &mut traffic);
     assert!(matches!(first, Progress::Awaits(_)), "the first connection it has {first:?}");
@@ -158,7 +158,7 @@ fn a_copy_that_is_given_up_on_its_way_counts_against_its_member() {
     let world = World::of(&[hanging.address, answering.address]);
     let deadline = Deadline::new(Instant::now(), LIMITS.timeout);
     let copy = message("GET", None);
-    let errand = Errand { message: &copy, limits: &LIMITS, deadline: &deadline };
+    let errand = Errand { message: &copy, limits: &LIMITS, deadline: &deadline, keep: None };
     let mut late = world.courier();
     let progress = late.send(&errand, Wait::Not, &mut Traffic::default());
     assert!(matches!(progress, Progress::Awaits(_)), "{progress:?}");
@@ -180,7 +180,7 @@ fn a_copy_that_was_never_sent_counts_against_nobody() {
     let world = World::of(&stagings.each_ref().map(|staging| staging.address));
     let copy = message("GET", None);
     let deadline = Deadline::new(Instant::now(), LIMITS.timeout);
-    let errand = Errand { message: &copy, limits: &LIMITS, deadline: &deadline };
+    let errand = Errand { message: &copy, limits: &LIMITS, deadline: &deadline, keep: None };
     let mut courier = world.courier();
     assert!(is_delivered(&deliver(&mut courier, &copy)));
     let unsent = courier.send(&errand, Wait::Not, &mut Traffic::default());

@@ -56,7 +56,7 @@ impl<W: Wire + From<TcpTransport>> Line<TcpConnector, W> {
             self.hang_up();
         }
         let deadline = Deadline::new(Instant::now(), limits.timeout);
-        let errand = Errand { message, limits, deadline: &deadline };
+        let errand = Errand { message, limits, deadline: &deadline, keep: None };
         let mut progress = self.send(&errand, Wait::Long, traffic);
         loop {
             match progress {
@@ -375,7 +375,7 @@ fn a_connection_is_slow_to_make_whichever_layer_takes_long() {
     let (chain, shared) = ((Slowly(connector), base), (allowance, Arc::clone(&slow)));
     let mut line: Line<Slowly> = Line::new(aim, uri, names, chain, on_slow, shared);
     let (message, deadline) = (message("GET", None), Deadline::new(Instant::now(), LIMITS.timeout));
-    let errand = Errand { message: &message, limits: &LIMITS, deadline: &deadline };
+    let errand = Errand { message: &message, limits: &LIMITS, deadline: &deadline, keep: None };
     line.send(&errand, Wait::Long, &mut Traffic::default());
     assert!(slow.load(Ordering::Relaxed));
 }

@@ -4,6 +4,7 @@
 //! style sheet, which is ours, and drawings, which are made of numbers alone.
 
 mod chart;
+pub(super) mod compare;
 mod controls;
 mod figures;
 mod target;
@@ -28,6 +29,30 @@ pub(super) fn page(
     let title = if controls.is_some() { "Copy manager" } else { "Copy status" };
     let (present, former): (Vec<_>, Vec<_>) =
         reading.targets.iter().partition(|target| target.target.is_some());
+    let main = html! {
+        @if let Some(controls) = controls { (controls.notice()) }
+        (answers(reading))
+        @if let Some(controls) = controls { (controls.for_all(&present)) }
+        @if present.is_empty() {
+            p.none { "No target is configured: nothing is copied." }
+        } @else {
+            (overview(&present, controls.is_some()))
+        }
+        @for target in &present { (target::section(reading, target, controls)) }
+        (former_targets(&former))
+    };
+    let masthead = masthead(reading, refresh, controls.is_none());
+    document(title, refresh, &masthead, &main, &footer())
+}
+
+/// A whole page of ours.
+fn document(
+    title: &str,
+    refresh: Option<u32>,
+    masthead: &Markup,
+    main: &Markup,
+    footer: &Markup,
+) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -45,21 +70,10 @@ pub(super) fn page(
             body {
                 header {
                     h1 { (title) }
-                    (masthead(reading, refresh, controls.is_none()))
+                    (masthead)
                 }
-                main {
-                    @if let Some(controls) = controls { (controls.notice()) }
-                    (answers(reading))
-                    @if let Some(controls) = controls { (controls.for_all(&present)) }
-                    @if present.is_empty() {
-                        p.none { "No target is configured: nothing is copied." }
-                    } @else {
-                        (overview(&present, controls.is_some()))
-                    }
-                    @for target in &present { (target::section(reading, target, controls)) }
-                    (former_targets(&former))
-                }
-                (footer())
+                main { (main) }
+                (footer)
             }
         }
     };
@@ -103,6 +117,7 @@ fn masthead(reading: &Reading, refresh: Option<u32>, is_status: bool) -> Markup 
                 }
                 @if refresh.is_some() { a href="?html" { "off" } } @else { strong { "off" } }
                 span.formats {
+                    @if reading.compares { " " a href="?compare" { "compare" } }
                     @for format in ["text", "auto", "json", "prometheus"] {
                         " " a href={ "?" (format) } { (format) }
                     }
@@ -254,12 +269,12 @@ fn former_targets(targets: &[&TargetReading]) -> Markup {
 }
 
 fn footer() -> Markup {
-    html! {
-        footer {
-            p {
-                "Rates are of copies selected; latencies are upper bounds within a factor of two. "
-                "Each target's delivered, failed and dropped copies add up to those selected, once none waits."
-            }
-        }
-    }
+    footer_of(
+        "Rates are of copies selected; latencies are upper bounds within a factor of two. Each target's delivered, \
+         failed and dropped copies add up to those selected, once none waits.",
+    )
+}
+
+fn footer_of(text: &str) -> Markup {
+    html! { footer { p { (text) } } }
 }

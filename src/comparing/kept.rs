@@ -1,0 +1,288 @@
+//! An answer as it is kept until it is compared: its body whole as long as it may be, else its digest.
+
+use std::time::Duration;
+
+use crate::compare::answer::{Digesting, Field};
+use crate::compare::{Answer, Body, Digest};
+use crate::memory::{Budget, Lease};
+
+/// The least memory that a body is given.
+const LEAST: usize = 4 << 10;
+
+/// An answer that passes, and what is kept of it so far.
+#[derive(Debug)]
+pub struct Keeping {
+    budget: &'static Budget,
+    /// The most bytes of the body that are kept; `None` where it is not compared.
+    limit: Option<usize>,
+    lines: Kept,
+    digesting: Digesting,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Whole,
+    Digest,
+    /// Nothing of the body can be known, or is wanted.
+    Unknown,
+    /// There is no memory for it.
+    Shed,
+}
+
+/// An answer that was kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// The status code.
+    pub status: u16,
+    /// From the request to the whole answer.
+    pub latency: Duration,
+    /// The lines of its fields.
+    fields: Vec<u8>,
+    bytes: Vec<u8>,
+    content: Content,
+    lease: Option<Lease>,
+}
+
+/// What is known of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// All of it was kept.
+    Whole,
+    /// Its length and digest.
+    Digest(Digest),
+    /// Not all of it passed, or it was not asked for.
+    Unknown,
+    /// The memory for it was not to be had.
+    Shed,
+}
+
+impl Keeping {
+    /// Nothing yet. `limit` is what is kept of the body, `None` where it is not compared.
+    pub fn new(budget: &'static Budget, limit: Option<usize>) -> Keeping {
+        let lines = Kept {
+            status: 0,
+            latency: Duration::ZERO,
+            fields: Vec::new(),
+            bytes: Vec::new(),
+            content: Content::Unknown,
+            lease: None,
+        };
+        let stage = if limit.is_some() { Stage::Whole } else { Stage::Unknown };
+        Keeping { budget, limit, lines, digesting: Digesting::default(), stage }
+    }
+
+    /// The answer begins anew: what was seen of it is none of it.
+    pub fn restart(&mut self) {
+        *self = Keeping::new(self.budget, self.limit);
+    }
+
+    /// The head: its status, and its field lines as they are on the wire.
+    pub fn head<'a>(&mut self, status: u16, lines: impl IntoIterator<Item = &'a [u8]>) {
+        self.lines.status = status;
+        self.lines.fields.clear();
+        for line in lines {
+            if !self.lease(line.len()) {
+                self.stage = Stage::Shed;
+                return;
+            }
+            self.lines.fields.extend_from_slice(line);
+        }
+    }
+
+    /// Whether the next bytes of the body are wanted.
+    pub fn wants_content(&self) -> bool {
+        matches!(self.stage, Stage::Whole | Stage::Digest)
+    }
+
+    /// How many more bytes of the body would be kept.
+    pub fn room(&self) -> usize {
+        match self.stage {
+            Stage::Whole => self.limit.unwrap_or(0).saturating_sub(self.lines.bytes.len()),
+            _ => 0,
+        }
+    }
+
+    /// The next bytes of the body.
+    pub fn content(&mut self, bytes: &[u8]) {
+        if self.stage == Stage::Whole && bytes.len() > self.room() {
+            self.digest();
+        }
+        match self.stage {
+            Stage::Whole => {
+                let kept = &self.lines.bytes;
+                let needed = kept.len().saturating_add(bytes.len());
+                if needed > kept.capacity() {
+                    let most = self.limit.unwrap_or(0);
+                    let room = kept.capacity().saturating_mul(2).clamp(LEAST.min(most), most);
+                    self.grow(room.max(needed));
+                }
+                if self.stage == Stage::Whole {
+                    self.lines.bytes.extend_from_slice(bytes);
+                }
+            }
+            Stage::Digest => self.digesting.take(bytes),
+            Stage::Unknown | Stage::Shed => {}
+        }
+    }
+
+    /// From here on the body is digested, and not kept: it is too long, or a stream.
+    pub fn digest(&mut self) {
+        if self.stage == Stage::Whole {
+            self.digesting.take(&self.lines.bytes);
+            self.lines.bytes = Vec::new();
+            self.lines.lease = None;
+            self.stage = Stage::Digest;
+        }
+    }
+
+    /// Some of the body passed unseen, or will not come.
+    pub fn lose(&mut self) {
+        if self.wants_content() {
+            self.lines.bytes = Vec::new();
+            self.stage = Stage::Unknown;
+        }
+    }
+
+    /// The answer, which took so long.
+    pub fn finish(self, latency: Duration) -> Kept {
+        let content = match self.stage {
+            Stage::Whole => Content::Whole,
+            Stage::Digest => Content::Digest(self.digesting.finish()),
+            Stage::Unknown => Content::Unknown,
+            Stage::Shed => Content::Shed,
+        };
+        Kept { latency, content, ..self.lines }
+    }
+
+    fn grow(&mut self, room: usize) {
+        let more = room.saturating_sub(self.lines.bytes.capacity());
+        let reserve = room.saturating_sub(self.lines.bytes.len());
+        if !self.lease(more) || self.lines.bytes.try_reserve_exact(reserve).is_err() {
+            self.lines.bytes = Vec::new();
+            self.stage = Stage::Shed;
+        }
+    }
+
+    /// Counts so many bytes more; whether `CopyMemory` bears them.
+    fn lease(&mut self, more: usize) -> bool {
+        match &mut self.lines.lease {
+            Some(lease) => lease.grow_aside(more),
+            none => {
+                *none = self.budget.lease_aside(more);
+                none.is_some()
+            }
+        }
+    }
+}
+
+impl Kept {
+    /// What is known of the body.
+    pub fn content(&self) -> Content {
+        self.content
+    }
+
+    /// The fields, in their order.
+    pub fn fields(&self) -> Vec<Field<'_>> {
+        let lines = self.fields.split(|byte| *byte == b'\n');
+        // What folds a line is long obsolete, and of no field's name.
+        let of_line = |line: &'_ [u8]| -> Option<(usize, usize)> {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            line.first().filter(|first| !first.is_ascii_whitespace())?;
+            Some((colon, colon.saturating_add(1)))
+        };
+        lines
+            .filter_map(|line| {
+                let (end, begin) = of_line(line)?;
+                let value = line.get(begin..).unwrap_or_default();
+                Some((line.get(..end).unwrap_or_default().trim_ascii_end(), value.trim_ascii()))
+            })
+            .collect()
+    }
+
+    /// The answer as it is compared; its fields are [`fields`](Self::fields).
+    pub fn answer<'a>(&'a self, fields: &'a [Field<'a>]) -> Answer<'a> {
+        let body = match self.content {
+            Content::Whole => Body::Whole(&self.bytes),
+            Content::Digest(digest) => Body::Digest(digest),
+            Content::Unknown | Content::Shed => Body::Truncated,
+        };
+        Answer { status: self.status, fields, body, latency: self.latency }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(bytes: usize) -> &'static Budget {
+        Box::leak(Box::new(Budget::new(bytes)))
+    }
+
+    fn kept(keeping: Keeping) -> Kept {
+        keeping.finish(Duration::from_millis(5))
+    }
+
+    #[test]
+    fn a_body_is_kept_up_to_its_limit_and_digested_beyond() {
+        let budget = budget(1 << 20);
+        for (limit, is_whole) in [(10_000, true), (9_999, false)] {
+            let mut keeping = Keeping::new(budget, Some(limit));
+            (0..100).for_each(|_| keeping.content(&[b'x'; 100]));
+            let kept = kept(keeping);
+            let body = kept.answer(&[]).body;
+            match is_whole {
+                true => assert_eq!(body, Body::Whole(&[b'x'; 10_000])),
+                false => assert_eq!(body, Body::Digest(Digest::of(&[b'x'; 10_000]))),
+            }
+        }
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn fields_are_read_from_their_lines() {
+        let mut keeping = Keeping::new(budget(1 << 20), None);
+        keeping.head(201, [&b"A: 1\r\nb:2 \r\n folded: 3\r\n"[..], b"C :\r\n", b"\r\n"]);
+        let kept = kept(keeping);
+        let fields: [Field<'_>; 3] = [(b"A", b"1"), (b"b", b"2"), (b"C", b"")];
+        assert_eq!(kept.fields(), fields);
+        assert_eq!((kept.status, kept.latency.as_millis()), (201, 5));
+    }
+
+    #[test]
+    fn what_memory_does_not_bear_is_shed_and_copies_keep_half_of_it() {
+        let budget = budget(100_000);
+        let mut keeping = Keeping::new(budget, Some(1 << 20));
+        keeping.content(&[0; 40_000]);
+        assert_eq!(budget.used(), 40_000);
+        assert!(keeping.wants_content());
+        keeping.content(&[0; 20_000]);
+        assert!(!keeping.wants_content());
+        assert_eq!(kept(keeping).content(), Content::Shed);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_lost_or_begins_anew_is_not_compared() {
+        let mut keeping = Keeping::new(budget(1 << 20), Some(100));
+        keeping.content(b"half of");
+        keeping.lose();
+        keeping.content(b"nothing");
+        assert_eq!(keeping.lines.bytes, b"");
+        assert_eq!(kept(keeping).answer(&[]).body, Body::Truncated);
+        let mut keeping = Keeping::new(budget(1 << 20), Some(100));
+        keeping.content(b"the wrong one");
+        keeping.restart();
+        keeping.content(b"ok");
+        assert_eq!(kept(keeping).answer(&[]).body, Body::Whole(b"ok"));
+    }
+
+    #[test]
+    fn a_stream_is_digested_from_its_beginning() {
+        let mut keeping = Keeping::new(budget(1 << 20), Some(100));
+        keeping.content(b"one ");
+        keeping.digest();
+        keeping.content(b"two");
+        assert_eq!(kept(keeping).content(), Content::Digest(Digest::of(b"one two")));
+    }
+}

@@ -1,0 +1,471 @@
+//! Where each child lays its reports for all to see: memory that children share, and that outlives them.
+//!
+//! Each child that compares has a [`Slab`], which it alone writes. It writes its reports in whole, by turns into
+//! one of two halves, and only then says which holds: so a child that dies while it writes leaves what it wrote
+//! before, and a reader never waits. Who finds a child's slab after its end, to use it again, adds what lies there to
+//! the base, which has a slab of its own.
+//!
+//! Everything is an atomic, and all zeroes is the empty state: the memory may come from `mmap`.
+
+use std::collections::BTreeMap;
+
+use crate::compare::Report;
+use crate::compare::noise::Sensitivity;
+use crate::stats::{Slot, TARGETS};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::thread;
+
+/// The most children that can have reports at once.
+pub const SLABS: usize = 1024;
+/// The most bytes of one child's reports.
+pub const SLAB_BYTES: usize = 64 << 10;
+/// The most bytes of what children that ended have left.
+pub const BASE_BYTES: usize = 1 << 20;
+/// Changes with the layout, or with how reports are written.
+pub const VERSION: u64 = 1;
+/// How often a reader tries anew where a writer was faster.
+const TRIES: usize = 100;
+
+/// A target's comparisons that are counted one by one, as they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// The answers were the same.
+    Equal,
+    /// They differed in noise alone.
+    Noise,
+    /// They differed.
+    Differing,
+    /// There was no time or no memory to compare them.
+    Shed,
+    /// One of the answers did not come, or was not seen.
+    Unpaired,
+}
+
+impl Count {
+    /// Every one, in the order of the memory.
+    pub const ALL: [Count; 5] =
+        [Count::Equal, Count::Noise, Count::Differing, Count::Shed, Count::Unpaired];
+
+    /// As metrics spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Count::Equal => "equal",
+            Count::Noise => "noise",
+            Count::Differing => "differing",
+            Count::Shed => "shed",
+            Count::Unpaired => "unpaired",
+        }
+    }
+}
+
+/// The head of the shelf.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Header {
+    /// Reports of another number than this are none any more.
+    epoch: AtomicU64,
+    /// Who adds to the base; 0 where nobody does.
+    folder: AtomicU32,
+    /// How often something was added to the base: odd while something is.
+    folds: AtomicU64,
+    /// The process that each slab belongs to; 0 where it is free.
+    holders: [AtomicU32; SLABS],
+    counts: [[AtomicU64; Count::ALL.len()]; TARGETS],
+}
+
+/// Reports of one writer at a time.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Slab<const WORDS: usize> {
+    /// How often something was laid here; the last is in the half that the lowest bit tells.
+    turn: AtomicU64,
+    halves: [Half<WORDS>; 2],
+}
+
+#[repr(C)]
+#[derive(Debug)]
+struct Half<const WORDS: usize> {
+    length: AtomicU64,
+    words: [AtomicU64; WORDS],
+}
+
+/// A child's slab.
+pub type ChildSlab = Slab<{ SLAB_BYTES / 8 }>;
+/// The base's.
+pub type BaseSlab = Slab<{ BASE_BYTES / 8 }>;
+
+impl Header {
+    /// An empty header.
+    pub const fn new() -> Header {
+        Header {
+            epoch: AtomicU64::new(0),
+            folder: AtomicU32::new(0),
+            folds: AtomicU64::new(0),
+            holders: [const { AtomicU32::new(0) }; SLABS],
+            counts: [const { [const { AtomicU64::new(0) }; Count::ALL.len()] }; TARGETS],
+        }
+    }
+}
+
+impl Default for Header {
+    fn default() -> Header {
+        Header::new()
+    }
+}
+
+impl<const WORDS: usize> Half<WORDS> {
+    const fn new() -> Half<WORDS> {
+        Half { length: AtomicU64::new(0), words: [const { AtomicU64::new(0) }; WORDS] }
+    }
+}
+
+impl<const WORDS: usize> Default for Slab<WORDS> {
+    fn default() -> Slab<WORDS> {
+        Slab::new()
+    }
+}
+
+impl<const WORDS: usize> Slab<WORDS> {
+    /// An empty slab.
+    pub const fn new() -> Slab<WORDS> {
+        Slab { turn: AtomicU64::new(0), halves: [const { Half::new() }; 2] }
+    }
+
+    /// Lays these bytes here, if there is room for them all. One writer at a time.
+    fn lay(&self, bytes: &[u8]) -> bool {
+        if bytes.len() > WORDS * 8 {
+            return false;
+        }
+        let turn = self.turn.load(Ordering::Relaxed).wrapping_add(1);
+        let Half { length, words } = self.half(turn);
+        length.store(bytes.len() as u64, Ordering::Relaxed);
+        for (word, chunk) in words.iter().zip(bytes.chunks(8)) {
+            let mut whole = [0; 8];
+            whole.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            word.store(u64::from_le_bytes(whole), Ordering::Relaxed);
+        }
+        self.turn.store(turn, Ordering::Release);
+        // What is written next goes over what readers may be reading: they are to see that it is their turn no more.
+        fence(Ordering::Release);
+        true
+    }
+
+    /// What lies here; `None` where it was written over each time.
+    fn read(&self) -> Option<Vec<u8>> {
+        (0..TRIES).find_map(|_| {
+            let turn = self.turn.load(Ordering::Acquire);
+            let Half { length, words } = self.half(turn);
+            let length = usize::try_from(length.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+            let words = words.iter().take(length.div_ceil(8));
+            let mut bytes: Vec<u8> =
+                words.flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+            bytes.truncate(length);
+            fence(Ordering::Acquire);
+            (self.turn.load(Ordering::Relaxed) == turn).then_some(bytes)
+        })
+    }
+
+    fn half(&self, turn: u64) -> &Half<WORDS> {
+        let [even, odd] = &self.halves;
+        if turn.is_multiple_of(2) { even } else { odd }
+    }
+}
+
+/// The memory that children share for their reports.
+#[derive(Clone, Copy, Debug)]
+pub struct Shelf {
+    header: &'static Header,
+    base: &'static BaseSlab,
+    slabs: &'static [ChildSlab],
+}
+
+/// A child's place on the shelf.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    shelf: Shelf,
+    slab: &'static ChildSlab,
+}
+
+/// Reports by their targets' places.
+pub type Reports = BTreeMap<usize, Report>;
+
+impl Shelf {
+    /// Looks at shared memory as a shelf: its header, the slab of the past, and one slab for each child.
+    pub fn new(
+        header: &'static Header,
+        base: &'static BaseSlab,
+        slabs: &'static [ChildSlab],
+    ) -> Shelf {
+        Shelf { header, base, slabs }
+    }
+
+    /// A slab for this process; `None` where all belong to processes that live.
+    pub fn take(&self, pid: u32, alive: impl Fn(u32) -> bool) -> Option<Place> {
+        self.fold_the_dead(pid, &alive);
+        let take = |(holder, _): &(&AtomicU32, &ChildSlab)| {
+            holder.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        let (_, slab) = self.header.holders.iter().zip(self.slabs).find(take)?;
+        Some(Place { shelf: *self, slab })
+    }
+
+    /// Adds what processes that live no more have left to the base, unless somebody is at it.
+    fn fold_the_dead(&self, pid: u32, alive: &impl Fn(u32) -> bool) {
+        // What belongs to our own number is that of a process which had it before us.
+        let is_dead = |other: u32| other != 0 && (other == pid || !alive(other));
+        let Header { folder, folds, holders, .. } = self.header;
+        let before = folder.load(Ordering::Acquire);
+        if before != 0 && !is_dead(before)
+            || folder.compare_exchange(before, pid, Ordering::AcqRel, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        // One that died at it has left it odd.
+        let begun = folds.load(Ordering::Relaxed) | 1;
+        folds.store(begun, Ordering::SeqCst);
+        let mut base = self.read(self.base).unwrap_or_default();
+        let mut freed = Vec::new();
+        for (holder, slab) in holders.iter().zip(self.slabs) {
+            if is_dead(holder.load(Ordering::Acquire)) {
+                add(&mut base, self.read(slab).unwrap_or_default());
+                freed.push((holder, slab));
+            }
+        }
+        if !freed.is_empty() {
+            self.base.lay(&self.written(&base, BASE_BYTES));
+        }
+        for (holder, slab) in freed {
+            slab.lay(&[]);
+            holder.store(0, Ordering::Release);
+        }
+        folds.store(begun.wrapping_add(1), Ordering::SeqCst);
+        folder.store(0, Ordering::Release);
+    }
+
+    /// All reports, those of children that ended included.
+    pub fn reports(&self) -> Reports {
+        let mut all = Reports::new();
+        for _ in 0..TRIES {
+            let before = self.header.folds.load(Ordering::SeqCst);
+            all = self.read(self.base).unwrap_or_default();
+            for (holder, slab) in self.header.holders.iter().zip(self.slabs) {
+                if holder.load(Ordering::Acquire) != 0 {
+                    add(&mut all, self.read(slab).unwrap_or_default());
+                }
+            }
+            fence(Ordering::SeqCst);
+            if before.is_multiple_of(2) && self.header.folds.load(Ordering::SeqCst) == before {
+                break;
+            }
+            thread::yield_now();
+        }
+        all
+    }
+
+    /// Counts one comparison, or one that was not made.
+    pub fn count(&self, slot: Slot, count: Count) {
+        if let Some(place) =
+            self.header.counts.get(slot.index()).and_then(|of| of.get(count as usize))
+        {
+            place.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often it was counted for the target.
+    pub fn counted(&self, slot: Slot, count: Count) -> u64 {
+        let place = self.header.counts.get(slot.index()).and_then(|of| of.get(count as usize));
+        place.map_or(0, |place| place.load(Ordering::Relaxed))
+    }
+
+    /// The number of the reports that are made now.
+    pub fn epoch(&self) -> u64 {
+        self.header.epoch.load(Ordering::Acquire)
+    }
+
+    /// Begins anew: all reports are empty, and all counts zero.
+    pub fn clear(&self) {
+        self.header.epoch.fetch_add(1, Ordering::AcqRel);
+        self.header.counts.iter().flatten().for_each(|count| count.store(0, Ordering::Relaxed));
+    }
+
+    fn written(&self, reports: &Reports, most: usize) -> Vec<u8> {
+        write(reports.iter().map(|(slot, report)| (*slot, report)), self.epoch(), most)
+    }
+
+    fn read<const WORDS: usize>(&self, slab: &Slab<WORDS>) -> Option<Reports> {
+        let bytes = slab.read()?;
+        let (epoch, mut rest) =
+            bytes.split_first_chunk().map(|(e, rest)| (u64::from_le_bytes(*e), rest))?;
+        let mut reports = Reports::new();
+        while let Some((slot, after)) = rest.split_first_chunk() {
+            let (length, after) = after.split_first_chunk()?;
+            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+            let (report, after) = after.split_at_checked(length)?;
+            let report = Report::decode(report, Sensitivity::default())?;
+            reports.insert(usize::from(u16::from_le_bytes(*slot)), report);
+            rest = after;
+        }
+        (epoch == self.epoch()).then_some(reports)
+    }
+}
+
+impl Place {
+    /// Lays the reports of these targets here, in the place of those before; made when reports had this number.
+    pub fn lay<'a>(&self, reports: impl Iterator<Item = (Slot, &'a Report)>, epoch: u64) {
+        let reports = reports.map(|(slot, report)| (slot.index(), report));
+        self.slab.lay(&write(reports, epoch, SLAB_BYTES));
+    }
+
+    /// The shelf that it is a place on.
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+}
+
+fn add(all: &mut Reports, more: Reports) {
+    for (slot, report) in more {
+        all.entry(slot).or_default().merge(&report);
+    }
+}
+
+/// The reports as bytes, each with as much room as its neighbours leave it.
+fn write<'a>(
+    reports: impl Iterator<Item = (usize, &'a Report)>,
+    epoch: u64,
+    most: usize,
+) -> Vec<u8> {
+    const HEAD: usize = 6;
+    let reports: Vec<_> = reports.collect();
+    let mut bytes = epoch.to_le_bytes().to_vec();
+    for (index, (slot, report)) in reports.iter().enumerate() {
+        let left = reports.len().saturating_sub(index);
+        let share = most.saturating_sub(bytes.len()) / left;
+        let report = report.encode(share.saturating_sub(HEAD));
+        let (Ok(slot), Ok(length)) = (u16::try_from(*slot), u32::try_from(report.len())) else {
+            continue;
+        };
+        bytes.extend_from_slice(&slot.to_le_bytes());
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&report);
+    }
+    bytes
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::compare::answer::{Answer, Body, compare};
+    use crate::compare::report::Observation;
+    use crate::compare::{Route, Rules};
+    use crate::stats::tests::segment;
+
+    /// A shelf of one test's own, with room for four children.
+    pub(in super::super) fn shelf(base: &'static BaseSlab) -> Shelf {
+        let slabs: Vec<ChildSlab> = (0..4).map(|_| ChildSlab::new()).collect();
+        Shelf::new(Box::leak(Box::new(Header::new())), base, Vec::leak(slabs))
+    }
+
+    /// A report of one comparison in which the statuses differ.
+    fn report(path: &str) -> Report {
+        let answer = |status| Answer {
+            status,
+            fields: &[],
+            body: Body::Truncated,
+            latency: Duration::from_millis(1),
+        };
+        let staging = compare(&answer(200), &answer(404), &Rules::default());
+        let mut report = Report::default();
+        report.record(&Observation {
+            at: 7,
+            route: &Route::of(b"GET", path.as_bytes()),
+            request: 1,
+            staging: &staging,
+            control: None,
+        });
+        report
+    }
+
+    fn compared(shelf: &Shelf, slot: Slot) -> u64 {
+        shelf.reports().get(&slot.index()).map_or(0, |report| report.total().compared)
+    }
+
+    #[test]
+    fn what_children_lay_down_is_merged_and_outlives_them() {
+        static BASE: BaseSlab = BaseSlab::new();
+        let (shelf, slot) = (shelf(&BASE), segment(1).slot("a").unwrap());
+        let (first, second) = (shelf.take(1, |_| true).unwrap(), shelf.take(2, |_| true).unwrap());
+        first.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
+        second.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
+        assert_eq!(compared(&shelf, slot), 2);
+        second.lay([(slot, &report("/b"))].into_iter(), shelf.epoch());
+        assert_eq!(shelf.reports()[&slot.index()].routes().len(), 2);
+        assert!((3..=4).all(|pid| shelf.take(pid, |_| true).is_some()));
+        assert!(shelf.take(5, |_| true).is_none(), "all are taken by who lives");
+        assert!(shelf.take(6, |pid| pid > 2).is_some());
+        assert_eq!(compared(&shelf, slot), 2, "nothing is lost");
+        assert!(shelf.take(7, |pid| pid > 2).is_some());
+        assert_eq!(compared(&shelf, slot), 2, "nor counted twice");
+        assert_eq!(compared(&shelf, segment(2).slot("b").unwrap()), 2, "the same place");
+    }
+
+    #[test]
+    fn a_process_that_has_the_number_of_a_former_one_begins_with_an_empty_slab() {
+        static BASE: BaseSlab = BaseSlab::new();
+        let (shelf, slot) = (shelf(&BASE), segment(1).slot("a").unwrap());
+        let place = shelf.take(1, |_| true).unwrap();
+        place.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
+        let again = shelf.take(1, |_| true).unwrap();
+        again.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
+        assert_eq!(compared(&shelf, slot), 2);
+    }
+
+    #[test]
+    fn what_was_made_before_a_new_beginning_is_seen_no_more() {
+        static BASE: BaseSlab = BaseSlab::new();
+        let (shelf, slot) = (shelf(&BASE), segment(1).slot("a").unwrap());
+        let place = shelf.take(1, |_| true).unwrap();
+        let before = shelf.epoch();
+        place.lay([(slot, &report("/a"))].into_iter(), before);
+        shelf.count(slot, Count::Differing);
+        shelf.clear();
+        assert_eq!((compared(&shelf, slot), shelf.counted(slot, Count::Differing)), (0, 0));
+        place.lay([(slot, &report("/a"))].into_iter(), before);
+        assert_eq!(compared(&shelf, slot), 0, "a child that has not noticed yet");
+        place.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
+        assert_eq!(compared(&shelf, slot), 1);
+    }
+
+    #[test]
+    fn readers_never_see_half_of_what_is_laid_down() {
+        let slab: &'static Slab<64> = Box::leak(Box::new(Slab::new()));
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                (0..20_000_u32).for_each(|round| {
+                    let length = 400 + round as usize % 100;
+                    assert!(slab.lay(&vec![round as u8; length]));
+                });
+            });
+            while !writer.is_finished() {
+                let Some(bytes) = slab.read() else { continue };
+                assert!(bytes.iter().all(|byte| Some(byte) == bytes.first()), "{bytes:?}");
+            }
+        });
+        assert!(!slab.lay(&[0; 513]));
+        assert_eq!(slab.read().map(|bytes| bytes.len()), Some(499));
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_laid_down_without_the_least() {
+        let mut reports: Vec<Report> = Vec::new();
+        for target in 0..3 {
+            let mut all = Report::default();
+            (0..40)
+                .for_each(|index| all.merge(&report(&format!("/{target}/{index}x/{index:0>80}y"))));
+            reports.push(all);
+        }
+        let bytes = write(reports.iter().enumerate(), 0, 4_000);
+        assert!(bytes.len() <= 4_000 && bytes.len() > 3_000, "{}", bytes.len());
+    }
+}

@@ -1,0 +1,158 @@
+//! What may be shown of values in answers: the same names that are masked in copies are masked in reports.
+
+use super::Masks;
+use super::path::Step;
+use super::rule::Action;
+use super::rules::Rules;
+
+/// What marks a value, or a path, of which only the beginning is known.
+const CUT: char = '…';
+
+impl Masks {
+    /// A value of JSON at a path as reports write it (`$.items[*].price`), as it may be shown; `None` where it may not be.
+    ///
+    /// A value that has others inside is not shown at all where any rule is about JSON: names in it may be masked.
+    pub fn shown_json(&self, path: &str, value: &str) -> Option<String> {
+        if self.json.is_empty() {
+            return Some(value.to_owned());
+        }
+        let steps = steps(path)?;
+        match action_of(&self.json, &steps) {
+            Some(action) => self.shown_by(action, value.trim_matches('"'), value),
+            None if value.starts_with(['{', '[']) => None,
+            None => Some(value.to_owned()),
+        }
+    }
+
+    /// A field's value. Where queries or forms are masked, one that may have such pairs in it is not shown.
+    pub fn shown_field(&self, name: &str, value: &str) -> Option<String> {
+        let has_pairs = value.contains('=') && !(self.query.is_empty() && self.form.is_empty());
+        match self.header.find(name.as_bytes()) {
+            Some(action) => self.shown_by(action, value, value),
+            None if has_pairs => None,
+            None => Some(value.to_owned()),
+        }
+    }
+
+    /// A cookie, `NAME=VALUE`, that an answer sets.
+    pub fn shown_cookie(&self, name: &str, cookie: &str) -> Option<String> {
+        let value = cookie.split_once('=').map_or(cookie, |(_, value)| value);
+        let action = self.header.find(b"set-cookie").or_else(|| self.cookie.find(name.as_bytes()));
+        match action {
+            Some(action) => self.shown_by(action, value, cookie),
+            None => Some(cookie.to_owned()),
+        }
+    }
+
+    /// What has no names that rules could look for, as the lines of a text: shown where there are no rules at all.
+    pub fn shown_text(&self, text: &str) -> Option<String> {
+        self.is_empty().then(|| text.to_owned())
+    }
+
+    fn shown_by(&self, action: &Action, value: &str, whole: &str) -> Option<String> {
+        match action {
+            // Where there was nothing, nothing stands for it.
+            _ if whole.is_empty() => Some(String::new()),
+            Action::Drop => None,
+            Action::Fixed(text) => Some(String::from_utf8_lossy(text.plain()).into_owned()),
+            // The hash of a beginning would be no value's.
+            Action::Hash if whole.ends_with(CUT) => None,
+            Action::Hash => {
+                Some(String::from_utf8_lossy(&self.key.hash(value.as_bytes())).into_owned())
+            }
+        }
+    }
+}
+
+/// The steps of a path as reports write it, `None` for an element; `None` where the path was cut.
+fn steps(path: &str) -> Option<Vec<Option<&str>>> {
+    let mut rest = path.strip_prefix('$')?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        let (step, after) = if let Some(after) = rest.strip_prefix("[*]") {
+            (None, after)
+        } else if let Some(quoted) = rest.strip_prefix("['") {
+            let (name, after) = quoted.split_once("']")?;
+            (Some(name), after)
+        } else {
+            let dotted = rest.strip_prefix('.')?;
+            let (name, after) = dotted.split_at(dotted.find(['.', '[']).unwrap_or(dotted.len()));
+            (Some(name), after)
+        };
+        if step.is_some_and(|name| name.ends_with(CUT)) {
+            return None;
+        }
+        steps.push(step);
+        rest = after;
+    }
+    Some(steps)
+}
+
+/// What is done to a value there, or to one that it is inside of.
+fn action_of<'a>(rules: &'a Rules, steps: &[Option<&str>]) -> Option<&'a Action> {
+    let names = steps.iter().flatten().filter_map(|name| rules.names.find(name.as_bytes()));
+    let matches = |step: &Step, taken: &Option<&str>| match (step, taken) {
+        (Step::Every, _) | (Step::Element(_), None) => true,
+        (Step::Member(name), Some(taken)) => name.eq_ignore_ascii_case(taken),
+        _ => false,
+    };
+    let mut found: Vec<usize> = names.chain(rules.paths.covering(steps, matches)).collect();
+    // What is dropped is dropped whatever is done inside; of others the last that was written holds.
+    let is_dropped = |rule: &usize| matches!(rules.action(Some(*rule)), Some(Action::Drop));
+    found.sort_unstable_by_key(|rule| (is_dropped(rule), *rule));
+    rules.action(found.last().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::{Key, Rule};
+
+    fn masks(lines: &[&str]) -> Masks {
+        let parse = |line: &&str| Rule::parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
+        Masks::of(&lines.iter().flat_map(parse).collect::<Vec<_>>(), Key::of(b"a key"))
+    }
+
+    #[test]
+    fn json_is_shown_by_the_names_and_paths_that_masks_have() {
+        let masks = masks(&[
+            "json email fixed:hidden",
+            "json token hash",
+            "json secret drop",
+            "json $.users[0].name drop",
+            "json $.meta.* drop",
+        ]);
+        let shown = |path, value| masks.shown_json(path, value);
+        assert_eq!(shown("$.price", "12").as_deref(), Some("12"));
+        assert_eq!(shown("$.a[*].Email", "\"a@b\"").as_deref(), Some("hidden"));
+        assert_eq!(shown("$.email.host", "\"b\"").as_deref(), Some("hidden"), "and what is inside");
+        assert_eq!(shown("$.secret", "1"), None);
+        assert_eq!(shown("$.secret", "").as_deref(), Some(""), "staging has none");
+        assert_eq!(shown("$.users[*].name", "\"x\""), None, "reports do not know which element");
+        assert_eq!(shown("$.users[*].age", "1").as_deref(), Some("1"));
+        assert_eq!(shown("$.meta.a.b", "1"), None);
+        assert_eq!(shown("$['token']", "\"x\""), shown("$.token", "\"x\""));
+        assert_eq!(shown("$.token", "\"x\"").map(|hash| hash.len()), Some(32));
+        assert_eq!(shown("$.token", "\"long…"), None);
+        assert_eq!(shown("$.user", "{\"secret\":1}"), None, "it may have any name inside");
+        assert_eq!(shown("$.a.b…", "1"), None);
+    }
+
+    #[test]
+    fn fields_and_cookies_are_shown_by_their_names() {
+        let masks = masks(&["header X-User", "cookie sid hash", "query token drop"]);
+        assert_eq!(masks.shown_field("x-user", "anna").as_deref(), Some("***"));
+        assert_eq!(masks.shown_field("x-other", "anna").as_deref(), Some("anna"));
+        assert_eq!(masks.shown_field("location", "/a?token=x"), None);
+        assert_eq!(masks.shown_cookie("sid", "sid=1").map(|hash| hash.len()), Some(32));
+        assert_eq!(masks.shown_cookie("lang", "lang=de").as_deref(), Some("lang=de"));
+        assert_eq!(masks.shown_text("a line"), None);
+    }
+
+    #[test]
+    fn without_rules_all_is_shown() {
+        let masks = masks(&[]);
+        assert_eq!(masks.shown_json("$.a", "{}").as_deref(), Some("{}"));
+        assert_eq!(masks.shown_text("a line").as_deref(), Some("a line"));
+    }
+}
