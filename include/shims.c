@@ -4,6 +4,7 @@
 #include <apr_portable.h>
 #include <http_config.h>
 #include <http_log.h>
+#include <http_protocol.h>
 #include <mod_status.h>
 #include <string.h>
 
@@ -26,17 +27,21 @@ int copy_log_level(const server_rec *server)
 
 enum copy_bucket_kind copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket **bucket)
 {
-    *bucket = *bucket ? APR_BUCKET_NEXT(*bucket) : APR_BRIGADE_FIRST(brigade);
-    if (*bucket == APR_BRIGADE_SENTINEL(brigade)) {
+    apr_bucket *next = *bucket ? APR_BUCKET_NEXT(*bucket) : APR_BRIGADE_FIRST(brigade);
+    *bucket = next;
+    if (next == APR_BRIGADE_SENTINEL(brigade)) {
         return COPY_BUCKET_NONE;
     }
-    if (APR_BUCKET_IS_EOS(*bucket)) {
+    if (APR_BUCKET_IS_EOS(next)) {
         return COPY_BUCKET_EOS;
     }
-    if (APR_BUCKET_IS_FLUSH(*bucket)) {
+    if (APR_BUCKET_IS_FLUSH(next)) {
         return COPY_BUCKET_FLUSH;
     }
-    return APR_BUCKET_IS_METADATA(*bucket) ? COPY_BUCKET_METADATA : COPY_BUCKET_DATA;
+    if (AP_BUCKET_IS_ERROR(next)) {
+        return COPY_BUCKET_ERROR;
+    }
+    return APR_BUCKET_IS_METADATA(next) ? COPY_BUCKET_METADATA : COPY_BUCKET_DATA;
 }
 
 apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length)

@@ -14,11 +14,12 @@ void copy_log(int level, const server_rec *server, const char *message);
 /* The level that LogLevel sets for this module in a server. */
 int copy_log_level(const server_rec *server);
 
-/* What a bucket is: none, the end of the stream, a flush, other metadata, or data. */
+/* What a bucket is: none, the end of the stream, a flush, an error, other metadata, or data. */
 enum copy_bucket_kind {
     COPY_BUCKET_NONE,
     COPY_BUCKET_EOS,
     COPY_BUCKET_FLUSH,
+    COPY_BUCKET_ERROR,
     COPY_BUCKET_METADATA,
     COPY_BUCKET_DATA
 };

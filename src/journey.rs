@@ -1,7 +1,7 @@
 //! The way of one request through the module, from its arrival to its one decision.
 
 use crate::capture::Capture;
-use crate::comparing::{Comparisons, ProductionSide};
+use crate::comparing::{Comparisons, Copies, Production};
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
 use crate::edit::Edit;
 use crate::memory::Budget;
@@ -24,8 +24,10 @@ pub struct Journey {
     /// What passed of the content; `None` where there is none, or none is wanted any more.
     capture: Option<Capture>,
     stage: Stage,
-    /// What is compared of it, until its copies and whoever sees production's answer take it over.
-    comparisons: Option<Box<Comparisons>>,
+    /// What answers to its copies are brought to, until the copies take it along; mostly nothing.
+    copies: Option<Box<Copies>>,
+    /// What production's answer is brought to, until whoever sees that takes it over.
+    production: Option<Box<Production>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl Journey {
     ) -> Journey {
         let capture = content.map(|_| Capture::new(server.capture_limit, mirror.budget()));
         let (declared, stage) = (content.flatten(), Stage::Arrived);
-        Journey { mirror, server, declared, capture, stage, comparisons: None }
+        Journey { mirror, server, declared, capture, stage, copies: None, production: None }
     }
 
     /// Whether the request's fate is still open: it is neither handed over nor counted.
@@ -82,9 +84,10 @@ impl Journey {
     }
 
     /// Takes what production's answer is to be brought to, if it is compared.
-    pub fn production_sides(&mut self) -> Option<(Vec<ProductionSide>, Option<usize>)> {
-        let all = self.comparisons.as_mut()?;
-        (!all.production.is_empty()).then(|| (std::mem::take(&mut all.production), all.limit))
+    ///
+    /// Whoever concludes a request does so too: nobody else drops what a request without content holds.
+    pub fn production_sides(&mut self) -> Option<Box<Production>> {
+        self.production.take()
     }
 
     /// The child's memory for copies.
@@ -145,7 +148,10 @@ impl Journey {
         };
         let own = self.own_heads(scope, &mut chosen, received);
         let asked = scope.settings.compare();
-        self.comparisons = self.mirror.to_compare(chosen, asked, received.method);
+        if let Some(comparisons) = self.mirror.to_compare(chosen, asked, received.method) {
+            let Comparisons { copies, production } = *comparisons;
+            (self.copies, self.production) = (Some(Box::new(copies)), Some(Box::new(production)));
+        }
         if let Some(capture) = &mut self.capture {
             capture.limit_to(scope.settings.body_limit());
         }
@@ -296,10 +302,10 @@ impl Journey {
         match content {
             Ok(content) => {
                 let message = head.with_content(content);
-                match self.comparisons.as_mut().map(|all| std::mem::take(&mut all.copies)) {
+                match self.copies.take() {
                     None => self.mirror.offer(message, own, chosen, self.server),
                     Some(copies) => {
-                        self.mirror.offer_compared(message, own, copies, chosen, self.server)
+                        self.mirror.offer_compared(message, own, *copies, chosen, self.server)
                     }
                 }
             }
@@ -309,8 +315,7 @@ impl Journey {
 
     fn settle(&mut self) {
         self.stage = Stage::Settled;
-        self.capture = None;
-        self.comparisons = None;
+        (self.capture, self.copies, self.production) = (None, None, None);
     }
 }
 

@@ -223,11 +223,11 @@ impl Mirror {
         let limit = aspects.body.then_some(resolved.criteria.limit);
         let plan = Plan { target, aspects, limit };
         let (production, staging, control) = pair(comparer, plan, resolved.control.is_some());
-        all.production.push(production);
+        all.production.sides.push(production);
         all.copies.targets.push((place, staging));
         let control = resolved.control.map(TargetId::index).zip(control);
         all.copies.controls.extend(control);
-        all.limit = all.limit.max(limit);
+        all.production.limit = all.production.limit.max(limit);
     }
 
     /// Hands one copy to each of these targets; some have a head of their own. Never blocks: where it cannot,

@@ -24,5 +24,7 @@ pub use asked::{Asked, AskedId};
 pub use comparer::{Compared, Comparer};
 pub use criteria::Criteria;
 pub use kept::{Content, Keeping, Kept};
-pub use pair::{Answered, Comparisons, Copies, CopySide, Plan, ProductionSide, Purpose, pair};
+pub use pair::{
+    Answered, Comparisons, Copies, CopySide, Plan, Production, ProductionSide, Purpose, pair,
+};
 pub use shelf::{BaseSlab, ChildSlab, Count, Header, Place, Reports, SLABS, Shelf, VERSION};

@@ -81,10 +81,17 @@ pub struct Copies {
 /// The comparisons of one request.
 #[derive(Debug, Default)]
 pub struct Comparisons {
-    /// For each target whose copy is compared, by its place in the list.
+    /// For the copies.
     pub copies: Copies,
-    /// What production's answer is brought to.
-    pub production: Vec<ProductionSide>,
+    /// For production's answer.
+    pub production: Production,
+}
+
+/// What production's answer is brought to.
+#[derive(Debug, Default)]
+pub struct Production {
+    /// One side for each comparison.
+    pub sides: Vec<ProductionSide>,
     /// The most that any of them keeps of a body; `None` where none compares it.
     pub limit: Option<usize>,
 }

@@ -8,7 +8,6 @@ use super::request::{self, Passage, Phase};
 use super::witness::{self, Watch};
 use super::{child, ffi, meter, pool, tee};
 use crate::boundary::Boundary;
-use crate::comparing::Keeping;
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
 pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
@@ -92,10 +91,10 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
             && let Some(root) = request::rewritten_from(request)
         {
             here.decide(root, request);
-            if let Some((sides, limit)) = here.journey.production_sides() {
-                let keeping = Keeping::new(here.journey.budget(), limit);
+            if let Some(production) = here.journey.production_sides() {
+                let watch = Watch::new(here.journey.budget(), *production);
                 // SAFETY: the root request's own pool.
-                here.watch = Some(unsafe { pool::own(root.pool, Watch::new(keeping, sides)) });
+                here.watch = Some(unsafe { pool::own(root.pool, watch) });
             }
         }
         if let Some(watch) = here.watch {
@@ -133,6 +132,8 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
             } else if passage.journey.is_open() {
                 passage.decide(request, request);
                 passage.journey.conclude();
+                // Nobody has seen the answer.
+                drop(passage.journey.production_sides());
             }
             meter::conclude(started, passage, request);
         }

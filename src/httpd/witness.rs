@@ -17,7 +17,8 @@ use super::pool::success;
 use super::request::{self, Passage};
 use super::{ffi, meter, pool};
 use crate::boundary::Boundary;
-use crate::comparing::{Keeping, ProductionSide};
+use crate::comparing::{Keeping, Production, ProductionSide};
+use crate::memory::Budget;
 
 /// httpd's record of the filter; made anew for each configuration.
 static FILTER: AtomicPtr<ffi::ap_filter_rec_t> = AtomicPtr::new(ptr::null_mut());
@@ -43,8 +44,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn new(keeping: Keeping, sides: Vec<ProductionSide>) -> Watch {
-        Watch { keeping: Some(keeping), sides, begun: Instant::now(), flushes: 0, coding: None }
+    pub fn new(budget: &'static Budget, production: Production) -> Watch {
+        let Production { sides, limit } = production;
+        Watch {
+            keeping: Some(Keeping::new(budget, limit)),
+            sides,
+            begun: Instant::now(),
+            flushes: 0,
+            coding: None,
+        }
     }
 
     /// Whether the answer is still to come to its end.
@@ -167,6 +175,8 @@ unsafe fn look(
         match kind {
             ffi::copy_bucket_kind_COPY_BUCKET_NONE => return false,
             ffi::copy_bucket_kind_COPY_BUCKET_EOS => return true,
+            // Production could not make its answer whole: what clients get is none.
+            ffi::copy_bucket_kind_COPY_BUCKET_ERROR => keeping.lose(),
             ffi::copy_bucket_kind_COPY_BUCKET_FLUSH => {
                 watch.flushes = watch.flushes.saturating_add(1);
                 if watch.flushes > FLUSHES {

@@ -162,6 +162,34 @@ fn a_panic_of_the_pulse_costs_nothing() {
 }
 
 #[test]
+fn a_panic_of_who_sees_or_compares_answers_costs_no_more_than_a_comparison() {
+    let staging = Staging::start();
+    let server = mirroring(Mpm::Event, &staging).vhost("CopyCompare headers body").start();
+    let faults = Faults::of(server.root());
+    let compared = |server: &Server| {
+        let target = &server.status().0["targets"][0]["compared"];
+        ["equal", "noise", "differing"]
+            .iter()
+            .filter_map(|made| target[*made].as_u64())
+            .sum::<u64>()
+    };
+    for (point, count) in ["Witness-enter", "Witness-leave", "Compare-enter"].into_iter().zip(1..) {
+        faults.panic_at(point);
+        wait_for(point, || {
+            let response = server.client().get("/a");
+            assert_eq!((response.status, response.text().as_str()), (200, "production's answer"));
+            faults.has_panicked(point).then_some(())
+        });
+        server.status_when(point, |status| status.faults() == count);
+        let before = compared(&server);
+        wait_for("another comparison", || {
+            server.client().get("/a");
+            (compared(&server) > before).then_some(())
+        });
+    }
+}
+
+#[test]
 fn a_panic_in_a_page_is_an_error_of_that_request() {
     let staging = Staging::start();
     let section = |name: &str, more: &str| {
