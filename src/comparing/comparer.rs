@@ -14,7 +14,7 @@ use super::criteria::Criteria;
 use super::examples::mask_examples;
 use super::kept::{Content, Kept};
 use super::pair::Answered;
-use super::shelf::{Count, Place, Shelf};
+use super::shelf::{Count, Place, Reports, Shelf};
 use crate::boundary::Boundary;
 use crate::compare::noise::Standing;
 use crate::compare::report::Observation;
@@ -68,7 +68,7 @@ impl fmt::Debug for Comparer {
 }
 
 impl Comparer {
-    /// Starts the thread, which lives as long as the child, and takes `place` where nobody else has reports. Signals must
+    /// Starts the thread, which lives as long as the child, and lays its reports down at `place`. Signals must
     /// be blocked, for it inherits the mask.
     pub fn start(targets: Vec<Compared>, place: Place) -> io::Result<Arc<Comparer>> {
         let comparer = Comparer::new(targets, *place.shelf());
@@ -126,8 +126,8 @@ impl Comparer {
 struct Worker {
     comparer: Arc<Comparer>,
     place: Place,
-    /// Of each target that was compared, in the order of the configuration.
-    reports: Vec<Report>,
+    /// What it has made, and what who had the place before has left.
+    reports: Reports,
     /// The number of these reports.
     epoch: u64,
     /// Pairs in them that nobody else has seen yet.
@@ -137,8 +137,8 @@ struct Worker {
 
 impl Worker {
     fn new(comparer: Arc<Comparer>, place: Place) -> Worker {
-        let reports = comparer.targets.iter().map(|_| Report::default()).collect();
         let epoch = place.shelf().epoch();
+        let reports = place.left();
         Worker { comparer, place, reports, epoch, unseen: 0, seen: Instant::now() }
     }
 
@@ -183,14 +183,11 @@ impl Worker {
         let epoch = self.place.shelf().epoch();
         if epoch != self.epoch {
             self.epoch = epoch;
-            self.reports.iter_mut().for_each(|report| *report = Report::default());
+            self.reports.clear();
         }
         let (target, copy) = (pair.target, &pair.copy);
-        let (Some(compared), Some(report)) =
-            (self.comparer.targets.get(target), self.reports.get_mut(target))
-        else {
-            return;
-        };
+        let Some(compared) = self.comparer.targets.get(target) else { return };
+        let report = self.reports.entry(compared.slot.index()).or_default();
         let staging = judged(pair, &copy.kept, compared);
         let control = copy.control.as_ref().map(|control| judged(pair, control, compared));
         let (method, request_target) = request(&copy.request);
@@ -209,9 +206,7 @@ impl Worker {
 
     /// Lays the reports down for all to see.
     fn show(&mut self) {
-        let targets = self.comparer.targets.iter().zip(&self.reports);
-        let made = targets.filter(|(_, report)| report.total().compared > 0);
-        self.place.lay(made.map(|(compared, report)| (compared.slot, report)), self.epoch);
+        self.place.lay(&self.reports, self.epoch);
         self.comparer.open.fetch_sub(self.unseen, Ordering::AcqRel);
         (self.unseen, self.seen) = (0, Instant::now());
     }

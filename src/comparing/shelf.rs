@@ -2,8 +2,8 @@
 //!
 //! Each child that compares has a [`Slab`], which it alone writes. It writes its reports in whole, by turns into
 //! one of two halves, and only then says which holds: so a child that dies while it writes leaves what it wrote
-//! before, and a reader never waits. Who finds a child's slab after its end, to use it again, adds what lies there to
-//! the base, which has a slab of its own.
+//! before, and a reader never waits. A child that takes the slab of one that has died goes on with the reports that lie
+//! there: nothing is moved, and so nothing can be lost or counted twice on the way.
 //!
 //! Everything is an atomic, and all zeroes is the empty state: the memory may come from `mmap`.
 
@@ -13,14 +13,11 @@ use crate::compare::Report;
 use crate::compare::noise::Sensitivity;
 use crate::stats::{Slot, TARGETS};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use crate::sync::thread;
 
 /// The most children that can have reports at once.
 pub const SLABS: usize = 1024;
 /// The most bytes of one child's reports.
 pub const SLAB_BYTES: usize = 64 << 10;
-/// The most bytes of what children that ended have left.
-pub const BASE_BYTES: usize = 1 << 20;
 /// Changes with the layout, or with how reports are written.
 pub const VERSION: u64 = 1;
 /// How often a reader tries anew where a writer was faster.
@@ -64,11 +61,7 @@ impl Count {
 pub struct Header {
     /// Reports of another number than this are none any more.
     epoch: AtomicU64,
-    /// Who adds to the base; 0 where nobody does.
-    folder: AtomicU32,
-    /// How often something was added to the base: odd while something is.
-    folds: AtomicU64,
-    /// The process that each slab belongs to; 0 where it is free.
+    /// The process that each slab belongs to, or did last; 0 where it never was anybody's.
     holders: [AtomicU32; SLABS],
     counts: [[AtomicU64; Count::ALL.len()]; TARGETS],
 }
@@ -91,16 +84,12 @@ struct Half<const WORDS: usize> {
 
 /// A child's slab.
 pub type ChildSlab = Slab<{ SLAB_BYTES / 8 }>;
-/// The base's.
-pub type BaseSlab = Slab<{ BASE_BYTES / 8 }>;
 
 impl Header {
     /// An empty header.
     pub const fn new() -> Header {
         Header {
             epoch: AtomicU64::new(0),
-            folder: AtomicU32::new(0),
-            folds: AtomicU64::new(0),
             holders: [const { AtomicU32::new(0) }; SLABS],
             counts: [const { [const { AtomicU64::new(0) }; Count::ALL.len()] }; TARGETS],
         }
@@ -175,7 +164,6 @@ impl<const WORDS: usize> Slab<WORDS> {
 #[derive(Clone, Copy, Debug)]
 pub struct Shelf {
     header: &'static Header,
-    base: &'static BaseSlab,
     slabs: &'static [ChildSlab],
 }
 
@@ -190,74 +178,32 @@ pub struct Place {
 pub type Reports = BTreeMap<usize, Report>;
 
 impl Shelf {
-    /// Looks at shared memory as a shelf: its header, the slab of the past, and one slab for each child.
-    pub fn new(
-        header: &'static Header,
-        base: &'static BaseSlab,
-        slabs: &'static [ChildSlab],
-    ) -> Shelf {
-        Shelf { header, base, slabs }
+    /// Looks at shared memory as a shelf: its header, and one slab for each child.
+    pub fn new(header: &'static Header, slabs: &'static [ChildSlab]) -> Shelf {
+        Shelf { header, slabs }
     }
 
     /// A slab for this process; `None` where all belong to processes that live.
     pub fn take(&self, pid: u32, alive: impl Fn(u32) -> bool) -> Option<Place> {
-        self.fold_the_dead(pid, &alive);
+        // What belongs to our own number is that of a process which had it before us.
+        let is_free = |holder: u32| holder == 0 || holder == pid || !alive(holder);
         let take = |(holder, _): &(&AtomicU32, &ChildSlab)| {
-            holder.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            let before = holder.load(Ordering::Acquire);
+            is_free(before)
+                && holder.compare_exchange(before, pid, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         let (_, slab) = self.header.holders.iter().zip(self.slabs).find(take)?;
         Some(Place { shelf: *self, slab })
     }
 
-    /// Adds what processes that live no more have left to the base, unless somebody is at it.
-    fn fold_the_dead(&self, pid: u32, alive: &impl Fn(u32) -> bool) {
-        // What belongs to our own number is that of a process which had it before us.
-        let is_dead = |other: u32| other != 0 && (other == pid || !alive(other));
-        let Header { folder, folds, holders, .. } = self.header;
-        let before = folder.load(Ordering::Acquire);
-        if before != 0 && !is_dead(before)
-            || folder.compare_exchange(before, pid, Ordering::AcqRel, Ordering::Relaxed).is_err()
-        {
-            return;
-        }
-        // One that died at it has left it odd.
-        let begun = folds.load(Ordering::Relaxed) | 1;
-        folds.store(begun, Ordering::SeqCst);
-        let mut base = self.read(self.base).unwrap_or_default();
-        let mut freed = Vec::new();
-        for (holder, slab) in holders.iter().zip(self.slabs) {
-            if is_dead(holder.load(Ordering::Acquire)) {
-                add(&mut base, self.read(slab).unwrap_or_default());
-                freed.push((holder, slab));
-            }
-        }
-        if !freed.is_empty() {
-            self.base.lay(&self.written(&base, BASE_BYTES));
-        }
-        for (holder, slab) in freed {
-            slab.lay(&[]);
-            holder.store(0, Ordering::Release);
-        }
-        folds.store(begun.wrapping_add(1), Ordering::SeqCst);
-        folder.store(0, Ordering::Release);
-    }
-
     /// All reports, those of children that ended included.
     pub fn reports(&self) -> Reports {
         let mut all = Reports::new();
-        for _ in 0..TRIES {
-            let before = self.header.folds.load(Ordering::SeqCst);
-            all = self.read(self.base).unwrap_or_default();
-            for (holder, slab) in self.header.holders.iter().zip(self.slabs) {
-                if holder.load(Ordering::Acquire) != 0 {
-                    add(&mut all, self.read(slab).unwrap_or_default());
-                }
+        let holders = self.header.holders.iter().zip(self.slabs);
+        for (_, slab) in holders.filter(|(holder, _)| holder.load(Ordering::Acquire) != 0) {
+            for (slot, report) in self.read(slab).unwrap_or_default() {
+                all.entry(slot).or_default().merge(&report);
             }
-            fence(Ordering::SeqCst);
-            if before.is_multiple_of(2) && self.header.folds.load(Ordering::SeqCst) == before {
-                break;
-            }
-            thread::yield_now();
         }
         all
     }
@@ -288,10 +234,6 @@ impl Shelf {
         self.header.counts.iter().flatten().for_each(|count| count.store(0, Ordering::Relaxed));
     }
 
-    fn written(&self, reports: &Reports, most: usize) -> Vec<u8> {
-        write(reports.iter().map(|(slot, report)| (*slot, report)), self.epoch(), most)
-    }
-
     fn read<const WORDS: usize>(&self, slab: &Slab<WORDS>) -> Option<Reports> {
         let bytes = slab.read()?;
         let (epoch, mut rest) =
@@ -310,9 +252,13 @@ impl Shelf {
 }
 
 impl Place {
-    /// Lays the reports of these targets here, in the place of those before; made when reports had this number.
-    pub fn lay<'a>(&self, reports: impl Iterator<Item = (Slot, &'a Report)>, epoch: u64) {
-        let reports = reports.map(|(slot, report)| (slot.index(), report));
+    /// What lies here, as who had the place before has left it.
+    pub fn left(&self) -> Reports {
+        self.shelf.read(self.slab).unwrap_or_default()
+    }
+
+    /// Lays these reports here, in the place of those before; they were begun in this epoch.
+    pub fn lay(&self, reports: &Reports, epoch: u64) {
         self.slab.lay(&write(reports, epoch, SLAB_BYTES));
     }
 
@@ -322,20 +268,9 @@ impl Place {
     }
 }
 
-fn add(all: &mut Reports, more: Reports) {
-    for (slot, report) in more {
-        all.entry(slot).or_default().merge(&report);
-    }
-}
-
 /// The reports as bytes, each with as much room as its neighbours leave it.
-fn write<'a>(
-    reports: impl Iterator<Item = (usize, &'a Report)>,
-    epoch: u64,
-    most: usize,
-) -> Vec<u8> {
+fn write(reports: &Reports, epoch: u64, most: usize) -> Vec<u8> {
     const HEAD: usize = 6;
-    let reports: Vec<_> = reports.collect();
     let mut bytes = epoch.to_le_bytes().to_vec();
     for (index, (slot, report)) in reports.iter().enumerate() {
         let left = reports.len().saturating_sub(index);
@@ -352,7 +287,7 @@ fn write<'a>(
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -362,9 +297,9 @@ pub(super) mod tests {
     use crate::stats::tests::segment;
 
     /// A shelf of one test's own, with room for four children.
-    pub(in super::super) fn shelf(base: &'static BaseSlab) -> Shelf {
+    fn shelf() -> Shelf {
         let slabs: Vec<ChildSlab> = (0..4).map(|_| ChildSlab::new()).collect();
-        Shelf::new(Box::leak(Box::new(Header::new())), base, Vec::leak(slabs))
+        Shelf::new(Box::leak(Box::new(Header::new())), Vec::leak(slabs))
     }
 
     /// A report of one comparison in which the statuses differ.
@@ -391,49 +326,51 @@ pub(super) mod tests {
         shelf.reports().get(&slot.index()).map_or(0, |report| report.total().compared)
     }
 
-    #[test]
-    fn what_children_lay_down_is_merged_and_outlives_them() {
-        static BASE: BaseSlab = BaseSlab::new();
-        let (shelf, slot) = (shelf(&BASE), segment(1).slot("a").unwrap());
-        let (first, second) = (shelf.take(1, |_| true).unwrap(), shelf.take(2, |_| true).unwrap());
-        first.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
-        second.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
-        assert_eq!(compared(&shelf, slot), 2);
-        second.lay([(slot, &report("/b"))].into_iter(), shelf.epoch());
-        assert_eq!(shelf.reports()[&slot.index()].routes().len(), 2);
-        assert!((3..=4).all(|pid| shelf.take(pid, |_| true).is_some()));
-        assert!(shelf.take(5, |_| true).is_none(), "all are taken by who lives");
-        assert!(shelf.take(6, |pid| pid > 2).is_some());
-        assert_eq!(compared(&shelf, slot), 2, "nothing is lost");
-        assert!(shelf.take(7, |pid| pid > 2).is_some());
-        assert_eq!(compared(&shelf, slot), 2, "nor counted twice");
-        assert_eq!(compared(&shelf, segment(2).slot("b").unwrap()), 2, "the same place");
+    fn of(slot: Slot, report: Report) -> Reports {
+        Reports::from([(slot.index(), report)])
     }
 
     #[test]
-    fn a_process_that_has_the_number_of_a_former_one_begins_with_an_empty_slab() {
-        static BASE: BaseSlab = BaseSlab::new();
-        let (shelf, slot) = (shelf(&BASE), segment(1).slot("a").unwrap());
-        let place = shelf.take(1, |_| true).unwrap();
-        place.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
-        let again = shelf.take(1, |_| true).unwrap();
-        again.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
+    fn what_children_lay_down_is_merged_and_outlives_them() {
+        let (shelf, slot) = (shelf(), segment(1).slot("a").unwrap());
+        let (first, second) = (shelf.take(1, |_| true).unwrap(), shelf.take(2, |_| true).unwrap());
+        first.lay(&of(slot, report("/a")), shelf.epoch());
+        second.lay(&of(slot, report("/a")), shelf.epoch());
         assert_eq!(compared(&shelf, slot), 2);
+        second.lay(&of(slot, report("/b")), shelf.epoch());
+        assert_eq!(shelf.reports()[&slot.index()].routes().len(), 2);
+        assert!((3..=4).all(|pid| shelf.take(pid, |_| true).is_some()));
+        assert!(shelf.take(5, |_| true).is_none(), "all are taken by who lives");
+    }
+
+    #[test]
+    fn who_takes_the_place_of_a_dead_child_goes_on_with_its_reports() {
+        let (shelf, slot) = (shelf(), segment(1).slot("a").unwrap());
+        let (first, _) = (shelf.take(1, |_| true).unwrap(), shelf.take(2, |_| true).unwrap());
+        first.lay(&of(slot, report("/a")), shelf.epoch());
+        let next = shelf.take(3, |pid| pid > 1).unwrap();
+        assert_eq!(compared(&shelf, slot), 1, "nothing is lost");
+        let mut left = next.left();
+        left.get_mut(&slot.index()).unwrap().merge(&report("/a"));
+        next.lay(&left, shelf.epoch());
+        assert_eq!(compared(&shelf, slot), 2);
+        let same_number = shelf.take(3, |_| true).unwrap();
+        assert_eq!(same_number.left()[&slot.index()].total().compared, 2);
     }
 
     #[test]
     fn what_was_made_before_a_new_beginning_is_seen_no_more() {
-        static BASE: BaseSlab = BaseSlab::new();
-        let (shelf, slot) = (shelf(&BASE), segment(1).slot("a").unwrap());
+        let (shelf, slot) = (shelf(), segment(1).slot("a").unwrap());
         let place = shelf.take(1, |_| true).unwrap();
         let before = shelf.epoch();
-        place.lay([(slot, &report("/a"))].into_iter(), before);
+        place.lay(&of(slot, report("/a")), before);
         shelf.count(slot, Count::Differing);
         shelf.clear();
         assert_eq!((compared(&shelf, slot), shelf.counted(slot, Count::Differing)), (0, 0));
-        place.lay([(slot, &report("/a"))].into_iter(), before);
+        place.lay(&of(slot, report("/a")), before);
         assert_eq!(compared(&shelf, slot), 0, "a child that has not noticed yet");
-        place.lay([(slot, &report("/a"))].into_iter(), shelf.epoch());
+        assert!(place.left().is_empty());
+        place.lay(&of(slot, report("/a")), shelf.epoch());
         assert_eq!(compared(&shelf, slot), 1);
     }
 
@@ -458,14 +395,14 @@ pub(super) mod tests {
 
     #[test]
     fn more_than_there_is_room_for_is_laid_down_without_the_least() {
-        let mut reports: Vec<Report> = Vec::new();
+        let mut reports = Reports::new();
         for target in 0..3 {
             let mut all = Report::default();
             (0..40)
                 .for_each(|index| all.merge(&report(&format!("/{target}/{index}x/{index:0>80}y"))));
-            reports.push(all);
+            reports.insert(target, all);
         }
-        let bytes = write(reports.iter().enumerate(), 0, 4_000);
+        let bytes = write(&reports, 0, 4_000);
         assert!(bytes.len() <= 4_000 && bytes.len() > 3_000, "{}", bytes.len());
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{ffi, sys};
-use crate::comparing::{BaseSlab, ChildSlab, Header, SLABS, Shelf, VERSION};
+use crate::comparing::{ChildSlab, Header, SLABS, Shelf, VERSION};
 
 /// What httpd keeps for us between configurations.
 #[repr(C)]
@@ -13,10 +13,10 @@ struct Retained {
 }
 
 const KEY: &std::ffi::CStr = c"mod_copy.c/shelf";
-const BYTES: usize = size_of::<Header>() + size_of::<BaseSlab>() + SLABS * size_of::<ChildSlab>();
+const BYTES: usize = size_of::<Header>() + SLABS * size_of::<ChildSlab>();
 
 // All are made of atomics of 64 bits and less, and so follow one another without gaps.
-const _: () = assert!(align_of::<BaseSlab>() == 8 && align_of::<ChildSlab>() == 8);
+const _: () = assert!(align_of::<ChildSlab>() == 8);
 const _: () = assert!(size_of::<Header>().is_multiple_of(8));
 
 /// The server's shelf, made where it is `wanted` and there is none. Only the parent calls this.
@@ -47,13 +47,9 @@ pub fn retained(wanted: bool) -> io::Result<Option<Shelf>> {
 fn view(memory: *mut u8) -> Shelf {
     // SAFETY: the mapping is page-aligned, zeroed, of `BYTES`, and never unmapped; a header of zeroes is valid.
     let header = unsafe { &*memory.cast::<Header>() };
-    // SAFETY: within the mapping.
-    let base = unsafe { memory.add(size_of::<Header>()) };
-    // SAFETY: as above; zeroes are valid, and all is made of atomics.
-    let shelf = unsafe { &*base.cast::<BaseSlab>() };
     // SAFETY: within the mapping, which holds `SLABS` slabs from here.
-    let slabs = unsafe { base.add(size_of::<BaseSlab>()) };
-    // SAFETY: as above.
+    let slabs = unsafe { memory.add(size_of::<Header>()) };
+    // SAFETY: as above; zeroes are valid, and all is made of atomics.
     let slabs = unsafe { std::slice::from_raw_parts(slabs.cast::<ChildSlab>(), SLABS) };
-    Shelf::new(header, shelf, slabs)
+    Shelf::new(header, slabs)
 }
