@@ -56,11 +56,13 @@ pub enum Failure {
     Internal,
     /// TLS with staging failed: its certificate does not prove what it should, or it refused ours.
     Tls,
+    /// The target's proxy is not there, does not let us through, or fails.
+    Proxy,
 }
 
 impl Failure {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Failure; 8] = [
+    pub const ALL: [Failure; 9] = [
         Failure::Connect,
         Failure::Refused,
         Failure::Timeout,
@@ -69,6 +71,7 @@ impl Failure {
         Failure::Dns,
         Failure::Internal,
         Failure::Tls,
+        Failure::Proxy,
     ];
 
     /// The reason as the error log and the status page spell it.
@@ -82,6 +85,7 @@ impl Failure {
             Failure::Dns => "dns",
             Failure::Internal => "internal",
             Failure::Tls => "tls",
+            Failure::Proxy => "proxy",
         }
     }
 }

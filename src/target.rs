@@ -1,10 +1,14 @@
 //! A target: where copies go, and within which limits.
 
+mod proxy;
 mod unix;
+
+pub use proxy::{Proxy, ProxyKind, User};
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -39,6 +43,8 @@ pub struct Target {
     pub receive_buffer: Option<u32>,
     /// The address of this machine that its connections leave from; the system's choice where there is none.
     pub bind_address: Option<IpAddr>,
+    /// The proxy that its connections go through.
+    pub proxy: Option<Arc<Proxy>>,
     /// How long the addresses of its name are used before they are looked up again.
     pub dns_refresh: Duration,
     /// Whether staging sees the client's `Host`; `None` follows the request's scope.
@@ -71,6 +77,7 @@ impl Target {
             connect_timeout: None,
             receive_buffer: None,
             bind_address: None,
+            proxy: None,
             dns_refresh: DNS_REFRESH,
             preserve_host: None,
             add_headers: None,
@@ -123,17 +130,49 @@ pub struct Aim {
     pub path: PathMode,
     /// Whether it sees the client's `Host`; `None` follows the request's scope.
     pub preserve_host: Option<bool>,
+    /// What a proxy is told with each request.
+    pub via: Option<Via>,
+}
+
+/// What a proxy of HTTP's reads of each request that it passes on.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Via {
+    /// What stands before the path: the authority (RFC 9112 section 3.2.2).
+    pub authority: String,
+    /// The field line for the proxy alone; empty where it asks for none.
+    pub authorization: String,
+    /// The proxy, as it may be shown.
+    pub proxy: String,
+}
+
+impl fmt::Debug for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Via").field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
+
+impl Via {
+    fn of(proxy: &Proxy, url: &Url) -> Option<Via> {
+        let is_told = proxy.kind() == ProxyKind::Http && url.scheme() == Scheme::Http;
+        is_told.then(|| Via {
+            authority: format!("http://{}", url.authority()),
+            authorization: proxy.authorization(),
+            proxy: proxy.to_string(),
+        })
+    }
 }
 
 impl Aim {
     /// A server whose own path goes before a request's, and which sees its own name.
     pub fn at(url: Url) -> Aim {
-        Aim { url, path: PathMode::Append, preserve_host: None }
+        Aim { url, path: PathMode::Append, preserve_host: None, via: None }
     }
 
     /// A target's server.
     pub fn of(target: &Target, url: Url) -> Aim {
-        Aim { url, path: target.path, preserve_host: target.preserve_host }
+        let proxy = target.proxy.as_deref().filter(|_| url.socket().is_none());
+        let via = proxy.and_then(|proxy| Via::of(proxy, &url));
+        Aim { url, path: target.path, preserve_host: target.preserve_host, via }
     }
 }
 

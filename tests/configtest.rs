@@ -84,12 +84,12 @@ const WRONG_LINES: &[(&str, &str)] = &[
     (
         "CopyTarget http://staging/ speed=9",
         "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
-         failures=, retry=, path=, bindaddress=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'speed=9'",
+         failures=, retry=, path=, bindaddress=, proxy=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'speed=9'",
     ),
     (
         "CopyTarget http://staging/ On",
         "CopyTarget: expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, queue=, \
-         failures=, retry=, path=, bindaddress=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'On'",
+         failures=, retry=, path=, bindaddress=, proxy=, status=, methods=, body=, sample=, samplekey=, env=, expr=, rate=, adapt=, found 'On'",
     ),
     (
         "CopyTarget \"unix:/run/app.sock\"",
@@ -122,6 +122,25 @@ const WRONG_LINES: &[(&str, &str)] = &[
     (
         "CopyTarget \"unix:/run/app.sock|http://localhost/\" bindaddress=10.9.0.1",
         "CopyTarget: expected no bindaddress= for a Unix socket, found '10.9.0.1'",
+    ),
+    (
+        "CopyTarget http://staging/ proxy=proxy.internal.net:3128",
+        "CopyTarget: proxy=: expected a proxy as http://[user:password@]host:port or \
+         socks5://[user:password@]host:port, found 'proxy.internal.net:3128'",
+    ),
+    (
+        "CopyTarget http://staging/ proxy=https://user:password@proxy.internal.net:3128",
+        "CopyTarget: proxy=: expected a proxy as http://[user:password@]host:port or \
+         socks5://[user:password@]host:port, found 'https://***@proxy.internal.net:3128'",
+    ),
+    (
+        "CopyTarget http://staging/ proxy=socks5://user:@proxy.internal.net:1080",
+        "CopyTarget: proxy=: expected a user without : and a password of 1 to 255 bytes each, others than letters and \
+         digits as %XX, found 'socks5://***@proxy.internal.net:1080'",
+    ),
+    (
+        "CopyTarget \"unix:/run/app.sock|http://localhost/\" proxy=http://user:password@proxy:3128",
+        "CopyTarget: expected no proxy= for a Unix socket, found 'http://proxy:3128'",
     ),
     (
         "CopyReceiveBufferSize 511",

@@ -452,7 +452,7 @@ mod tests {
                 "CopyTarget",
                 "http://s/ speed=9",
                 "expected one of the keys name=, min=, max=, timeout=, connectiontimeout=, ttl=, \
-                 queue=, failures=, retry=, path=, bindaddress=, status=, methods=, body=, sample=, samplekey=, env=, \
+                 queue=, failures=, retry=, path=, bindaddress=, proxy=, status=, methods=, body=, sample=, samplekey=, env=, \
                  expr=, rate=, adapt=, found 'speed=9'",
             ),
             ("CopyTarget", "http://s/ status=E", "status=: expected D, found 'E'"),

@@ -1,15 +1,16 @@
 //! The lines that name targets: `CopyTarget`, its block, and `MirrorRequest`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::draft::Place;
 use super::rules::{self, RULE_KEYS};
 use super::values::{self, Fault};
 use crate::select::Rule;
-use crate::target::{Destination, PathMode, Target};
+use crate::target::{Destination, PathMode, Proxy, Target};
 
 /// The keys of a `CopyTarget` line: name, value and default as the reference shows them, and meaning.
-pub const TARGET_KEYS: [(&str, &str, &str, &str); 12] = [
+pub const TARGET_KEYS: [(&str, &str, &str, &str); 13] = [
     ("name", "text", "the URL", "what counters, log lines and `MirrorRequest` call the target"),
     ("min", "1 to 10000", "1", "threads kept when idle, in each child process"),
     (
@@ -40,6 +41,12 @@ pub const TARGET_KEYS: [(&str, &str, &str, &str); 12] = [
         "IPv4 or IPv6 address",
         "the system's choice",
         "the address of this machine that connections to the target leave from",
+    ),
+    (
+        "proxy",
+        "`http://` or `socks5://` with `[user:password@]host:port`",
+        "",
+        "the forward proxy that copies go through",
     ),
     ("status", "`D`", "", "the target starts switched off, until `copy-manager` switches it on"),
 ];
@@ -88,15 +95,18 @@ fn target(place: &mut Place<'_>, arguments: &str) -> Result<(Target, Rule), Faul
         let found = format!("min={} max={}", target.pool.min, target.pool.max);
         return Err(Fault::new("min= no greater than max=", found));
     }
-    check_bind_address(&target)?;
+    check_way(&target)?;
     Ok((target, keys.rule))
 }
 
-/// Whether connections from its `bindaddress=` can reach the target at all.
-fn check_bind_address(target: &Target) -> Result<(), Fault> {
-    let (Some(address), Destination::Url(url)) = (target.bind_address, &target.destination) else {
-        return Ok(());
-    };
+/// Whether connections from its `bindaddress=`, and through its `proxy=`, can reach the target at all.
+fn check_way(target: &Target) -> Result<(), Fault> {
+    let Destination::Url(url) = &target.destination else { return Ok(()) };
+    if let Some(proxy) = target.proxy.as_ref().filter(|_| url.socket().is_some()) {
+        return Err(Fault::new("no proxy= for a Unix socket", proxy.to_string()));
+    }
+    let Some(address) = target.bind_address else { return Ok(()) };
+    let url = target.proxy.as_ref().map_or(url, |proxy| proxy.at());
     let expected = match url.host().parse::<IpAddr>() {
         _ if url.socket().is_some() => "no bindaddress= for a Unix socket",
         Ok(host) if host.is_ipv4() && address.is_ipv6() => {
@@ -171,6 +181,10 @@ fn set_key(target: &mut Target, key: &str, value: &str) -> Result<(), Fault> {
             let address = value.parse();
             let address = address.map_err(|_| Fault::new("an IPv4 or IPv6 address", value))?;
             target.bind_address = Some(address);
+        }
+        "proxy" => {
+            let proxy = Proxy::parse(value).map_err(|expected| Fault::new(expected, value))?;
+            target.proxy = Some(Arc::new(proxy));
         }
         "status" => match value {
             "D" => target.starts_off = true,

@@ -26,4 +26,4 @@ pub use rules::RULE_KEYS;
 pub use settings::{
     BODY_LIMIT, ListId, ProxyDefaults, ScopeSettings, ServerPolicy, ServerSettings,
 };
-pub use values::{Fault, words};
+pub use values::{Fault, without_password, words};

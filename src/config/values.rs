@@ -16,7 +16,8 @@ pub struct Fault {
 impl Fault {
     /// A fault, told by what would have been right and what was written.
     pub fn new(expected: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Fault {
-        Fault { key: None, expected: expected.into(), found: Some(found.into()) }
+        let found = without_password(&found.into()).into_owned();
+        Fault { key: None, expected: expected.into(), found: Some(found) }
     }
 
     /// A fault in words of its own.
@@ -28,6 +29,21 @@ impl Fault {
     pub fn at_key(self, key: &str) -> Fault {
         Fault { key: Some(key.to_owned()), ..self }
     }
+}
+
+/// The text without what stands before the host of its URLs: that may be a password.
+pub fn without_password(text: &str) -> Cow<'_, str> {
+    let is_shown = |word: &str| !word.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    if text.split_ascii_whitespace().all(is_shown) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.split_inclusive(|c: char| c.is_ascii_whitespace()).map(|word| {
+        let host = word
+            .split_once("://")
+            .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
+        host.map_or(word.to_owned(), |(scheme, host)| format!("{scheme}://***@{host}"))
+    });
+    Cow::Owned(shown.collect())
 }
 
 impl fmt::Display for Fault {
@@ -240,6 +256,21 @@ mod tests {
             (r#"http://a/b="c d""#, vec![r#"http://a/b="c"#, r#"d""#]),
         ] {
             assert_eq!(keyed_words(arguments), expected, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (text, shown) in [
+            ("http://a/ name=b", "http://a/ name=b"),
+            ("http://a/b?c@d", "http://***@d"),
+            ("x proxy=http://u:p@h:1 y=z", "x proxy=http://***@h:1 y=z"),
+            ("proxy=\"http://u:p@/@h:1\"", "proxy=\"http://***@h:1\""),
+            ("a@b", "a@b"),
+        ] {
+            assert_eq!(without_password(text), shown);
+            let fault = Fault::new("nothing", text).to_string();
+            assert_eq!(fault, format!("expected nothing, found '{shown}'"));
         }
     }
 

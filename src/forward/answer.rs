@@ -36,6 +36,7 @@ pub(super) struct Answer {
     partial: Vec<u8>,
     interim: u32,
     class: Option<StatusClass>,
+    status: u16,
     persistent: bool,
     discarded: u64,
     /// What may be read of the content.
@@ -68,6 +69,7 @@ impl Answer {
             partial: Vec::new(),
             interim: 0,
             class: None,
+            status: 0,
             persistent: false,
             discarded: 0,
             allowed: PORTION,
@@ -170,6 +172,11 @@ impl Answer {
         used
     }
 
+    /// The final status, once the class is known.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// The class of the final status, once the head is complete.
     pub(super) fn class(&self) -> Option<StatusClass> {
         self.class
@@ -264,6 +271,7 @@ impl Answer {
                 _ => Ok(()),
             };
         }
+        self.status = head.status;
         self.class = Some(StatusClass::of(head.status).ok_or("a status code beyond 599")?);
         self.persistent = head.is_persistent();
         self.stage = match (head.coding, head.length) {

@@ -148,6 +148,11 @@ impl Exchange {
         }
     }
 
+    /// The status of the answer, once there is one.
+    pub(super) fn status(&self) -> u16 {
+        self.answer.status()
+    }
+
     /// Goes on writing the message's parts.
     pub(super) fn write<'a, P: Iterator<Item = &'a [u8]>>(
         &mut self,

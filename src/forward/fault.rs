@@ -8,6 +8,7 @@ use ureq::Error;
 use crate::outcome::Failure;
 
 use super::pace::Deadline;
+use super::tunnel::Refused;
 
 /// A failed exchange. Its words never hold a part of a message.
 #[derive(Debug)]
@@ -27,6 +28,11 @@ impl Fault {
     pub(super) fn connecting(error: Error, deadline: &Deadline) -> Fault {
         if let Some(wrong) = tls(&error) {
             return Fault::new(Failure::Tls, wrong);
+        }
+        if let Some(Refused(failure, what)) = by_proxy(&error) {
+            let late = deadline.left().is_none();
+            let failure = if late { Failure::Timeout } else { *failure };
+            return Fault::new(failure, format!("connect: {what}"));
         }
         let failure = match kind(&error) {
             Some(io::ErrorKind::ConnectionRefused) => Failure::Refused,
@@ -58,6 +64,12 @@ impl Fault {
     pub(super) fn late(doing: &str, deadline: &Deadline) -> Fault {
         Fault::new(Failure::Timeout, format!("{doing}: not done within {:?}", deadline.span()))
     }
+}
+
+/// What a proxy did not do, if it was one.
+fn by_proxy(error: &Error) -> Option<&Refused> {
+    let Error::Io(error) = error else { return None };
+    error.get_ref()?.downcast_ref()
 }
 
 /// What TLS complains of, if it does.

@@ -252,7 +252,8 @@ pub(super) fn sign(outcome: Outcome) -> Sign {
             | Failure::Timeout
             | Failure::Reset
             | Failure::Dns
-            | Failure::Tls,
+            | Failure::Tls
+            | Failure::Proxy,
         ) => Sign::Gone,
     }
 }
@@ -280,6 +281,7 @@ mod tests {
             Failure::Reset,
             Failure::Dns,
             Failure::Tls,
+            Failure::Proxy,
         ];
         assert_eq!(gone, expected);
         let alive =

@@ -13,7 +13,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, time};
 use ureq::{Error, Timeout};
 
-use crate::outcome::Failure;
+use crate::outcome::{Failure, StatusClass};
 use crate::stats::Traffic;
 use crate::target::{Aim, Limits};
 
@@ -113,9 +113,22 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
                 if !answered.reusable {
                     self.hang_up();
                 }
-                Progress::Ended(Ok(answered.class))
+                Progress::Ended(self.answered(answered.class))
             }
             Err(broken) => self.give_up(broken, errand),
+        }
+    }
+
+    /// What an answer came to: it is staging's, but for that of a proxy which does not let us through.
+    fn answered(&self, class: StatusClass) -> Result<StatusClass, Fault> {
+        const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
+        let status = self.exchange.as_ref().map_or(0, Exchange::status);
+        match &self.aim.via {
+            Some(via) if status == PROXY_AUTHENTICATION_REQUIRED => {
+                let what = format!("the proxy {}: it answered {status}", via.proxy);
+                Err(Fault::new(Failure::Proxy, what))
+            }
+            _ => Ok(class),
         }
     }
 

@@ -18,6 +18,7 @@
 //! layered.rs     the same through ureq's transports, as TLS uses it
 //! dial.rs        how sockets are made and connected: from where, by which path
 //! tcp.rs         sockets: our connector and transport at the head of ureq's chain
+//! tunnel.rs      the way through a proxy, opened before anything else goes over a socket
 //! tls.rs         TLS over them: those that follow in the chain
 //! room.rs        a connection's buffers
 //! names.rs       addresses of the target's name, looked up beside the exchanges
@@ -56,6 +57,7 @@ mod tcp;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod tunnel;
 mod wire;
 
 use std::fmt;
@@ -70,7 +72,7 @@ use ureq::http::Uri;
 use crate::queue::{self, Full, Job, Offers};
 use crate::route::Route;
 use crate::stats::Account;
-use crate::target::{Aim, Target, Url};
+use crate::target::{Aim, Proxy, Target, Url};
 use crate::tls::Tls;
 
 use allowance::Allowance;
@@ -83,6 +85,7 @@ use names::{Lookup, Names};
 use pool::Pool;
 use tcp::{Base, TcpConnector};
 use tls::TlsConnector;
+use tunnel::Tunnel;
 use ureq::unversioned::transport::Connector;
 
 /// The pool of one target in one child process, as the request path sees it.
@@ -152,6 +155,8 @@ struct Shared {
     slow_to_connect: Arc<AtomicBool>,
     /// The address of this machine that connections leave from.
     bind_address: Option<IpAddr>,
+    /// The proxy that they go through.
+    proxy: Option<Arc<Proxy>>,
     dns_refresh: Duration,
 }
 
@@ -161,12 +166,19 @@ impl Shared {
             allowance: Arc::new(Allowance::new(Instant::now())),
             slow_to_connect: Arc::default(),
             bind_address: target.bind_address,
+            proxy: target.proxy.clone(),
             dns_refresh: target.dns_refresh,
         }
     }
 
-    /// What is known of a URL's host.
+    /// The proxy on the way to a URL: there is none before what is on this machine.
+    fn proxy_to(&self, url: &Url) -> Option<&Arc<Proxy>> {
+        self.proxy.as_ref().filter(|_| url.socket().is_none())
+    }
+
+    /// What is known of a URL's host, or of its proxy's, which knows the other.
     fn names(&self, url: &Url, lookup: Box<Lookup>) -> Arc<Names> {
+        let url = self.proxy_to(url).map_or(url, |proxy| proxy.at());
         Arc::new(Names::of(url, lookup).fresh_for(self.dns_refresh))
     }
 }
@@ -176,12 +188,14 @@ fn lines_to(aim: Aim, tls: Option<Tls>, names: Arc<Names>, shared: Shared) -> io
     // What layers over the socket ask for, who know of no other way there.
     let uri: Uri = aim.url.behind_socket().parse().map_err(io::Error::other)?;
     let dial = Dial::to(&aim.url, shared.bind_address);
+    let tunnel =
+        shared.proxy_to(&aim.url).map(|proxy| Tunnel::through(Arc::clone(proxy), &aim.url));
     let aim = Arc::new(aim);
     Ok(Box::new(move |on_slow| {
         let Shared { allowance, slow_to_connect: slow, .. } = shared.clone();
         let base = Base::default();
         let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
-        let connector = connector.by(dial.clone());
+        let connector = connector.by(dial.clone()).through(tunnel.clone());
         let (aim, uri, names) = (Arc::clone(&aim), uri.clone(), Arc::clone(&names));
         let shared = (allowance, slow);
         match &tls {

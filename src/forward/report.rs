@@ -115,6 +115,7 @@ fn number(failure: Failure) -> &'static str {
         Failure::Dns => "CPY0106",
         Failure::Internal => "CPY0107",
         Failure::Tls => "CPY0109",
+        Failure::Proxy => "CPY0110",
     }
 }
 

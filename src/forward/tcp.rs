@@ -18,6 +18,7 @@ use super::dial::{Dial, Peer};
 use super::exchange::AT_ONCE;
 use super::pace::{OnSlow, Patience, SLOW};
 use super::room::Room;
+use super::tunnel::Tunnel;
 use super::wire::Wire;
 
 /// The least time for one address: none at all is an error to the system.
@@ -58,12 +59,14 @@ pub(super) struct TcpConnector {
     /// Whether the target's last connection took long to make.
     slow: Arc<AtomicBool>,
     dial: Dial,
+    /// What is behind a proxy.
+    tunnel: Option<Tunnel>,
 }
 
 impl TcpConnector {
     /// `slow` is what the target's connectors share.
     pub(super) fn new(on_slow: OnSlow, base: Base, slow: Arc<AtomicBool>) -> TcpConnector {
-        TcpConnector { on_slow, base, slow, dial: Dial::default() }
+        TcpConnector { on_slow, base, slow, dial: Dial::default(), tunnel: None }
     }
 
     /// The same, with sockets that are made so.
@@ -71,9 +74,14 @@ impl TcpConnector {
         TcpConnector { dial, ..self }
     }
 
+    /// The same, to a proxy, which is to connect to staging.
+    pub(super) fn through(self, tunnel: Option<Tunnel>) -> TcpConnector {
+        TcpConnector { tunnel, ..self }
+    }
+
     /// Connects within `patience`, and tells when that takes long; at once where connections are known to
     /// be slow.
-    fn reach(&self, peer: &Peer, patience: Duration) -> io::Result<TcpTransport> {
+    pub(super) fn reach(&self, peer: &Peer, patience: Duration) -> io::Result<TcpTransport> {
         if self.slow.load(Ordering::Relaxed) {
             self.on_slow.tell();
         }
@@ -102,15 +110,32 @@ impl TcpConnector {
 impl Connector for TcpConnector {
     type Out = TcpTransport;
 
-    /// Tries the addresses in turn; each gets an equal part of the time that is left. The error is
-    /// the last one's, and begins with its address.
+    /// Connects to staging, or has a proxy do it.
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<TcpTransport>, Error> {
-        let started = Instant::now();
-        let whole = *details.timeout.after;
+        let (started, whole) = (Instant::now(), *details.timeout.after);
+        let Some(tunnel) = &self.tunnel else {
+            return self.reach_one(details, started, whole).map(Some);
+        };
+        let socket = self.reach_one(details, started, whole);
+        let mut socket = socket.map_err(|error| tunnel.fault(error))?;
+        let left = whole.saturating_sub(started.elapsed()).max(SHORTEST);
+        tunnel.open(&mut socket, left).map(|()| Some(socket))
+    }
+}
+
+impl TcpConnector {
+    /// Tries the addresses in turn; each gets an equal part of the time that is left. The error is
+    /// the last one's, and begins with its address.
+    fn reach_one(
+        &self,
+        details: &ConnectionDetails<'_>,
+        started: Instant,
+        whole: Duration,
+    ) -> Result<TcpTransport, Error> {
         let peers = self.dial.peers(&details.addrs)?;
         let mut last = Error::HostNotFound;
         for (tried, peer) in peers.iter().enumerate() {
@@ -118,7 +143,7 @@ impl Connector for TcpConnector {
             let untried = peers.len().saturating_sub(tried);
             let part = left / u32::try_from(untried).unwrap_or(u32::MAX).max(1);
             match self.reach(peer, part.max(SHORTEST)) {
-                Ok(transport) => return Ok(Some(transport)),
+                Ok(transport) => return Ok(transport),
                 Err(error) => {
                     last = Error::Io(io::Error::new(error.kind(), format!("{peer}: {error}")));
                 }

@@ -1,5 +1,6 @@
 //! Configuration: httpd's two kinds of settings, the directives, and the passage from draft to policy.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
@@ -15,7 +16,7 @@ use crate::clock;
 use crate::comparing::Shelf;
 use crate::config::{
     Context, Directive, Draft, Fault, Origin, Place, Policy, ProxyDefaults, Resolved,
-    ScopeSettings, ServerPolicy, ServerSettings,
+    ScopeSettings, ServerPolicy, ServerSettings, without_password,
 };
 use crate::edit::Edits;
 use crate::forward;
@@ -246,6 +247,8 @@ unsafe fn read(
             // SAFETY: httpd's node of the directive.
             origin: unsafe { origin(parameters.directive) },
         };
+        // SAFETY: httpd's node of the directive, and its pool for this configuration.
+        unsafe { hide_password(parameters.directive, parameters.pool) };
         let applied = apply(&mut place).map_err(|fault| fault.to_string()).and_then(|()| {
             // SAFETY: httpd's record of this directive.
             unsafe { expr::parse(cmd, draft.expressions()) }
@@ -257,6 +260,18 @@ unsafe fn read(
         None => ptr::null(),
         // SAFETY: httpd's pool for this configuration.
         Some(message) => unsafe { pool::text(parameters.pool, &message) },
+    }
+}
+
+/// Takes a password out of the tree of the configuration, which pages of other modules' show.
+unsafe fn hide_password(directive: *mut ffi::ap_directive_t, pool: *mut ffi::apr_pool_t) {
+    // SAFETY: the caller passes NULL or a node of httpd's configuration tree, which only this thread uses.
+    let Some(directive) = (unsafe { directive.as_mut() }) else { return };
+    // SAFETY: NULL or a text that lives as long as the tree.
+    let arguments = String::from_utf8_lossy(unsafe { pool::bytes(directive.args) });
+    if let Cow::Owned(shown) = without_password(&arguments) {
+        // SAFETY: the pool lives as long as the tree.
+        directive.args = unsafe { pool::text(pool, &shown) };
     }
 }
 

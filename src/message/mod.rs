@@ -123,7 +123,7 @@ pub struct Message {
 }
 
 /// How many parts a message's head has: see [`Message::head_parts`].
-pub const HEAD_PARTS: usize = 10;
+pub const HEAD_PARTS: usize = 12;
 
 impl Message {
     /// The message as staging is to see it, in parts that lie here and there: its head's, then its content's.
@@ -135,7 +135,7 @@ impl Message {
 
     /// The parts of the head: request line, fields, and the empty line.
     pub fn head_parts<'a>(&'a self, aim: &'a Aim) -> [&'a [u8]; HEAD_PARTS] {
-        let (head, Aim { url, path: mode, preserve_host }) = (&self.head, aim);
+        let (head, Aim { url, path: mode, preserve_host, via }) = (&self.head, aim);
         let target = head.slice(head.method, head.target);
         let [path, rest] = map_target(target, url.path().as_bytes(), *mode);
         let (begin, end) = (head.target, head.end);
@@ -148,7 +148,13 @@ impl Message {
             None => [b"Host: ", authority, b"\r\n", head.slice(begin, end)],
         };
         let (method, line, end) = (self.method(), b" HTTP/1.1\r\n", b"\r\n");
-        [method, b" ", path, rest, line, first, second, third, fourth, end]
+        let Some(via) = via else {
+            return [method, b" ", b"", path, rest, line, b"", first, second, third, fourth, end];
+        };
+        // The server as a whole is its authority without a path (RFC 9112 section 3.2.4).
+        let path = if path == b"*" { b"" } else { path };
+        let (root, own) = (via.authority.as_bytes(), via.authorization.as_bytes());
+        [method, b" ", root, path, rest, line, own, first, second, third, fourth, end]
     }
 
     /// The method, as received.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::outcome::{Loss, NotCopied};
-use crate::target::{PathMode, Url};
+use crate::target::{PathMode, Proxy, Target, Url};
 
 const MARK: &str = "5ec2e7";
 static BUDGET: Budget = Budget::new(1 << 30);
@@ -27,6 +27,7 @@ struct Case<'a> {
     mode: PathMode,
     preserve_host: bool,
     forwarded: bool,
+    proxy: Option<&'a str>,
 }
 
 const GET: Case<'static> = Case {
@@ -38,6 +39,7 @@ const GET: Case<'static> = Case {
     mode: PathMode::Append,
     preserve_host: false,
     forwarded: false,
+    proxy: None,
 };
 
 impl Case<'_> {
@@ -76,7 +78,9 @@ impl Case<'_> {
 
     fn sent(&self, message: &Message) -> String {
         let url = Url::parse(self.url).unwrap();
-        let aim = Aim { path: self.mode, ..Aim::at(url) };
+        let proxy = self.proxy.map(|proxy| Arc::new(Proxy::parse(proxy).unwrap()));
+        let target = Target { path: self.mode, proxy, ..Target::at(url.clone()) };
+        let aim = Aim::of(&target, url);
         let sent = message.parts(&aim).collect::<Vec<_>>().concat();
         String::from_utf8(sent).unwrap().replace("\r\n", "\n")
     }
@@ -249,4 +253,27 @@ fn a_head_beyond_the_budget_is_dropped() {
     let dropped = Head::serialise(&received, &additions, &SMALL).unwrap_err();
     assert_eq!(dropped, GivenUp::Dropped(Loss::Memory));
     assert_eq!(SMALL.used(), 0);
+}
+
+#[test]
+fn a_proxy_of_http_is_told_where_a_plain_request_goes_and_who_asks() {
+    let sent = |target: &str, url: &str, proxy: &str| {
+        let case = Case { target, url, proxy: Some(proxy), ..GET };
+        let sent = case.staged().unwrap();
+        sent.strip_suffix("X-Mod-Copy: 5ec2e7\n\n").unwrap().to_owned()
+    };
+    let (plain, asking) = ("http://proxy:3128", "http://u:p@proxy:3128");
+    assert_eq!(
+        sent("/a?b", "http://staging:8080/v2", asking),
+        "GET http://staging:8080/v2/a?b HTTP/1.1\nProxy-Authorization: Basic dTpw\nHost: staging:8080\n"
+    );
+    assert_eq!(
+        sent("http://www.example.com/a", "http://[::1]/", plain),
+        "GET http://[::1]/a HTTP/1.1\nHost: [::1]\n"
+    );
+    assert_eq!(sent("*", "http://staging/", plain), "GET http://staging HTTP/1.1\nHost: staging\n");
+    let tunnelled = "GET /a HTTP/1.1\nHost: staging\n";
+    assert_eq!(sent("/a", "https://staging/", asking), tunnelled);
+    assert_eq!(sent("/a", "http://staging/", "socks5://u:p@proxy:1080"), tunnelled);
+    assert_eq!(sent("/a", "unix:/a|http://staging/", asking), tunnelled);
 }

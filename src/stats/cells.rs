@@ -38,6 +38,8 @@ pub enum Cell {
     FailedInternal,
     /// [`Failure::Tls`].
     FailedTls,
+    /// [`Failure::Proxy`].
+    FailedProxy,
     /// [`Loss::QueueFull`].
     DroppedQueueFull,
     /// [`Loss::Memory`].
@@ -91,7 +93,7 @@ pub enum Cell {
 
 impl Cell {
     /// The cells of the promise's right side: every copy ends in exactly one of them.
-    pub const OUTCOMES: [Cell; 21] = [
+    pub const OUTCOMES: [Cell; 22] = [
         Cell::Delivered2xx,
         Cell::Delivered3xx,
         Cell::Delivered4xx,
@@ -104,6 +106,7 @@ impl Cell {
         Cell::FailedDns,
         Cell::FailedInternal,
         Cell::FailedTls,
+        Cell::FailedProxy,
         Cell::DroppedQueueFull,
         Cell::DroppedMemory,
         Cell::DroppedBreaker,
@@ -129,6 +132,7 @@ impl Cell {
         Cell::FailedDns,
         Cell::FailedInternal,
         Cell::FailedTls,
+        Cell::FailedProxy,
     ];
 
     /// Ways to be dropped.
@@ -178,6 +182,7 @@ impl Cell {
             Failure::Dns => Cell::FailedDns,
             Failure::Internal => Cell::FailedInternal,
             Failure::Tls => Cell::FailedTls,
+            Failure::Proxy => Cell::FailedProxy,
         }
     }
 

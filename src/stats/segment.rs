@@ -22,7 +22,7 @@ const ENDED: u32 = u32::MAX;
 /// The bit that tells, in a row's holder, that this process counts what the dead one before it had in hand.
 const ENDING: u32 = 1 << 31;
 /// Changes whenever the layout does; a segment of another version is not taken over.
-pub const VERSION: u64 = 8;
+pub const VERSION: u64 = 9;
 
 /// The counters of one child process, and of those before it that had this row.
 #[repr(C, align(64))]

@@ -66,6 +66,7 @@ pub(super) const FAILED: Group = Group {
         Counter(Cell::FailedDns, "dns", "Dns"),
         Counter(Cell::FailedInternal, "internal", "Internal"),
         Counter(Cell::FailedTls, "tls", "Tls"),
+        Counter(Cell::FailedProxy, "proxy", "Proxy"),
     ],
 };
 

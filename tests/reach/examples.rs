@@ -4,14 +4,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::proxies;
 use super::relay::Relay;
+use super::socks::Socks;
 use crate::client::Client;
 use crate::mpm::Mpm;
 use crate::server::Server;
 use crate::staging::Staging;
 
 /// An example, running, with these words in place of those.
-fn start(name: &str, words: &[(&str, String)]) -> Server {
+fn example(name: &str, words: &[(&str, String)]) -> Server {
     let file = format!("apache-conf/examples/{name}.conf");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let mut text = fs::read_to_string(&file).unwrap();
@@ -44,7 +46,7 @@ fn unix_socket() {
         Relay::by(&path("staging.sock"), staging.port()),
     ];
     let server =
-        start("unix-socket", &[("unix:/run/", format!("unix:{}/", directory.path().display()))]);
+        example("unix-socket", &[("unix:/run/", format!("unix:{}/", directory.path().display()))]);
     assert_copied(&server, "socket", &staging);
     assert_eq!(staging.received()[0].field("Host").as_deref(), Some("staging.example.com"));
 }
@@ -58,7 +60,27 @@ fn second_nic() {
         ("staging.example.com", format!("127.0.0.1:{}", relay.port())),
         ("10.9.0.1\n", "127.0.0.2\n".to_owned()),
     ];
-    let server = start("second-nic", &words);
+    let server = example("second-nic", &words);
     assert_copied(&server, "mirrored", &staging);
     assert_eq!(relay.clients()[0].ip().to_string(), "127.0.0.2");
+}
+
+#[test]
+fn proxy() {
+    let (origin, staging, next) = (Staging::start(), Staging::start(), Staging::start());
+    let (http, socks) = (proxies::start(true), Socks::to(next.port(), proxies::ANYBODY));
+    let words = [
+        ("127.0.0.1:8088", origin.authority()),
+        ("staging.example.com", staging.authority()),
+        ("proxy.example.com:3128", format!("127.0.0.1:{}", http.port())),
+        (":secret@", format!(":{}@", proxies::SECRET)),
+        ("proxy.example.com:1080", format!("127.0.0.1:{}", socks.port())),
+    ];
+    let server = example("proxy", &words);
+    let request = "GET /a HTTP/1.1\r\nHost: proxied.example.com\r\n\r\n";
+    assert_eq!(Client::connect(server.port()).exchange(request).status, 200);
+    assert_eq!(server.settled(2).sum("delivered.2xx"), 2, "{}", server.logs());
+    assert_eq!(staging.wait_for(1)[0].request_line(), "GET /a HTTP/1.1");
+    assert_eq!(next.wait_for(1)[0].field("Host").as_deref(), Some("next.example.com"));
+    assert_eq!(socks.asked(), ["next.example.com:80"]);
 }
