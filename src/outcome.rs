@@ -48,7 +48,7 @@ pub enum Failure {
     Timeout,
     /// Staging closed or reset the connection before its answer was complete.
     Reset,
-    /// What staging sent is not an HTTP/1.1 answer.
+    /// What staging sent is not an answer in the HTTP that it is spoken to in.
     Protocol,
     /// The target's name does not resolve.
     Dns,

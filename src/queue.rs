@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::bell::Rope;
 use crate::breaker::Pass;
 use crate::comparing::CopySide;
 use crate::mask::Masks;
@@ -61,7 +62,11 @@ impl Deref for Held {
 
 /// The request path's end of a target's queue.
 #[derive(Clone, Debug)]
-pub struct Offers(Sender<Job>);
+pub struct Offers {
+    sender: Sender<Job>,
+    /// Of who waits for more than the queue; others it wakes by itself.
+    rope: Option<Rope>,
+}
 
 /// The queue held as many copies as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,23 +78,32 @@ pub type Jobs = Receiver<Job>;
 /// A queue of at most `capacity` copies.
 pub fn bounded(capacity: usize) -> (Offers, Jobs) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
-    (Offers(sender), receiver)
+    (Offers { sender, rope: None }, receiver)
 }
 
 impl Offers {
+    /// The same, to somebody who listens to a bell.
+    pub fn with_bell(self, rope: Rope) -> Offers {
+        Offers { rope: Some(rope), ..self }
+    }
+
     /// Hands a copy over, or, where the queue is full, lets it go at once.
     #[inline]
     pub fn offer(&self, job: Job) -> Result<(), Full> {
-        self.0.try_send(job).map_err(|_| Full)
+        self.sender.try_send(job).map_err(|_| Full)?;
+        if let Some(rope) = &self.rope {
+            rope.pull();
+        }
+        Ok(())
     }
 
     /// Copies that wait.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.sender.len()
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.sender.is_empty()
     }
 }

@@ -264,7 +264,7 @@ impl fmt::Debug for BalancerUrl {
     }
 }
 
-/// A checked `http://host[:port][/path]`, or the same with `https`; perhaps with `unix:/path|` before it.
+/// A checked `http://host[:port][/path]`, or the same with `https`, `h2c` or `h2`; perhaps with `unix:/path|` before it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     /// The Unix socket that it is reached by, instead of host and port.
@@ -279,15 +279,20 @@ pub struct Url {
 /// How a target is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// In the clear.
+    /// HTTP/1.1 in the clear.
     Http,
-    /// Over TLS.
+    /// HTTP/1.1 over TLS.
     Https,
+    /// HTTP/2 in the clear, with prior knowledge.
+    H2c,
+    /// HTTP/2 over TLS.
+    H2,
 }
 
 impl Scheme {
     fn parse(text: &str) -> Option<Scheme> {
-        [Scheme::Http, Scheme::Https].into_iter().find(|scheme| scheme.name() == text)
+        let all = [Scheme::Http, Scheme::Https, Scheme::H2c, Scheme::H2];
+        all.into_iter().find(|scheme| scheme.name() == text)
     }
 
     /// As URLs spell it.
@@ -295,14 +300,26 @@ impl Scheme {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
+            Scheme::H2c => "h2c",
+            Scheme::H2 => "h2",
         }
+    }
+
+    /// Whether it is over TLS.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Scheme::Https | Scheme::H2)
+    }
+
+    /// Whether it is HTTP/2.
+    pub fn is_h2(self) -> bool {
+        matches!(self, Scheme::H2c | Scheme::H2)
     }
 
     /// The port where none is written.
     fn port(self) -> u16 {
         match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
+            Scheme::Http | Scheme::H2c => 80,
+            Scheme::Https | Scheme::H2 => 443,
         }
     }
 }
@@ -319,7 +336,7 @@ impl Url {
             return Err("a URL with its scheme, as http://host[:port][/path]");
         };
         let Some(scheme) = Scheme::parse(scheme) else {
-            return Err("the scheme http, https or balancer");
+            return Err("the scheme http, https, h2c, h2 or balancer");
         };
         if authority.as_str().contains('@') {
             return Err("a URL without user and password");
@@ -435,6 +452,13 @@ mod tests {
         assert_eq!((url.port(), url.scheme()), (443, Scheme::Https));
         assert_eq!(url.to_string(), "https://staging/");
         assert_eq!(url.socket(), None);
+        for (text, port, scheme) in
+            [("h2c://staging/v1", 80, Scheme::H2c), ("h2://staging/v1", 443, Scheme::H2)]
+        {
+            let url = Url::parse(text).unwrap();
+            assert_eq!((url.port(), url.scheme(), url.path()), (port, scheme, "/v1"));
+            assert_eq!(url.to_string(), text);
+        }
     }
 
     #[test]
@@ -446,6 +470,7 @@ mod tests {
         assert_eq!(url.to_string(), "unix:/run/app.sock|https://localhost/api");
         assert_eq!(url.below("/v2").to_string(), "unix:/run/app.sock|https://localhost/api/v2");
         assert_eq!(Url::parse("unix:/a|ftp://b/"), Url::parse("ftp://b/"));
+        assert_eq!(Url::parse("unix:/a|h2c://b/").unwrap().scheme(), Scheme::H2c);
     }
 
     #[test]
@@ -483,7 +508,7 @@ mod tests {
         for (text, expected) in [
             ("staging.internal.net/", "a URL with its scheme, as http://host[:port][/path]"),
             ("/api", "a URL with its scheme, as http://host[:port][/path]"),
-            ("ftp://staging/", "the scheme http, https or balancer"),
+            ("ftp://staging/", "the scheme http, https, h2c, h2 or balancer"),
             ("http:///api", "a URL of the form http://host[:port][/path]"),
             ("http://user:secret@staging/", "a URL without user and password"),
             ("http://staging/?x=1", "a URL without query and fragment"),

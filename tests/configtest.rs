@@ -59,7 +59,7 @@ const WRONG_LINES: &[(&str, &str)] = &[
     ),
     (
         "CopyTarget ftp://staging/",
-        "CopyTarget: expected the scheme http, https or balancer, found 'ftp://staging/'",
+        "CopyTarget: expected the scheme http, https, h2c, h2 or balancer, found 'ftp://staging/'",
     ),
     (
         "CopyTarget http:///api",
@@ -72,6 +72,18 @@ const WRONG_LINES: &[(&str, &str)] = &[
     (
         "CopyTarget http://staging:0/",
         "CopyTarget: expected a port from 1 to 65535, found 'http://staging:0/'",
+    ),
+    (
+        "CopyTarget h2c://staging:0/",
+        "CopyTarget: expected a port from 1 to 65535, found 'h2c://staging:0/'",
+    ),
+    (
+        "CopyTarget h2c://staging/?x=1",
+        "CopyTarget: expected a URL without query and fragment, found 'h2c://staging/?x=1'",
+    ),
+    (
+        "CopyTarget http2://staging/",
+        "CopyTarget: expected the scheme http, https, h2c, h2 or balancer, found 'http2://staging/'",
     ),
     (
         "CopyTarget http://staging:65536/",
@@ -101,7 +113,7 @@ const WRONG_LINES: &[(&str, &str)] = &[
     ),
     (
         "CopyTarget \"unix:/run/app.sock|fcgi://localhost/\"",
-        "CopyTarget: expected the scheme http, https or balancer, found 'unix:/run/app.sock|fcgi://localhost/'",
+        "CopyTarget: expected the scheme http, https, h2c, h2 or balancer, found 'unix:/run/app.sock|fcgi://localhost/'",
     ),
     (
         "CopyTarget http://staging/ bindaddress=eth1",

@@ -446,7 +446,7 @@ mod tests {
             (
                 "CopyTarget",
                 "ftp://s/",
-                "expected the scheme http, https or balancer, found 'ftp://s/'",
+                "expected the scheme http, https, h2c, h2 or balancer, found 'ftp://s/'",
             ),
             (
                 "CopyTarget",

@@ -408,8 +408,8 @@ impl Draft {
         match &target.destination {
             Destination::Url(url) => {
                 let tls = match url.scheme() {
-                    Scheme::Http => None,
-                    Scheme::Https => Some(loader.load(settings, url).map_err(misfit)?),
+                    Scheme::Http | Scheme::H2c => None,
+                    Scheme::Https | Scheme::H2 => Some(loader.load(settings, url).map_err(misfit)?),
                 };
                 Ok(Route::Direct { url: url.clone(), tls })
             }

@@ -12,7 +12,7 @@ use super::head::{Coding, Head, Length, Malformed};
 /// The most bytes of an answer's content, its framing included, that are read: more is not waited for.
 pub(super) const DISCARD_LIMIT: u64 = 1024 * 1024;
 /// The same of an answer whose content is compared.
-const KEPT_LIMIT: u64 = 16 * 1024 * 1024;
+pub(super) const KEPT_LIMIT: u64 = 16 * 1024 * 1024;
 /// What is read of any answer's content, and then as much again each time that more is allowed.
 pub(super) const PORTION: u64 = 64 * 1024;
 /// The most bytes of an answer's head.

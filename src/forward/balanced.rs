@@ -14,7 +14,7 @@ use crate::clock;
 use crate::message::Message;
 use crate::outcome::{Failure, Loss, Outcome};
 use crate::stats::{Account, Traffic};
-use crate::target::{Scheme, Target, Url};
+use crate::target::{Target, Url};
 use crate::tls::{Shared, Tls};
 
 use super::courier::{Courier, Errand, Hire, Progress};
@@ -27,12 +27,13 @@ use super::tcp::are_open;
 
 /// What connections to a member are made with; the error says why there can be none.
 pub(super) fn towards(member: &Url, tls: Option<&Shared>) -> Result<Option<Tls>, String> {
-    match (member.scheme(), tls) {
-        (Scheme::Http, _) => Ok(None),
-        (Scheme::Https, None) => {
-            Err("there are no certificates of CAs to verify it with".to_owned())
-        }
-        (Scheme::Https, Some(tls)) => {
+    if member.scheme().is_h2() {
+        return Err("members of a balancer are not spoken HTTP/2 to".to_owned());
+    }
+    match (member.scheme().is_secure(), tls) {
+        (false, _) => Ok(None),
+        (true, None) => Err("there are no certificates of CAs to verify it with".to_owned()),
+        (true, Some(tls)) => {
             tls.towards(member.host()).map(Some).map_err(|fault| fault.to_string())
         }
     }

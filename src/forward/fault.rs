@@ -11,7 +11,7 @@ use super::pace::Deadline;
 use super::tunnel::Refused;
 
 /// A failed exchange. Its words never hold a part of a message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fault {
     /// What is counted.
     pub(super) failure: Failure,

@@ -25,7 +25,7 @@ use super::report;
 pub(super) const GROW_AFTER: Duration = Duration::from_millis(3);
 /// While copies come this close upon each other, who watches sleeps this long and then looks, rather
 /// than wait to be woken: waking a thread costs the request path more than all else it does for us.
-const NAP: Duration = Duration::from_millis(1);
+pub(super) const NAP: Duration = Duration::from_millis(1);
 
 /// A thread of the pool, as long as it lives.
 pub(super) struct Forwarder {
@@ -76,7 +76,7 @@ impl Forwarder {
         self.couriers.clear();
         self.give_back();
         let fault = Fault::new(Failure::Internal, "forward copies: a panic");
-        report::ended(&self.pool, Some(&fault), None);
+        report::ended(self.pool.account(), self.pool.name(), Some(&fault), None);
         // Should it panic again at once, it does not take a core.
         thread::sleep(NAP);
     }
@@ -200,7 +200,7 @@ impl Forwarder {
         match Hand::take(job, taken, self.pool.account()) {
             Ok(hand) => Some(hand),
             Err(Untaken::Unsent(unsent)) => {
-                report::unsent(&self.pool, unsent);
+                report::unsent(self.pool.account(), self.pool.name(), unsent);
                 None
             }
             Err(Untaken::Closed | Untaken::Off | Untaken::Breaker) => None,
@@ -214,7 +214,7 @@ impl Forwarder {
         for hand in self.batch.ended(now, || pool.hire()) {
             let Left { courier, fault, change } = hand.put_down(latency);
             self.couriers.extend(courier.map(|courier| Kept { courier, used: now }));
-            report::ended(&self.pool, fault.as_ref(), change);
+            report::ended(pool.account(), pool.name(), fault.as_ref(), change);
         }
         self.give_back();
     }

@@ -160,6 +160,24 @@ impl Hand {
         }
     }
 
+    /// What is to be sent, and where is counted what that takes: for who sees to it otherwise than by a courier,
+    /// and then [ends](Hand::end) it.
+    pub(super) fn errand(&mut self) -> Option<(Errand<'_>, Account, &mut Traffic)> {
+        let (limits, deadline, keep) = (&self.limits, &self.deadline, self.keep.as_ref());
+        let errand = Errand { message: self.message.as_deref()?, limits, deadline, keep };
+        Some((errand, self.account, &mut self.traffic))
+    }
+
+    /// What became of it.
+    pub(super) fn end(&mut self, result: Result<StatusClass, Fault>) {
+        self.state = State::Ended(result);
+    }
+
+    /// When it must have ended.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
     /// Whether it is to be sent, or sent anew.
     pub(super) fn is_unsent(&self) -> bool {
         matches!(self.state, State::Unsent)

@@ -1,7 +1,7 @@
 //! A line to staging: one connection, made, used again, replaced when stale.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -78,6 +78,16 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             exchange: None,
             reused: false,
         }
+    }
+
+    /// A connection's socket, and the address that it is to, for who speaks over it in another way.
+    pub(super) fn dial(mut self, limits: &Limits) -> Result<(OwnedFd, Option<SocketAddr>), Fault> {
+        let deadline = Deadline::new(Instant::now(), limits.timeout);
+        self.connect(limits, &deadline)?;
+        let socket = self.socket.take().map(|socket| socket.try_clone());
+        let socket = socket.unwrap_or_else(|| Err(std::io::Error::other("no socket")));
+        let socket = socket.map_err(|error| Fault::connecting(Error::Io(error), &deadline))?;
+        Ok((socket.into(), self.peer))
     }
 
     /// Begins the exchange, over a new connection where there is none.

@@ -21,6 +21,7 @@
 //! tunnel.rs      the way through a proxy, opened before anything else goes over a socket
 //! tls.rs         TLS over them: those that follow in the chain
 //! room.rs        a connection's buffers
+//! h2/            HTTP/2: all copies of a target by one thread, over one connection
 //! names.rs       addresses of the target's name, looked up beside the exchanges
 //! pace.rs        the time an exchange has, and who is told when it drags
 //! fault.rs       why an exchange failed
@@ -42,6 +43,7 @@ mod forwarder;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod h2;
 mod hand;
 mod head;
 mod layered;
@@ -82,11 +84,13 @@ use dial::Dial;
 use layered::Layered;
 use line::Line;
 use names::{Lookup, Names};
+use pace::OnSlow;
 use pool::Pool;
 use tcp::{Base, TcpConnector};
-use tls::TlsConnector;
+use tls::{TlsConnector, TlsTransport};
 use tunnel::Tunnel;
 use ureq::unversioned::transport::Connector;
+use wire::Wire;
 
 /// The pool of one target in one child process, as the request path sees it.
 pub struct Forwarders {
@@ -105,7 +109,12 @@ impl Forwarders {
                 let names = shared.names(url, Box::new(names::system));
                 let told = Arc::clone(&target);
                 names.look_ahead(move |why| report::unresolved(account, &told, why));
-                lines_to(Aim::of(&target, url.clone()), tls.clone(), names, shared)?
+                let makings = Makings::of(Aim::of(&target, url.clone()), names, shared)?;
+                if url.scheme().is_h2() {
+                    let offers = h2::start(target, account, makings, tls.as_ref())?;
+                    return Ok(Forwarders { offers });
+                }
+                makings.hire(tls.clone())
             }
             Route::Balanced { url, roster, tls } => {
                 let (below, tls) = (url.path().to_owned(), tls.clone());
@@ -185,30 +194,66 @@ impl Shared {
 
 /// Makes lines to one server, which share what is known of its name.
 fn lines_to(aim: Aim, tls: Option<Tls>, names: Arc<Names>, shared: Shared) -> io::Result<Hire> {
-    // What layers over the socket ask for, who know of no other way there.
-    let uri: Uri = aim.url.behind_socket().parse().map_err(io::Error::other)?;
-    let dial = Dial::to(&aim.url, shared.bind_address);
-    let tunnel =
-        shared.proxy_to(&aim.url).map(|proxy| Tunnel::through(Arc::clone(proxy), &aim.url));
-    let aim = Arc::new(aim);
-    Ok(Box::new(move |on_slow| {
-        let Shared { allowance, slow_to_connect: slow, .. } = shared.clone();
-        let base = Base::default();
-        let connector = TcpConnector::new(on_slow.clone(), base.clone(), Arc::clone(&slow));
-        let connector = connector.by(dial.clone()).through(tunnel.clone());
-        let (aim, uri, names) = (Arc::clone(&aim), uri.clone(), Arc::clone(&names));
-        let shared = (allowance, slow);
-        match &tls {
-            None => {
-                let chain = (connector, base);
-                Box::new(Line::<TcpConnector>::new(aim, uri, names, chain, on_slow, shared))
-            }
-            Some(tls) => {
-                let chain = (connector.chain(TlsConnector::new(tls.clone())), base);
-                Box::new(Line::<_, Layered<_>>::new(aim, uri, names, chain, on_slow, shared))
-            }
-        }
-    }))
+    Makings::of(aim, names, shared).map(|makings| makings.hire(tls))
+}
+
+/// What lines to one server are made of, which share what is known of its name.
+struct Makings {
+    aim: Arc<Aim>,
+    /// What layers over the socket ask for, who know of no other way there.
+    uri: Uri,
+    names: Arc<Names>,
+    dial: Dial,
+    tunnel: Option<Tunnel>,
+    shared: Shared,
+}
+
+impl Makings {
+    fn of(aim: Aim, names: Arc<Names>, shared: Shared) -> io::Result<Makings> {
+        let uri = aim.url.behind_socket().parse().map_err(io::Error::other)?;
+        let dial = Dial::to(&aim.url, shared.bind_address);
+        let proxy = shared.proxy_to(&aim.url);
+        let tunnel = proxy.map(|proxy| Tunnel::through(Arc::clone(proxy), &aim.url));
+        Ok(Makings { aim: Arc::new(aim), uri, names, dial, tunnel, shared })
+    }
+
+    /// Makes lines.
+    fn hire(self, tls: Option<Tls>) -> Hire {
+        Box::new(move |on_slow| match &tls {
+            None => Box::new(self.plain(on_slow)),
+            Some(tls) => Box::new(self.secure(tls, on_slow)),
+        })
+    }
+
+    fn plain(&self, on_slow: OnSlow) -> Line<TcpConnector> {
+        let chain = self.connector(&on_slow);
+        self.line(chain, on_slow)
+    }
+
+    fn secure(
+        &self,
+        tls: &Tls,
+        on_slow: OnSlow,
+    ) -> Line<impl Connector<Out = TlsTransport> + use<>, Layered<TlsTransport>> {
+        let (connector, base) = self.connector(&on_slow);
+        self.line((connector.chain(TlsConnector::new(tls.clone())), base), on_slow)
+    }
+
+    fn connector(&self, on_slow: &OnSlow) -> (TcpConnector, Base) {
+        let (base, slow) = (Base::default(), Arc::clone(&self.shared.slow_to_connect));
+        let connector = TcpConnector::new(on_slow.clone(), base.clone(), slow);
+        (connector.by(self.dial.clone()).through(self.tunnel.clone()), base)
+    }
+
+    fn line<C: Connector, W: Wire + From<C::Out>>(
+        &self,
+        chain: (C, Base),
+        on_slow: OnSlow,
+    ) -> Line<C, W> {
+        let (aim, uri, names) = (Arc::clone(&self.aim), self.uri.clone(), Arc::clone(&self.names));
+        let Shared { allowance, slow_to_connect, .. } = self.shared.clone();
+        Line::new(aim, uri, names, chain, on_slow, (allowance, slow_to_connect))
+    }
 }
 
 /// Whether connections can leave this machine from that address.

@@ -55,7 +55,7 @@ use super::pace::OnSlow;
 use super::report;
 
 /// What a forwarder's stack takes; nothing in it is deep or large.
-const STACK: usize = 256 * 1024;
+pub(super) const STACK: usize = 256 * 1024;
 
 /// The threads of one target.
 pub(super) struct Pool {
@@ -376,7 +376,7 @@ impl fmt::Debug for Pool {
 }
 
 /// `copy-` and the beginning of what tells targets apart: Linux shows 15 bytes.
-fn thread_name(target: &str) -> String {
+pub(super) fn thread_name(target: &str) -> String {
     let telling = target.split_once("://").map_or(target, |(_, rest)| rest);
     let short = telling.chars().filter(char::is_ascii_graphic).take(10);
     format!("copy-{}", short.collect::<String>())

@@ -14,19 +14,19 @@ use super::pool::Pool;
 use super::scrub::Unsent;
 
 /// A copy failed, or changed the state of its target's breaker, or both.
-pub(super) fn ended(pool: &Pool, fault: Option<&Fault>, change: Option<Change>) {
+pub(super) fn ended(account: Account, target: &str, fault: Option<&Fault>, change: Option<Change>) {
     if let Some(fault) = fault {
-        let count = pool.account().trouble(Trouble::Failed(fault.failure));
+        let count = account.trouble(Trouble::Failed(fault.failure));
         if count.is_power_of_two() {
-            log::warn!("{}", failed(fault, pool.name(), count));
+            log::warn!("{}", failed(fault, target, count));
         }
     }
     match (change, fault) {
         (Some(Change::Opened { times, rules }), Some(fault)) if times.is_power_of_two() => {
-            log::warn!("{}", opened(fault, rules, pool.name(), times));
+            log::warn!("{}", opened(fault, rules, target, times));
         }
         (Some(Change::Closed { times, after }), _) if times.is_power_of_two() => {
-            log::warn!("{}", closed(after, pool.name(), times));
+            log::warn!("{}", closed(after, target, times));
         }
         _ => {}
     }
@@ -66,13 +66,13 @@ pub(super) fn unresolved(account: Account, target: &Target, why: &str) {
 }
 
 /// A copy was dropped for what masking it came to.
-pub(super) fn unsent(pool: &Pool, unsent: Unsent) {
+pub(super) fn unsent(account: Account, target: &str, unsent: Unsent) {
     let loss = unsent.loss();
-    let count = pool.account().trouble(Trouble::Dropped(loss));
+    let count = account.trouble(Trouble::Dropped(loss));
     if count.is_power_of_two() {
         let number = if loss == Loss::Memory { "CPY0112" } else { "CPY0119" };
-        let (name, reason, why) = (pool.name(), loss.name(), unsent.reason());
-        log::warn!("{number}: a copy to {name} was dropped: {reason}: {why} ({count} so far)");
+        let (reason, why) = (loss.name(), unsent.reason());
+        log::warn!("{number}: a copy to {target} was dropped: {reason}: {why} ({count} so far)");
     }
 }
 

@@ -13,7 +13,8 @@
 //! freed. Not counted is what serves the copies:
 //! the small buffers that are kept for the next ones (at most an eighth of `CopyMemory`, and half a
 //! megabyte), the places in the queues, and each connection's own (some 32 KiB, and up to
-//! 128 KiB more while the head of an answer arrives that is as long as one may be).
+//! 128 KiB more while the head of an answer arrives that is as long as one may be; over HTTP/2 what its windows let come
+//! at once, a megabyte, and 32 KiB of content for each copy under way).
 
 mod buffer;
 mod segments;

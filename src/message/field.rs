@@ -20,6 +20,7 @@ pub(super) enum Role {
     Connection,
     ContentLength,
     Host,
+    Te,
     TransferEncoding,
     Upgrade,
     LoopMark,
@@ -42,7 +43,7 @@ impl Role {
         let initial = name.first().map_or(0, |initial| initial | 0x20);
         // By length and first letter: most fields are told apart without a look at the rest.
         match (name.len(), initial) {
-            (2, b't') if is(name, b"te") => Role::HopByHop,
+            (2, b't') if is(name, b"te") => Role::Te,
             (4, b'h') if is(name, b"host") => Role::Host,
             (6, b'e') if is(name, b"expect") => Role::HopByHop,
             (7, b'u') if is(name, b"upgrade") => Role::Upgrade,

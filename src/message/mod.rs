@@ -1,6 +1,7 @@
 //! The copy itself: one request, serialised once and owned, shared by all its targets.
 
 mod field;
+mod h2;
 mod request_target;
 mod rewrite;
 mod writer;
@@ -68,6 +69,10 @@ pub struct Head {
     preserve_host: bool,
     /// A `Content-Length` was received, and stands among the fields.
     has_length: bool,
+    /// Where the fields end that are not for HTTP/1.1's framing alone.
+    framing: u32,
+    /// Whether the client takes trailers: see [`Message::takes_trailers`].
+    takes_trailers: bool,
 }
 
 impl Head {
@@ -105,6 +110,7 @@ impl Head {
     #[cold]
     fn add_length(&mut self, length: usize) {
         let line = format!("Content-Length: {length}\r\n");
+        self.framing = self.end;
         // There is room for it.
         if self.bytes.append(line.as_bytes()) {
             self.end = place(self.bytes.len());
@@ -136,8 +142,7 @@ impl Message {
     /// The parts of the head: request line, fields, and the empty line.
     pub fn head_parts<'a>(&'a self, aim: &'a Aim) -> [&'a [u8]; HEAD_PARTS] {
         let (head, Aim { url, path: mode, preserve_host, via }) = (&self.head, aim);
-        let target = head.slice(head.method, head.target);
-        let [path, rest] = map_target(target, url.path().as_bytes(), *mode);
+        let [path, rest] = map_target(self.target(), url.path().as_bytes(), *mode);
         let (begin, end) = (head.target, head.end);
         let authority = url.authority().as_bytes();
         let [first, second, third, fourth]: [&[u8]; 4] = match &head.host {

@@ -32,6 +32,8 @@ impl Message {
             host: host(fields).map(|at| at.map(|at| place(begin + at))),
             preserve_host: self.head.preserve_host,
             has_length: true,
+            framing: place(begin + fields.len()),
+            takes_trailers: self.head.takes_trailers,
         };
         let mut rewritten = Message { head, content: None, of: None };
         match content {

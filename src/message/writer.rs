@@ -75,6 +75,7 @@ fn write<'a>(
         rest,
         host: None,
         has_length: false,
+        takes_trailers: false,
         joined: 0,
     };
     let (root, target) = origin_form(target);
@@ -95,9 +96,21 @@ fn write<'a>(
     writer.what_was_not_received()?;
     writer.check_room_for_the_rest()?;
     let (end, host, has_length) = (writer.written(), writer.host, writer.has_length);
+    let takes_trailers = writer.takes_trailers;
     bytes.fill(end as usize);
     let (method, preserve_host) = (place(method.len()), additions.preserve_host);
-    Ok(Head { bytes, method, target, end, host, preserve_host, has_length })
+    let framing = end;
+    Ok(Head {
+        bytes,
+        method,
+        target,
+        end,
+        host,
+        preserve_host,
+        has_length,
+        framing,
+        takes_trailers,
+    })
 }
 
 /// How many bytes a copy's head has at most, and a line that is added later.
@@ -149,6 +162,7 @@ struct Writer<'a, 'b> {
     rest: &'b mut [u8],
     host: Option<[u32; 2]>,
     has_length: bool,
+    takes_trailers: bool,
     /// A bit for each role whose received field something was added to.
     joined: u16,
 }
@@ -164,6 +178,10 @@ impl<'a> Writer<'a, '_> {
             Role::EndToEnd if self.ends_here(name) => Ok(()),
             Role::EndToEnd => self.line(name, value),
             Role::HopByHop | Role::Connection | Role::TransferEncoding => Ok(()),
+            Role::Te => {
+                self.takes_trailers |= lists(value, b"trailers");
+                Ok(())
+            }
             Role::Upgrade if elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {
                 Ok(())
             }

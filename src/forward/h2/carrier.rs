@@ -1,0 +1,325 @@
+//! The target's one thread: takes copies while it may have more under way, and sees each to its outcome.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::net::UnixStream as Ear;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
+use std::time::Instant;
+
+use crossbeam_channel::TryRecvError;
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::timeout;
+
+use crate::bell::{Bell, Rope};
+use crate::boundary::Boundary;
+use crate::outcome::{Failure, StatusClass};
+use crate::queue::{self, Job, Jobs, Offers};
+use crate::stats::{Account, Traffic};
+use crate::target::{Aim, Target};
+use crate::tls::Tls;
+
+use super::super::Makings;
+use super::super::allowance::Allowance;
+use super::super::courier::Errand;
+use super::super::fault::Fault;
+use super::super::forwarder::NAP;
+use super::super::hand::{Hand, Untaken};
+use super::super::pace::Deadline;
+use super::super::pool::{STACK, thread_name};
+use super::super::report;
+use super::exchange::Exchange;
+use super::link::Link;
+use super::links::Links;
+use super::wrong::{Broken, Left};
+
+/// How often a copy is sent in all, where staging says each time that it has not looked at it.
+const TRIES: usize = 3;
+
+/// Starts the thread; what it takes copies from.
+pub(super) fn start(
+    target: Arc<Target>,
+    account: Account,
+    makings: Makings,
+    tls: Option<Tls>,
+) -> io::Result<Offers> {
+    let (bell, ear) = Bell::new()?;
+    let bell = Arc::new(bell);
+    let (offers, jobs) = queue::bounded(target.pool.queue);
+    let offers = offers.with_bell(Rope::of(Arc::clone(&bell)));
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let name = thread_name(&target.name);
+    let work = move || {
+        let carrier = Carrier {
+            target,
+            aim: Arc::clone(&makings.aim),
+            account,
+            jobs,
+            bell,
+            allowance: Arc::clone(&makings.shared.allowance),
+            links: Rc::new(Links::new(makings, tls)),
+            under_way: Cell::new(0),
+            ended: Notify::new(),
+            last_offered: Cell::new(None),
+            frequent: Cell::new(false),
+        };
+        live(&runtime, ear, carrier);
+    };
+    account.forwarder(true);
+    let started = thread::Builder::new().name(name).stack_size(STACK).spawn(work);
+    if started.is_err() {
+        account.forwarder(false);
+    }
+    started.map(|_| offers)
+}
+
+/// The life of the thread, which survives a panic.
+fn live(runtime: &Runtime, ear: Ear, carrier: Carrier) {
+    let (carrier, tasks) = (Rc::new(carrier), LocalSet::new());
+    let ear = {
+        let _within = runtime.enter();
+        UnixStream::from_std(ear)
+    };
+    let ear = match ear {
+        Ok(ear) => ear,
+        Err(error) => {
+            let name = &carrier.target.name;
+            return log::error!("CPY0108: starting a forwarder to {name} failed: {error}");
+        }
+    };
+    let serve = || runtime.block_on(tasks.run_until(Rc::clone(&carrier).serve(&ear)));
+    while catch_unwind(AssertUnwindSafe(serve)).is_err() {
+        let fault = Fault::new(Failure::Internal, "forward copies: a panic");
+        report::ended(carrier.account, &carrier.target.name, Some(&fault), None);
+        // Should it panic again at once, it does not take a core.
+        thread::sleep(NAP);
+    }
+}
+
+/// What the thread has.
+struct Carrier {
+    target: Arc<Target>,
+    aim: Arc<Aim>,
+    account: Account,
+    jobs: Jobs,
+    bell: Arc<Bell>,
+    links: Rc<Links>,
+    allowance: Arc<Allowance>,
+    /// Copies that are.
+    under_way: Cell<usize>,
+    /// One of them has ended.
+    ended: Notify,
+    /// When the last copy it took was offered, and whether that was within a [`NAP`] of the one before.
+    last_offered: Cell<Option<Instant>>,
+    frequent: Cell<bool>,
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        self.account.forwarder(false);
+    }
+}
+
+impl Carrier {
+    /// Takes copies until none will ever come, and those that are under way have ended.
+    async fn serve(self: Rc<Carrier>, ear: &UnixStream) {
+        loop {
+            Boundary::Forwarder.enter();
+            let taken = Instant::now();
+            while self.under_way.get() < self.most() {
+                match self.jobs.try_recv() {
+                    Ok(job) => self.take(job, taken),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) if self.under_way.get() == 0 => return,
+                    Err(TryRecvError::Disconnected) => {
+                        self.ended.notified().await;
+                        break;
+                    }
+                }
+            }
+            self.sleep(ear).await;
+        }
+    }
+
+    /// How many copies may be under way.
+    fn most(&self) -> usize {
+        self.links.streams().min(self.target.pool.max).max(1)
+    }
+
+    /// Takes a copy in hand, unless it is dropped, and sets out with it.
+    fn take(self: &Rc<Carrier>, job: Job, taken: Instant) {
+        let last = self.last_offered.replace(Some(job.offered));
+        let frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
+        self.frequent.set(frequent);
+        match Hand::take(job, taken, self.account) {
+            Ok(hand) => {
+                let under_way = UnderWay::of(Rc::clone(self));
+                spawn_local(async move { under_way.carry(hand, taken).await });
+            }
+            Err(Untaken::Unsent(unsent)) => {
+                report::unsent(self.account, &self.target.name, unsent);
+            }
+            Err(Untaken::Closed | Untaken::Off | Untaken::Breaker) => {}
+        }
+    }
+
+    /// Sleeps until a copy can be taken; or for long, and then lets go of what nobody needed.
+    async fn sleep(&self, ear: &UnixStream) {
+        if self.under_way.get() >= self.most() {
+            return self.ended.notified().await;
+        }
+        if self.frequent.take() {
+            // To be woken would cost the request path more.
+            let _ = timeout(NAP, self.ended.notified()).await;
+            return;
+        }
+        self.bell.listen();
+        // What came before nobody rang for.
+        if self.jobs.is_empty() {
+            let (mut rung, mut ended) = (pin!(ear.readable()), pin!(self.ended.notified()));
+            let woken = poll_fn(|context| {
+                let rung = rung.as_mut().poll(context).is_ready();
+                let ended = ended.as_mut().poll(context).is_ready();
+                if rung || ended { Poll::Ready(()) } else { Poll::Pending }
+            });
+            let is_over = timeout(self.target.pool.ttl, woken).await.is_err();
+            if is_over && self.under_way.get() == 0 {
+                self.links.hang_up();
+            }
+        }
+        self.bell.ignore();
+        // It is to be readable when the bell rings again.
+        let _ = ear.try_read(&mut [0; 64]);
+    }
+
+    /// Delivers a copy, over another connection where staging says that it has not looked at it.
+    async fn deliver(
+        &self,
+        errand: &Errand<'_>,
+        traffic: &mut Traffic,
+        at: &At,
+    ) -> Result<StatusClass, Fault> {
+        let exchange = Exchange {
+            message: errand.message,
+            keep: errand.keep,
+            aim: &self.aim,
+            account: self.account,
+            allowance: &self.allowance,
+            doing: &at.doing,
+        };
+        let mut tries: usize = 1;
+        loop {
+            at.doing.set(CONNECTING);
+            let link = self.links.link(errand.limits).await?;
+            let heard = link.heard();
+            at.link.set(Some((Rc::clone(&link), heard)));
+            let Broken { fault, left } = match exchange.over(&link, traffic).await {
+                Ok(class) => {
+                    link.prove();
+                    return Ok(class);
+                }
+                Err(broken) => broken,
+            };
+            let may = match left {
+                Left::Unsent | Left::Unprocessed => true,
+                Left::Cut => link.is_proven() && link.heard() == heard && errand.message.is_safe(),
+                Left::Processed => false,
+            };
+            if matches!(left, Left::Unsent | Left::Cut) {
+                link.retire();
+            }
+            if !may || tries >= TRIES {
+                return Err(fault);
+            }
+            tries = tries.saturating_add(1);
+        }
+    }
+}
+
+const CONNECTING: &str = "connect";
+
+/// How far a copy has got.
+struct At {
+    doing: Cell<&'static str>,
+    /// The connection, and what had been heard over it when the copy began.
+    link: Cell<Option<(Rc<Link>, u64)>>,
+}
+
+/// A copy that counts as under way.
+struct UnderWay(Rc<Carrier>);
+
+impl UnderWay {
+    fn of(carrier: Rc<Carrier>) -> UnderWay {
+        carrier.under_way.set(carrier.under_way.get().saturating_add(1));
+        UnderWay(carrier)
+    }
+
+    /// Sees a copy to its outcome.
+    async fn carry(self, mut hand: Hand, taken: Instant) {
+        let carrier = &self.0;
+        let deadline = hand.deadline();
+        let at = At { doing: Cell::new(CONNECTING), link: Cell::default() };
+        let ended = match hand.errand() {
+            None => return,
+            Some((errand, _, traffic)) => {
+                let left = deadline.left().unwrap_or_default();
+                // An answer that has come while the thread was busy is looked at before the clock.
+                timeout(left, unwinding(carrier.deliver(&errand, traffic, &at))).await
+            }
+        };
+        let ended = ended.unwrap_or_else(|_| Ok(Err(late(&at, &deadline))));
+        hand.end(ended.unwrap_or_else(|_| Err(panicked(&at))));
+        let left = hand.put_down(taken.elapsed());
+        report::ended(carrier.account, &carrier.target.name, left.fault.as_ref(), left.change);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let UnderWay(carrier) = self;
+        carrier.under_way.set(carrier.under_way.get().saturating_sub(1));
+        carrier.ended.notify_one();
+    }
+}
+
+/// A copy is late; a connection over which nothing came all the time is not used again.
+fn late(at: &At, deadline: &Deadline) -> Fault {
+    if let Some((link, heard)) = at.link.take()
+        && link.heard() == heard
+    {
+        link.retire();
+    }
+    Fault::late(at.doing.get(), deadline)
+}
+
+/// A panic over a copy; nobody knows what state the connection is in.
+fn panicked(at: &At) -> Fault {
+    if let Some((link, _)) = at.link.take() {
+        link.retire();
+    }
+    Fault::new(Failure::Internal, "send the copy: a panic")
+}
+
+/// What becomes of the work, or of its panic.
+async fn unwinding<T>(work: impl Future<Output = T>) -> thread::Result<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            Boundary::Exchange.enter();
+            work.as_mut().poll(context)
+        }));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
