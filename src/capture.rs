@@ -1,6 +1,7 @@
 //! A request's content on its way to production, kept as it passes, up to a limit.
 
 use crate::memory::{Budget, Buffer, Segments};
+use crate::message::{self, Field};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
 /// What has passed of one request's content.
@@ -13,12 +14,15 @@ pub struct Capture {
     seen: u64,
     ended: bool,
     given_up: Option<GivenUp>,
+    /// The lines of the fields that followed it.
+    trailers: Option<Buffer>,
 }
 
 impl Capture {
     /// An empty capture of at most `limit` bytes.
     pub fn new(limit: usize, budget: &'static Budget) -> Capture {
-        Capture { kept: budget.segments(), limit, seen: 0, ended: false, given_up: None }
+        let kept = budget.segments();
+        Capture { kept, limit, seen: 0, ended: false, given_up: None, trailers: None }
     }
 
     /// Lowers the limit to that of the request's scope.
@@ -68,6 +72,26 @@ impl Capture {
         }
     }
 
+    /// Fields follow it; before its [end](Self::end).
+    pub fn trailers<'a>(
+        &mut self,
+        fields: impl Iterator<Item = Field<'a>> + Clone,
+        budget: &'static Budget,
+    ) {
+        if self.ended || self.given_up.is_some() {
+            return;
+        }
+        match message::trailers(fields, budget) {
+            Ok(trailers) => self.trailers = trailers,
+            Err(_) => self.give_up(GivenUp::Dropped(Loss::Memory)),
+        }
+    }
+
+    /// The lines of the fields that followed it, once.
+    pub fn take_trailers(&mut self) -> Option<Buffer> {
+        self.trailers.take()
+    }
+
     /// The content's end has passed.
     pub fn end(&mut self) {
         self.ended = true;
@@ -99,6 +123,7 @@ impl Capture {
 
     fn give_up(&mut self, reason: GivenUp) {
         self.given_up = Some(reason);
+        self.trailers = None;
         self.kept.release();
     }
 }

@@ -115,6 +115,14 @@ impl Journey {
         }
     }
 
+    /// Fields follow the content; before [`Part::End`].
+    #[cold]
+    pub fn trailers<'a>(&mut self, fields: impl Iterator<Item = Field<'a>> + Clone) {
+        if let Some(capture) = &mut self.capture {
+            capture.trailers(fields, self.mirror.budget());
+        }
+    }
+
     /// Whether content's bytes are wanted, or only their number.
     pub fn wants_bytes(&self) -> bool {
         self.capture.as_ref().is_some_and(Capture::wants_bytes)
@@ -298,10 +306,12 @@ impl Journey {
     }
 
     fn hand_over(&mut self, head: Head, own: OwnHeads, chosen: Chosen) {
-        let content = self.capture.take().map(|capture| capture.finish(self.declared)).transpose();
+        let mut capture = self.capture.take();
+        let trailers = capture.as_mut().and_then(Capture::take_trailers);
+        let content = capture.map(|capture| capture.finish(self.declared)).transpose();
         match content {
             Ok(content) => {
-                let message = head.with_content(content);
+                let message = head.with_content(content).with_trailers(trailers);
                 match self.copies.take() {
                     None => self.mirror.offer(message, own, chosen, self.server),
                     Some(copies) => {

@@ -127,7 +127,7 @@ impl Passage {
             method: unsafe { pool::bytes(self.method) },
             // SAFETY: as above.
             target: unsafe { pool::bytes(self.target) },
-            fields: Fields(self.fields.iter()),
+            fields: Fields::of(self.fields),
             connection: self.notes.connection,
             has_content: self.notes.content().is_some(),
         };
@@ -178,7 +178,13 @@ fn notes<'a>(fields: &'a [ffi::apr_table_entry_t]) -> Notes<'a> {
 
 /// The fields of a table, measured as they are come to.
 #[derive(Clone)]
-struct Fields<'a>(std::slice::Iter<'a, ffi::apr_table_entry_t>);
+pub struct Fields<'a>(std::slice::Iter<'a, ffi::apr_table_entry_t>);
+
+impl<'a> Fields<'a> {
+    pub fn of(entries: &'a [ffi::apr_table_entry_t]) -> Fields<'a> {
+        Fields(entries.iter())
+    }
+}
 
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;

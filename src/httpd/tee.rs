@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::guard::guard_request;
 use super::pool::success;
-use super::request::Passage;
+use super::request::{Fields, Passage, entries};
 use super::{ffi, meter};
 use crate::boundary::Boundary;
 use crate::journey::{Journey, Part};
@@ -148,7 +148,16 @@ unsafe fn watch(
             ffi::copy_bucket_kind_COPY_BUCKET_EOS if is_feigned(unsafe { &*r }) => {
                 journey.content(Part::Broken);
             }
-            ffi::copy_bucket_kind_COPY_BUCKET_EOS => journey.content(Part::End),
+            ffi::copy_bucket_kind_COPY_BUCKET_EOS => {
+                // SAFETY: the caller passes a live request.
+                let trailers = unsafe { (*r).trailers_in };
+                // SAFETY: the request's own table, which HTTP_IN has filled before the end.
+                let trailers = unsafe { entries(trailers) };
+                if !trailers.is_empty() {
+                    journey.trailers(Fields::of(trailers));
+                }
+                journey.content(Part::End);
+            }
             // SAFETY: a bucket of data.
             ffi::copy_bucket_kind_COPY_BUCKET_DATA => unsafe { show(bucket, journey) },
             _ => {}

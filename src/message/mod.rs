@@ -7,6 +7,7 @@ mod rewrite;
 mod writer;
 
 pub use field::{Field, Notes};
+pub(crate) use h2::trailers;
 
 use std::sync::Arc;
 
@@ -96,7 +97,7 @@ impl Head {
         if let Some(content) = content.as_ref().filter(|_| !self.has_length) {
             self.add_length(content.len());
         }
-        Message { head: self, content, of: None }
+        Message { head: self, content, of: None, trailers: None }
     }
 
     /// Completes a copy that has its own head, and the content of another.
@@ -104,7 +105,8 @@ impl Head {
         if other.content.is_some() && !self.has_length {
             self.add_length(other.content_pieces().map(<[u8]>::len).sum());
         }
-        Message { head: self, content: None, of: Some(Arc::clone(other)) }
+        let trailers = other.trailers.clone();
+        Message { head: self, content: None, of: Some(Arc::clone(other)), trailers }
     }
 
     #[cold]
@@ -126,6 +128,8 @@ pub struct Message {
     content: Option<Segments>,
     /// Whose content it has instead of its own.
     of: Option<Arc<Message>>,
+    /// The lines of the fields that followed the content.
+    trailers: Option<Arc<Buffer>>,
 }
 
 /// How many parts a message's head has: see [`Message::head_parts`].

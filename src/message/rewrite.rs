@@ -35,7 +35,8 @@ impl Message {
             framing: place(begin + fields.len()),
             takes_trailers: self.head.takes_trailers,
         };
-        let mut rewritten = Message { head, content: None, of: None };
+        // What followed the content nobody has looked at: it might show what the changes are to hide.
+        let mut rewritten = Message { head, content: None, of: None, trailers: None };
         match content {
             Some(content) => {
                 let mut segments: Segments = budget.segments();

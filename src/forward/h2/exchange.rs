@@ -52,7 +52,8 @@ impl Exchange<'_> {
         let mut sender = link.sender();
         let ready = poll_fn(|context| sender.poll_ready(context)).await;
         ready.map_err(|error| Broken::unsent(&error))?;
-        let ends = self.message.content_pieces().next().is_none();
+        let is_empty = self.message.content_pieces().next().is_none();
+        let ends = is_empty && self.message.trailers().is_none();
         let begun = sender.send_request(request, ends);
         let (response, stream) = begun.map_err(|error| Broken::unsent(&error))?;
         drop(sender);
@@ -84,16 +85,22 @@ impl Exchange<'_> {
 
     /// Sends the content as staging's windows let it; `None` where staging wants no more.
     async fn send(&self, mut stream: SendStream<Bytes>, sent: &mut u64) -> Option<()> {
+        let trailers = self.message.trailers();
         let mut pieces = self.message.content_pieces().peekable();
         while let Some(mut piece) = pieces.next() {
             while !piece.is_empty() {
                 let room = room(&mut stream, piece.len()).await?;
                 let (now, later) = piece.split_at_checked(room).unwrap_or((piece, b""));
-                let ends = later.is_empty() && pieces.peek().is_none();
+                let ends = later.is_empty() && pieces.peek().is_none() && trailers.is_none();
                 stream.send_data(Bytes::copy_from_slice(now), ends).ok()?;
                 *sent = sent.saturating_add(now.len() as u64);
                 piece = later;
             }
+        }
+        if let Some(trailers) = trailers {
+            let trailers = words::trailers(trailers);
+            *sent = sent.saturating_add(words::size_of(&trailers));
+            stream.send_trailers(trailers).ok()?;
         }
         Some(())
     }

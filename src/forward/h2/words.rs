@@ -62,6 +62,15 @@ pub(super) fn line<'a>(name: &'a HeaderName, value: &'a HeaderValue) -> [&'a [u8
     [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]
 }
 
+/// Fields that follow the content; those that cannot be said are left out.
+pub(super) fn trailers<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    for (name, value) in fields {
+        let _ = append(&mut trailers, name, Bytes::copy_from_slice(value));
+    }
+    trailers
+}
+
 /// How many bytes fields have.
 pub(super) fn size_of(fields: &HeaderMap) -> u64 {
     let size = |(name, value): (&HeaderName, &HeaderValue)| {
