@@ -1,10 +1,13 @@
-//! Copies over HTTP/2: `h2c://` targets, whose staging is a real server of the `h2` crate.
+//! Copies over HTTP/2: `h2c://` targets, whose staging is a real server of the `h2` crate, and `h2://` ones
+//! ([`secure`]).
 //!
 //! What staging may do wrong, a frame at a time, is tested with the core: `src/forward/h2/tests`.
 
 #[path = "../../src/forward/h2/tests/server.rs"]
 #[allow(dead_code, reason = "the core's tests use more of it")]
 mod server;
+
+mod secure;
 
 use std::time::Duration;
 
@@ -50,7 +53,7 @@ fn copies_arrive_as_they_were_sent(mpm: Mpm) {
     );
     client.exchange(
         "POST /up HTTP/1.1\r\nHost: www.example.com\r\nTransfer-Encoding: chunked\r\n\r\n\
-         5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+         5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\nConnection: close\r\nX-Last:\r\n\r\n",
     );
     client.exchange(request_with("PUT", "/file", &large));
     let get = staging.next();
@@ -73,6 +76,8 @@ fn copies_arrive_as_they_were_sent(mpm: Mpm) {
     let chunked = staging.next();
     assert_eq!((&*chunked.method, chunked.content.as_slice()), ("POST", &b"hello world"[..]));
     assert_eq!(chunked.field("content-length"), None, "its length was not told");
+    let trailers = [("x-sum", "1"), ("x-last", "")];
+    assert_eq!(chunked.trailers, trailers.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let put = staging.next();
     assert!(put.content == large, "{} bytes", put.content.len());
     assert_eq!(put.field("content-length"), Some("600000"));

@@ -25,6 +25,8 @@ pub struct Access {
     pub protocol: String,
     /// The name that was asked for.
     pub name: String,
+    /// `HTTP/1.1` or `HTTP/2.0`
+    pub http: String,
 }
 
 impl Secure {
@@ -51,7 +53,7 @@ impl Secure {
         let front = Server::on(Mpm::Event)
             .without_copy()
             .proxy(&staging)
-            .modules(&["ssl", "socache_shmcb"])
+            .modules(&["ssl", "socache_shmcb", "http2"])
             .file("ca.pem", authority.pem())
             .file("server.pem", &pair.certificate)
             .file("server.key", &pair.key)
@@ -59,7 +61,7 @@ impl Secure {
             .vhost("SSLEngine On\nSSLCertificateFile server.pem\nSSLCertificateKeyFile server.key")
             .vhost("ServerName staging.test\nProxyPreserveHost On")
             .vhost(
-                "CustomLog access.log \"%{SSL_SESSION_RESUMED}x %{SSL_CLIENT_S_DN_CN}x %{SSL_PROTOCOL}x %{SSL_TLS_SNI}x\"",
+                "CustomLog access.log \"%{SSL_SESSION_RESUMED}x %{SSL_CLIENT_S_DN_CN}x %{SSL_PROTOCOL}x %{SSL_TLS_SNI}x %H\"",
             )
             .vhost(lines)
             // A libssl other than the one that httpd was built with; what clients do wrong.
@@ -93,11 +95,14 @@ impl Secure {
 
 fn access(line: &str) -> Access {
     let words: Vec<&str> = line.split(' ').collect();
-    let [session, client, protocol, name] = words[..] else { panic!("the front logged {line}") };
+    let [session, client, protocol, name, http] = words[..] else {
+        panic!("the front logged {line}")
+    };
     Access {
         session: session.to_owned(),
         client: client.to_owned(),
         protocol: protocol.to_owned(),
         name: name.to_owned(),
+        http: http.to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::ClientConfig;
+use rustls::{AlertDescription, ClientConfig, PeerMisbehaved};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
@@ -157,6 +157,9 @@ async fn greet(
     let greeted =
         greeted.unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, "not done in time")));
     let greeted = greeted.map_err(|error| {
+        if is_of_alpn(&error) {
+            return Fault::new(Failure::Tls, NO_H2);
+        }
         let of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
         let error = match of_tls {
             true => error,
@@ -167,6 +170,18 @@ async fn greet(
     let (_, session) = greeted.get_ref();
     match session.alpn_protocol() {
         Some(ALPN) => Ok(greeted),
-        _ => Err(Fault::new(Failure::Tls, "staging does not offer HTTP/2 (ALPN h2)")),
+        _ => Err(Fault::new(Failure::Tls, NO_H2)),
     }
+}
+
+const NO_H2: &str = "staging does not offer HTTP/2 (ALPN h2)";
+
+/// Whether TLS failed over the protocol: staging hung up, or chose one that it was not offered.
+fn is_of_alpn(error: &io::Error) -> bool {
+    let said = [
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol),
+        rustls::Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol),
+    ];
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    error.is_some_and(|error| said.contains(error))
 }

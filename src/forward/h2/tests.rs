@@ -76,8 +76,12 @@ fn a_copy_arrives_as_it_was_sent() {
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
     assert!(segments.append(&bytes));
     let head = Head::serialise(&received, &additions, budget()).unwrap();
+    let trailers =
+        [("X-Sum", "1"), ("Host", "b"), ("X-Last", ""), ("TE", "x"), ("Content-Length", "1")];
+    let trailers = trailers.map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()));
+    let trailers = crate::message::trailers(trailers.into_iter(), budget()).unwrap();
     let mirror = Mirror::to(staging.address, MANY);
-    mirror.offer(head.with_content(Some(segments)));
+    mirror.offer(head.with_content(Some(segments)).with_trailers(trailers));
     let totals = mirror.settled();
     let arrived = staging.next();
     assert_eq!(arrived.method, "FROBnicate");
@@ -92,6 +96,9 @@ fn a_copy_arrives_as_it_was_sent() {
     ];
     assert_eq!(arrived.fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert!(arrived.content == bytes, "{} bytes", arrived.content.len());
+    let trailers = [("x-sum", "1"), ("x-last", "")];
+    let trailers = trailers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(arrived.trailers, trailers);
     assert_eq!((totals.count(Cell::Delivered2xx), totals.count(Cell::Unanswered)), (1, 0));
     assert!(totals.count(Cell::BytesSent) > 200_000, "{totals:?}");
     assert_eq!(totals.count(Cell::BytesReceived), 2);

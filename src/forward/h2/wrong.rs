@@ -53,8 +53,13 @@ impl Broken {
 pub(super) fn fault(doing: &str, error: &Error) -> Fault {
     if let Some(io) = error.get_io() {
         return match io.kind() {
-            _ if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                Fault::new(Failure::Tls, format!("{doing}: {io}"))
+            // Nobody but TLS says so, in words alone.
+            ErrorKind::InvalidData => {
+                let said = io.to_string();
+                let alert = said.strip_prefix("received fatal alert: ");
+                let what =
+                    alert.map_or(said.clone(), |alert| format!("staging refused it: {alert}"));
+                Fault::new(Failure::Tls, format!("{doing}: {what}"))
             }
             ErrorKind::TimedOut => Fault::new(Failure::Timeout, format!("{doing}: {io}")),
             ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {

@@ -1,7 +1,7 @@
 //! What staging does wrong, and what becomes of the copy that met it, and of the others.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::sync::Mutex;
 use std::sync::mpsc;
 
@@ -54,6 +54,9 @@ fn what_staging_says_it_has_not_looked_at_is_sent_again() {
         match number {
             0 => {
                 stream.write_all(&go_away(0, 0)).unwrap();
+                // What is closed with something unread is reset, and what was said may be lost.
+                stream.shutdown(Shutdown::Write).unwrap();
+                while raw::next(stream).is_some() {}
             }
             _ => {
                 stream.write_all(&reset(first, 7)).unwrap();
@@ -166,7 +169,7 @@ fn a_connection_that_staging_closed_while_it_was_idle_costs_no_copy() {
         raw::greet(stream, b"").unwrap();
         let first = raw::request(stream).unwrap();
         stream.write_all(&ok(first)).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
         while raw::next(stream).is_some() {}
     });
     let mirror = Mirror::to(staging.address, MANY);
