@@ -13,6 +13,8 @@ CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET_DIR)/release/libmod_copy.so
 FAULTY_MODULE := $(TARGET_DIR)/faults/libmod_copy.so
+PYTHON_DIR := $(TARGET_DIR)/python
+PYTHON := $(PYTHON_DIR)/bin/python
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
@@ -31,6 +33,8 @@ export APXS
 endif
 DEBIAN_TEST_PACKAGES := apache2-utils chromium chromium-driver iproute2 libapache2-mod-security2 openssl prometheus python3 wrk
 REDHAT_TEST_PACKAGES := chromium chromedriver golang-github-prometheus httpd-tools iproute mod_security openssl python3 wrk
+DEBIAN_PYTHON_PACKAGES := python3 python3-venv
+REDHAT_PYTHON_PACKAGES := python3 python3-pip
 DEBIAN_BENCH_PACKAGES := valgrind strace nginx-light
 REDHAT_BENCH_PACKAGES := valgrind strace nginx
 DEBIAN_DOCS_PACKAGES := linkchecker
@@ -90,8 +94,16 @@ rust:
 		exit 1
 	fi
 
-test-deps: deps
+test-deps: deps $(PYTHON_DIR)/made
 	@$(call install-packages,$(DEBIAN_TEST_PACKAGES),$(REDHAT_TEST_PACKAGES))
+
+# gRPC's peers in the tests; made anew when what they need is another.
+$(PYTHON_DIR)/made: tests/grpc/requirements.txt
+	@$(call install-packages,$(DEBIAN_PYTHON_PACKAGES),$(REDHAT_PYTHON_PACKAGES))
+	rm -rf '$(PYTHON_DIR)'
+	python3 -m venv '$(PYTHON_DIR)'
+	'$(PYTHON)' -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch '$@'
 
 bench-deps: test-deps
 	@$(call install-packages,$(DEBIAN_BENCH_PACKAGES),$(REDHAT_BENCH_PACKAGES))
@@ -115,7 +127,7 @@ faults: deps
 	install -D '$(TARGET_DIR)/debug/libmod_copy.so' '$(FAULTY_MODULE)'
 
 test: test-deps build faults ## Run the unit tests, then the tests on a real httpd
-	MOD_COPY_SO='$(MODULE)' MOD_COPY_FAULTS_SO='$(FAULTY_MODULE)' $(CARGO) test --no-default-features --locked
+	MOD_COPY_SO='$(MODULE)' MOD_COPY_FAULTS_SO='$(FAULTY_MODULE)' MOD_COPY_PYTHON='$(PYTHON)' $(CARGO) test --no-default-features --locked
 
 lint: lint-deps ## Check format, lints, documentation, licences and sources
 	$(CARGO) fmt --check

@@ -274,6 +274,10 @@ impl Mirror {
         for (place, lane) in self.placed(chosen) {
             let head = own.iter().position(|(owner, _)| *owner == place);
             let held = match head.map(|at| own.swap_remove(at)) {
+                // What follows the content nobody has edited.
+                Some((_, head)) if lane.target.edits.is_some() => {
+                    Held::Alone(head.with_content_of(&message).with_trailers(None))
+                }
                 Some((_, head)) => Held::Alone(head.with_content_of(&message)),
                 None => Held::Shared(Arc::clone(&message)),
             };

@@ -141,6 +141,8 @@ fn every_example_is_right_and_starts() {
             "alias",
             "dir",
             "mime",
+            "http2",
+            "proxy_http2",
         ];
         let builder = Server::on(Mpm::Event)
             .modules(&modules)

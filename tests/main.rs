@@ -45,6 +45,7 @@ mod doubt;
 mod faults;
 mod fidelity;
 mod fidelity_h2;
+mod grpc;
 mod h2_targets;
 mod harness;
 mod isolation;

@@ -68,7 +68,7 @@ pub static DIRECTIVES: [Directive; 25] = [
         default: "",
         context: Context::Directory,
         in_block: false,
-        help: c"Copies the scope's requests to staging: http[s]://host[:port][/path], the same behind unix:/path|, or the members of balancer://name[/path]",
+        help: c"Copies the scope's requests to staging: http[s]:// or h2[c]://host[:port][/path], the same behind unix:/path|, or the members of balancer://name[/path]",
         apply: lines::copy_target,
     },
     Directive {

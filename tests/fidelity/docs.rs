@@ -70,7 +70,8 @@ const LIMITS: [(&str, &str); 13] = [
     ),
     (
         "Chunk sizes, chunk extensions and trailers do not arrive",
-        "The copy is framed by its length; httpd keeps trailers apart from the fields, and forgets extensions.",
+        "The copy is framed by its length; httpd keeps trailers apart from the fields, and forgets extensions. Over \
+         HTTP/2 ([h2c:// and h2://](targets.md#staging-over-http2)) trailers do.",
     ),
     (
         "`Content-Length` beside `Transfer-Encoding` does not arrive",
