@@ -547,21 +547,49 @@ mod mask {
 }
 
 mod balancer {
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+
     use super::*;
 
-    /// Members that are always there.
+    /// Members that are always there, in memory that others may write at any moment.
     #[derive(Debug)]
-    struct Steady(usize);
+    struct Steady {
+        members: Vec<Record>,
+        sticky: bool,
+    }
+
+    #[derive(Debug)]
+    struct Record {
+        words: [AtomicU32; 4],
+        longs: [AtomicU64; 3],
+        route: Vec<AtomicU8>,
+    }
+
+    impl Steady {
+        fn with(members: usize, sticky: bool) -> Steady {
+            let member = |number: usize| Record {
+                words: [1, standing::INITIALIZED, 100, 0].map(AtomicU32::new),
+                longs: [1 + number as u64, 0, 0].map(AtomicU64::new),
+                route: format!("{:\0<16}", format!("node{number}"))
+                    .bytes()
+                    .map(AtomicU8::new)
+                    .collect(),
+            };
+            Steady { members: (0..members).map(member).collect(), sticky }
+        }
+    }
 
     impl Roster for Steady {
         fn attach(&self) {}
 
         fn members(&self, see: &mut dyn FnMut(Member)) {
-            for slot in 0..self.0 {
-                let (id, status) = (1 + slot as u64, standing::INITIALIZED);
-                let member =
-                    Member { slot, id, status, weight: 100, set: 0, failed_at: 0, retry: 0 };
-                see(black_box(member));
+            for (slot, Record { words, longs, .. }) in self.members.iter().enumerate() {
+                let [_, status, weight, set] = words.each_ref().map(|word| word.load(Relaxed));
+                let [id, failed_at, retry] = longs.each_ref().map(|long| long.load(Relaxed));
+                let (weight, set) = (weight.cast_signed(), set.cast_signed());
+                let (failed_at, retry) = (failed_at.cast_signed(), retry.cast_signed());
+                see(black_box(Member { slot, id, status, weight, set, failed_at, retry }));
             }
         }
 
@@ -569,12 +597,20 @@ mod balancer {
             Method::ByRequests
         }
 
-        fn sticky(&self) -> Option<Sticky> {
-            None
+        fn read_sticky(&self, sticky: &mut Sticky) -> bool {
+            for name in [&mut sticky.cookie, &mut sticky.parameter] {
+                name.clear();
+                name.extend_from_slice(black_box(b"ROUTEID"));
+            }
+            sticky.separator = b'.';
+            self.sticky
         }
 
-        fn has_route(&self, _: usize, _: &[u8]) -> bool {
-            false
+        fn has_route(&self, slot: usize, route: &[u8]) -> bool {
+            let own = &self.members[slot].route;
+            let is_same = |(own, byte): (&AtomicU8, &u8)| own.load(Relaxed) == *byte;
+            own[route.len()].load(Relaxed) == 0
+                && own[..route.len()].iter().zip(route).rev().all(is_same)
         }
 
         fn url(&self, _: usize) -> Result<Url, String> {
@@ -585,9 +621,26 @@ mod balancer {
     /// The member for a copy, and its end.
     #[divan::bench(args = [2, 4, 16])]
     fn choose(bencher: Bencher<'_, '_>, members: usize) {
-        let roster = Steady(members);
+        chosen(bencher, members, false);
+    }
+
+    /// The same, by the session that a cookie among others names.
+    #[divan::bench(args = [2, 4, 16])]
+    fn choose_by_session(bencher: Bencher<'_, '_>, members: usize) {
+        chosen(bencher, members, true);
+    }
+
+    fn chosen(bencher: Bencher<'_, '_>, members: usize, sticky: bool) {
+        let roster = Steady::with(members, sticky);
         let mut chooser = Chooser::new("staging", Rules::default(), Box::new(|_| Ok(())));
-        let request = Request { target: b"/", fields: b"" };
+        let cookie = format!("theme=dark; _ga=GA1.1.1890; ROUTEID=s3.node{}; lang=en", members - 1);
+        let text = |bytes| String::from_utf8_lossy(bytes);
+        let mut fields: String = FIELDS
+            .iter()
+            .map(|(name, value)| format!("{}: {}\r\n", text(name), text(value)))
+            .collect();
+        fields += &format!("Cookie: {cookie}\r\n");
+        let request = Request { target: b"/orders/42?page=2&sort=date", fields: fields.as_bytes() };
         let clock = Clock { now: &clock::now, unix: &|| 0 };
         bencher.bench_local(|| {
             let choice = chooser.choose(&roster, request, clock).unwrap();

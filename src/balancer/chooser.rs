@@ -8,7 +8,7 @@ use crate::breaker::{Millis, Rules, Sign};
 use crate::target::Url;
 
 use super::eligible::{self, Seen};
-use super::{Member, Method, Request, Roster};
+use super::{Member, Method, Request, Roster, Sticky};
 
 /// Chooses members for one target's copies; what leads to a member is a `W`.
 pub struct Chooser<W> {
@@ -20,6 +20,7 @@ pub struct Chooser<W> {
     /// The members at the last look, and those of them that may get the copy; kept for their room.
     seen: Vec<Seen>,
     eligible: Vec<Member>,
+    sticky: Sticky,
 }
 
 /// Finds what leads to a member; the error says why nothing does.
@@ -103,8 +104,16 @@ impl<W> fmt::Debug for Chooser<W> {
 impl<W: 'static> Chooser<W> {
     /// One for the target of this name; by its rules, a member that fails is left out.
     pub fn new(target: &str, rules: Rules, way_to: Box<WayTo<W>>) -> Chooser<W> {
-        let (target, tallies) = (target.to_owned(), Vec::new());
-        Chooser { target, rules, way_to, tallies, seen: Vec::new(), eligible: Vec::new() }
+        let target = target.to_owned();
+        Chooser {
+            target,
+            rules,
+            way_to,
+            tallies: Vec::new(),
+            seen: Vec::new(),
+            eligible: Vec::new(),
+            sticky: Sticky::default(),
+        }
     }
 
     /// The member for a request; `None` where mod_proxy has them all out.
@@ -119,8 +128,8 @@ impl<W: 'static> Chooser<W> {
         clock: Clock<'_>,
     ) -> Option<Choice<W>> {
         let rest = self.look(roster, clock);
-        let sticky = roster.sticky();
-        let route = sticky.as_ref().and_then(|sticky| sticky.route(request));
+        let is_sticky = roster.read_sticky(&mut self.sticky);
+        let route = if is_sticky { self.sticky.route(request) } else { None };
         let slot = match self.pick(roster, route) {
             None if rest > 0 => {
                 self.wake();
@@ -201,8 +210,14 @@ impl<W: 'static> Chooser<W> {
     /// The member of a session: one that is no standby goes before one that is.
     fn with_route(&self, roster: &dyn Roster, route: &[u8]) -> Option<usize> {
         let usable = self.seen.iter().filter(|seen| seen.usable).map(|seen| &seen.member);
-        let routed = usable.filter(|member| roster.has_route(member.slot, route));
-        routed.min_by_key(|member| member.is_standby()).map(|member| member.slot)
+        let mut standby = None;
+        for member in usable.filter(|member| roster.has_route(member.slot, route)) {
+            if !member.is_standby() {
+                return Some(member.slot);
+            }
+            standby = standby.or(Some(member.slot));
+        }
+        standby
     }
 
     fn best(&mut self, method: Method) -> Option<usize> {

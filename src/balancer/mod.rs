@@ -32,8 +32,8 @@ pub trait Roster: fmt::Debug + Send + Sync {
     /// How the balancer chooses.
     fn method(&self) -> Method;
 
-    /// How sessions are told apart, if they are.
-    fn sticky(&self) -> Option<Sticky>;
+    /// Whether sessions are told apart, and how: put into what was read before, whose room it takes.
+    fn read_sticky(&self, sticky: &mut Sticky) -> bool;
 
     /// Whether the member in this slot has this route.
     fn has_route(&self, slot: usize, route: &[u8]) -> bool;

@@ -1,7 +1,9 @@
 //! The route that a request's session names, found where mod_proxy_balancer finds it.
 
+use memchr::memchr;
+
 /// A balancer's `stickysession=`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sticky {
     /// The name of the cookie.
     pub cookie: Vec<u8>,
@@ -45,7 +47,7 @@ impl Sticky {
 
     fn in_cookies<'a>(&self, fields: &'a [u8]) -> Option<&'a [u8]> {
         const NAME: &[u8] = b"cookie:";
-        let lines = fields.split(|byte| *byte == b'\n');
+        let lines = Lines(fields);
         let is_cookie = |line: &&[u8]| {
             line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
         };
@@ -67,11 +69,35 @@ impl Sticky {
     }
 }
 
-/// What stands before and behind each place where `name` stands.
+/// What stands before and behind each place where `name` stands; nothing has no place.
 fn occurrences<'a>(text: &'a [u8], name: &[u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-    let length = name.len();
-    let found = text.windows(length.max(1)).enumerate();
-    found
-        .filter(move |(_, window)| *window == name)
-        .filter_map(move |(at, _)| Some((text.get(..at)?, text.get(at.saturating_add(length)..)?)))
+    let first = name.first().copied();
+    let mut from = 0_usize;
+    std::iter::from_fn(move || {
+        loop {
+            let at = from.saturating_add(memchr(first?, text.get(from..)?)?);
+            from = at.saturating_add(1);
+            let (before, behind) = text.split_at_checked(at)?;
+            if let Some(behind) = behind.strip_prefix(name) {
+                return Some((before, behind));
+            }
+        }
+    })
+}
+
+/// Lines, each without its end.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = memchr(b'\n', self.0).unwrap_or(self.0.len());
+        let (line, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        Some(line)
+    }
 }

@@ -60,8 +60,11 @@ impl Roster for Scripted {
         self.method
     }
 
-    fn sticky(&self) -> Option<Sticky> {
-        self.sticky.clone()
+    fn read_sticky(&self, sticky: &mut Sticky) -> bool {
+        if let Some(own) = &self.sticky {
+            own.clone_into(sticky);
+        }
+        self.sticky.is_some()
     }
 
     fn has_route(&self, slot: usize, route: &[u8]) -> bool {

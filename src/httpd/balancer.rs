@@ -209,27 +209,28 @@ impl Roster for Live {
         Method::named(self.shared().text_into(at, &mut name))
     }
 
-    fn sticky(&self) -> Option<Sticky> {
+    fn read_sticky(&self, sticky: &mut Sticky) -> bool {
         const LENGTH: usize = ffi::PROXY_BALANCER_MAX_STICKY_SIZE as usize;
         let shared = self.shared();
-        let at = offset_of!(ffi::proxy_balancer_shared, sticky);
-        if shared.u8(at) == 0 {
-            return None;
+        let cookie = offset_of!(ffi::proxy_balancer_shared, sticky);
+        if shared.u8(cookie) == 0 {
+            return false;
+        }
+        let parameter = offset_of!(ffi::proxy_balancer_shared, sticky_path);
+        for (name, at) in [(&mut sticky.cookie, cookie), (&mut sticky.parameter, parameter)] {
+            name.clear();
+            name.extend_from_slice(shared.text_into(at, &mut [0; LENGTH]));
         }
         // mod_proxy's bits in their order: sticky_force, scolonsep.
         let bits = shared.u8(offset_of!(ffi::proxy_balancer_shared, _bitfield_1));
-        Some(Sticky {
-            cookie: shared.text::<LENGTH>(at),
-            parameter: shared.text::<LENGTH>(offset_of!(ffi::proxy_balancer_shared, sticky_path)),
-            separator: shared.u8(offset_of!(ffi::proxy_balancer_shared, sticky_separator)),
-            semicolons: bits & 0b10 != 0,
-        })
+        sticky.separator = shared.u8(offset_of!(ffi::proxy_balancer_shared, sticky_separator));
+        sticky.semicolons = bits & 0b10 != 0;
+        true
     }
 
     fn has_route(&self, slot: usize, route: &[u8]) -> bool {
         let at = offset_of!(ffi::proxy_worker_shared, route);
-        let mut own = [0; ROUTE];
-        self.worker(slot).is_some_and(|worker| worker.text_into(at, &mut own) == route)
+        self.worker(slot).is_some_and(|worker| worker.has_text::<ROUTE>(at, route))
     }
 
     fn url(&self, slot: usize) -> Result<Url, String> {
@@ -293,6 +294,16 @@ impl Record {
         let field = self.0.wrapping_byte_add(at).cast_mut();
         // SAFETY: as above.
         unsafe { AtomicU8::from_ptr(field) }.load(Ordering::Relaxed)
+    }
+
+    /// Whether the text at this place is that one, without NUL. Where texts differ they mostly do so in their
+    /// length, or at their end.
+    fn has_text<const MOST: usize>(self, at: usize, text: &[u8]) -> bool {
+        if text.len() >= MOST || self.u8(at.saturating_add(text.len())) != 0 {
+            return false;
+        }
+        let mut bytes = text.iter().enumerate().rev();
+        bytes.all(|(index, byte)| self.u8(at.saturating_add(index)) == *byte)
     }
 
     /// The text at this place, up to the NUL that ends it.
