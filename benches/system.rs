@@ -11,6 +11,7 @@
 //! peer.rs          nginx with its `mirror`, on the same work
 //! concurrency.rs   1,000 exchanges at the same time
 //! scale.rs         more targets, more child processes
+//! forwarding.rs    what an exchange over TLS costs its forwarder, beside a plain one
 //! instructions.rs  what the request path executes, counted by valgrind
 //! recorded.rs      the counts that are kept in the repository
 //! memory.rs        what queued copies take, and what 10,000 per second do
@@ -43,6 +44,8 @@ mod docs;
 mod exchange;
 #[path = "system/faults.rs"]
 mod faults;
+#[path = "system/forwarding.rs"]
+mod forwarding;
 #[path = "system/framing.rs"]
 mod framing;
 #[path = "system/instructions.rs"]
@@ -149,13 +152,14 @@ fn main() -> ExitCode {
         None => cores::machine(),
     };
     let mut table = Table::default();
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 7] = [
         ("exchange", exchange::measure),
         ("faults", faults::measure),
         ("concurrency", concurrency::measure),
         ("memory", memory::measure),
         ("peer", peer::measure),
         ("scale", scale::measure),
+        ("forwarding", forwarding::measure),
     ];
     for (name, measure) in parts {
         if asked(name) {

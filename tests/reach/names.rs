@@ -60,9 +60,11 @@ fn connections_are_made_to_all_addresses_by_turns() {
 
 #[test]
 fn an_address_where_nobody_listens_loses_no_copy() {
-    let named = Named::with("127.0.0.4 127.0.0.2", false, "");
-    named.deliver(4);
-    assert_eq!(named.connections(), [4, 0]);
+    for words in ["127.0.0.4 127.0.0.2", "::1 127.0.0.2"] {
+        let named = Named::with(words, false, "");
+        named.deliver(4);
+        assert_eq!(named.connections(), [4, 0], "{words}");
+    }
 }
 
 #[test]
