@@ -129,6 +129,14 @@ pub(super) fn is_local(address: IpAddr) -> bool {
 }
 
 impl Peer {
+    /// Its address, if it has one.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Peer::At(address) => Some(*address),
+            Peer::Behind(_) => None,
+        }
+    }
+
     /// Whom a socket is connected to.
     pub(super) fn of(socket: &Socket) -> io::Result<Peer> {
         let address = socket.peer_addr()?;

@@ -115,7 +115,9 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         match self.step(errand, wait, traffic) {
             Ok(Err(awaits)) => Progress::Awaits(awaits),
             Ok(Ok(answered)) => {
-                if let Some(keep) = errand.keep
+                let class = self.answered(answered.class);
+                if class.is_ok()
+                    && let Some(keep) = errand.keep
                     && let Some(kept) = self.exchange.as_mut().and_then(Exchange::take_kept)
                 {
                     keep.put(kept);
@@ -123,7 +125,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
                 if !answered.reusable {
                     self.hang_up();
                 }
-                Progress::Ended(self.answered(answered.class))
+                Progress::Ended(class)
             }
             Err(broken) => self.give_up(broken, errand),
         }
@@ -213,7 +215,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             Fault::connecting(error, deadline)
         })?;
         (self.connection, self.socket) = (Some(connection.into()), self.base.take());
-        self.peer = self.socket.as_ref().and_then(|socket| socket.peer_addr().ok()?.as_socket());
+        self.peer = self.base.peer();
         let untried = addresses.iter().position(|address| Some(*address) == self.peer);
         self.names
             .failed(addresses.get(..untried.unwrap_or(0)).unwrap_or_default(), Instant::now());

@@ -1,6 +1,7 @@
 //! Sockets: the connector and the transport at the head of ureq's chain.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,8 @@ pub(super) struct Base(Arc<Mutex<Underneath>>);
 #[derive(Debug, Default)]
 struct Underneath {
     socket: Option<Arc<Socket>>,
+    /// Whom it was connected to, where that is an address.
+    peer: Option<SocketAddr>,
     /// That of the next one, in bytes; 0 for the system's.
     receive_buffer: u32,
 }
@@ -44,6 +47,11 @@ impl Base {
     /// The socket, once for each connection.
     pub(super) fn take(&self) -> Option<Arc<Socket>> {
         self.underneath().socket.take()
+    }
+
+    /// The address that the last socket was connected to: as it was looked up, which the system may tell otherwise.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.underneath().peer
     }
 
     fn underneath(&self) -> MutexGuard<'_, Underneath> {
@@ -90,12 +98,15 @@ impl TcpConnector {
         let patience = Patience::new(patience, &self.on_slow);
         let made = self.dial.connect(peer, receive_buffer, patience);
         self.slow.store(started.elapsed() >= SLOW, Ordering::Relaxed);
-        made.map(|socket| self.transport(socket))
+        made.map(|socket| self.transport(socket, peer))
     }
 
-    fn transport(&self, socket: Socket) -> TcpTransport {
+    fn transport(&self, socket: Socket, peer: &Peer) -> TcpTransport {
         let stream = Arc::new(socket);
-        self.base.underneath().socket = Some(Arc::clone(&stream));
+        let mut underneath = self.base.underneath();
+        underneath.socket = Some(Arc::clone(&stream));
+        underneath.peer = peer.address();
+        drop(underneath);
         TcpTransport {
             stream,
             room: Room::default(),

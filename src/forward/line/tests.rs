@@ -409,3 +409,17 @@ fn a_connection_takes_no_longer_than_it_may_and_tells_that_it_is_slow() {
     }
     assert!(told.load(Ordering::Relaxed) >= 2);
 }
+
+#[test]
+fn a_connection_is_kept_whatever_the_system_calls_its_other_end() {
+    let staging = Staging::answering(OK);
+    let mut line = line(format!("staging:{}", staging.address.port()));
+    // Which leads to 127.0.0.1.
+    let anywhere = |_: &str, port: u16| Ok(vec![SocketAddr::from(([0, 0, 0, 0], port))]);
+    line.names = Arc::new(Names::of(&line.aim.url, Box::new(anywhere)));
+    for _ in 0..3 {
+        assert_eq!(line.send_alone(&message("GET", None)), DELIVERED);
+    }
+    staging.await_connections(1);
+    assert_eq!(staging.connections(), 0);
+}
