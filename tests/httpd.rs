@@ -14,6 +14,8 @@ pub struct Httpd {
     modules: PathBuf,
     /// File names of the modules that are compiled in, as `mod_unixd.c`.
     compiled_in: HashSet<String>,
+    /// The last number of its version: 71 for 2.4.71.
+    patch: u32,
 }
 
 /// The httpd that apxs (or the program named by `APXS`) tells of.
@@ -21,14 +23,21 @@ pub fn httpd() -> &'static Httpd {
     static HTTPD: OnceLock<Httpd> = OnceLock::new();
     HTTPD.get_or_init(|| {
         let program = Path::new(&apxs("sbindir")).join(apxs("progname"));
-        let list = Command::new(&program).arg("-l").output().unwrap_or_else(|error| {
-            panic!("{}: {error}; install httpd (Debian: apache2)", program.display())
+        let ask = |option| {
+            let output = Command::new(&program).arg(option).output().unwrap_or_else(|error| {
+                panic!("{}: {error}; install httpd (Debian: apache2)", program.display())
+            });
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let (list, version) = (ask("-l"), ask("-v"));
+        let patch = version.split_once("Apache/2.4.").map(|(_, rest)| {
+            rest.split(|character: char| !character.is_ascii_digit()).next().unwrap_or_default()
         });
-        let list = String::from_utf8_lossy(&list.stdout).into_owned();
         Httpd {
             program,
             modules: apxs("LIBEXECDIR").into(),
             compiled_in: list.lines().map(|line| line.trim().to_owned()).collect(),
+            patch: patch.and_then(|digits| digits.parse().ok()).expect("httpd's version"),
         }
     })
 }
@@ -44,6 +53,11 @@ impl Httpd {
                 command
             }
         }
+    }
+
+    /// Whether it is older than 2.4.`patch`, and so has faults that were mended there.
+    pub fn is_older_than(&self, patch: u32) -> bool {
+        self.patch < patch
     }
 
     /// The line that loads `mod_NAME`; nothing where it is compiled in.

@@ -134,6 +134,7 @@ fn every_example_is_right_and_starts() {
             "proxy_balancer",
             "slotmem_shm",
             "lbmethod_byrequests",
+            "watchdog",
             "proxy_hcheck",
             "headers",
             "status",

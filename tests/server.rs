@@ -25,6 +25,9 @@ const ORDINARY: [&str; 17] = [
     "AH00112:",
 ];
 
+/// What is ordinary before 2.4.N: HTTP/2 without mod_ssl, and a client that leaves within its content.
+const OF_OLDER: [(&str, u32); 2] = [("AH02951:", 48), ("AH02609:", 41)];
+
 /// What httpd logs whenever it is ready, or ready again, to serve.
 const READY: &str = "resuming normal operations";
 
@@ -298,5 +301,7 @@ fn arguments(root: &Path) -> [PathBuf; 4] {
 
 fn is_ordinary(line: &str) -> bool {
     let quiet = [":info]", ":debug]", ":trace"];
-    ORDINARY.iter().any(|tag| line.contains(tag)) || quiet.iter().any(|level| line.contains(level))
+    ORDINARY.iter().any(|tag| line.contains(tag))
+        || quiet.iter().any(|level| line.contains(level))
+        || OF_OLDER.iter().any(|(tag, patch)| httpd().is_older_than(*patch) && line.contains(tag))
 }

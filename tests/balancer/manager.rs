@@ -35,7 +35,7 @@ impl Manager {
 
     /// The status of a member as the page has it, as `Init Ok`.
     pub fn status(&self, member: &str) -> String {
-        let page = self.get("?xml=1").text();
+        let page = self.get(&format!("?{}&xml=1", self.key())).text();
         let name = format!("<httpd:name>{member}</httpd:name>");
         let worker = page.split("<httpd:worker>").find(|part| part.contains(&name));
         let worker = worker.unwrap_or_else(|| panic!("no {member} in\n{page}"));
@@ -44,15 +44,20 @@ impl Manager {
     }
 
     fn submit(&self, changes: &str) {
-        let page = self.get("").text();
-        let of_ours = format!("b={}", self.balancer);
-        let link = page.split("href=\"").find(|link| link.contains(&of_ours));
-        let link = link.unwrap_or_else(|| panic!("no {of_ours} in\n{page}"));
-        let (_, nonce) = link.split_once("nonce=").unwrap();
-        let nonce = nonce.split('"').next().unwrap();
-        let form = format!("{of_ours}&nonce={nonce}&{changes}");
+        let form = format!("{}&{changes}", self.key());
         let answer = self.ask("POST", "", &form);
         assert_eq!(answer.status, 200, "{changes}\n{}", answer.text());
+    }
+
+    /// The balancer and its nonce, without which the manager takes nothing.
+    fn key(&self) -> String {
+        const QUOTES: [char; 2] = ['"', '\''];
+        let page = self.get("").text();
+        let of_ours = format!("b={}", self.balancer);
+        let link = page.split(QUOTES).find(|part| part.contains(&of_ours));
+        let link = link.unwrap_or_else(|| panic!("no {of_ours} in\n{page}"));
+        let (_, nonce) = link.split_once("nonce=").unwrap();
+        format!("{of_ours}&nonce={nonce}")
     }
 
     fn get(&self, query: &str) -> Response {

@@ -26,7 +26,7 @@ on_each_mpm!(
     balances_go_on_after_a_graceful_restart
 );
 
-const MODULES: [&str; 8] = [
+const MODULES: [&str; 9] = [
     "proxy",
     "proxy_http",
     "proxy_balancer",
@@ -34,6 +34,7 @@ const MODULES: [&str; 8] = [
     "lbmethod_byrequests",
     "lbmethod_bybusyness",
     "lbmethod_bytraffic",
+    "watchdog",
     "proxy_hcheck",
 ];
 
