@@ -82,7 +82,7 @@ endef
 .PHONY: help deps rust nightly test-deps lint-deps bench-deps docs-deps build faults run test lint docs bench soak isolation install uninstall fuzz sanitize miri loom tsan asan memcheck
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: rust ## Install what building and running need (apt-get or dnf); Rust must be there
 	@$(call install-packages,$(DEBIAN_PACKAGES),$(REDHAT_PACKAGES))
@@ -224,7 +224,7 @@ install: | $(MODULE) ## Put the module where httpd finds it, switched off (DESTD
 	load() { sed "s|/usr/lib/apache2/modules|$$modules|" apache-conf/copy.load; }
 	# Unlinks what was there: a running httpd keeps the old file.
 	install -D -m 0644 '$(MODULE)' "$(DESTDIR)$$modules/mod_copy.so"
-	if [ -d "$$conf/mods-available" ]; then
+	if [ -d "$$conf/mods-available" ] || [ -d "$(DESTDIR)$$conf/mods-available" ]; then
 		install -D -m 0644 <(load) "$(DESTDIR)$$conf/mods-available/copy.load"
 		if [ -e "$(DESTDIR)$$conf/mods-available/copy.conf" ]; then
 			echo "mod_copy: kept $(DESTDIR)$$conf/mods-available/copy.conf"
@@ -232,7 +232,7 @@ install: | $(MODULE) ## Put the module where httpd finds it, switched off (DESTD
 			install -D -m 0644 apache-conf/copy.conf "$(DESTDIR)$$conf/mods-available/copy.conf"
 		fi
 		echo "mod_copy: installed; switch it on with: a2enmod copy, then apachectl configtest and restart"
-	elif [ -d "$${conf%/conf}/conf.modules.d" ]; then
+	elif [ -d "$${conf%/conf}/conf.modules.d" ] || [ -d "$(DESTDIR)$${conf%/conf}/conf.modules.d" ]; then
 		file="$${conf%/conf}/conf.modules.d/10-copy.conf"
 		if [ -e "$(DESTDIR)$$file" ]; then
 			echo "mod_copy: installed; kept $(DESTDIR)$$file"
@@ -259,3 +259,5 @@ uninstall: ## Take away what install put there (DESTDIR, APXS)
 	fi
 	rm -f "$(DESTDIR)$$modules/mod_copy.so" "$$available/copy.load" "$(DESTDIR)$${conf%/conf}/conf.modules.d/10-copy.conf"
 	echo "mod_copy: removed; directives of it that are left elsewhere now fail apachectl configtest"
+
+include packaging/release.mk
