@@ -2,8 +2,9 @@
 # Tests the images: builds them, runs the integration tests inside, and puts production and staging into containers of
 # their own, which are stopped, paused, disconnected and restarted.
 #
-#   docker/test.sh [PART …]     suite (the integration tests), across (production and staging), walk (an administrator's
-#                               first hour), package (Debian's), httpd (the official image's layout); without any: all
+#   docker/test.sh [PART …]     across (production and staging), walk (an administrator's first hour), package (Debian's),
+#                               httpd (the official image's layout), suite (the integration tests); without any: all;
+#                               here: nothing, but that there is a Docker
 #   TESTS='session:: tls::' docker/test.sh suite     these integration tests alone
 #   KEEP_IMAGES=1 docker/test.sh across              with the images of the last time
 set -euo pipefail
@@ -14,6 +15,8 @@ set -euo pipefail
 HTTPD_TESTS="session:: loading:: configtest:: copying:: stopping:: tls:: balancer::"
 
 images() {
+    [ -z "${KEEP_IMAGES:-}" ] || return 0
+    KEEP_IMAGES=1
     base debian:bookworm-slim rust:1-bookworm
     image mod_copy:build -f "$top/docker/Dockerfile" --target build
     image mod_copy:installed -f "$top/docker/Dockerfile" --target installed
@@ -32,7 +35,10 @@ run_tests() {
     grep '^test result:' "$logs/suite.log"
 }
 
+here() { docker version --format 'Docker {{.Server.Version}}'; }
+
 suite() {
+    images
     say "the integration tests in the image"
     # shellcheck disable=SC2086 # a list
     run_tests mod_copy:tests ${TESTS:-}
@@ -116,6 +122,8 @@ fill_queue() {
 }
 
 across() {
+    images
+    compose
     base prom/prometheus:v3.5.0
     docker network create "$run" >/dev/null
     create staging mod_copy
@@ -212,6 +220,7 @@ across() {
 # In Debian without anything: installed, switched on, upgraded, rotated, removed, purged.
 package() {
     local deb
+    images
     say "Debian's package is made"
     docker run --name "$run-deb" -e PACKAGE_TARGET_DIR=/src/target mod_copy:build make deb >"$logs/deb.log" 2>&1 || {
         tail -n 50 "$logs/deb.log" >&2
@@ -265,12 +274,11 @@ compose() {
 }
 
 walk() {
+    images
     "$top/docker/walk.sh"
 }
 
 find_docker
-[ -n "${KEEP_IMAGES:-}" ] || images
-compose
 [ $# -gt 0 ] || set -- across walk package httpd suite
 for part; do
     "$part"

@@ -11,11 +11,11 @@ REDHAT_DOCKER_PACKAGES := debootstrap docker iptables
 
 .PHONY: docker-test test-old deb rpm dist
 
-# $(call source-into,folder): what a release is made of, as it is in this checkout.
+# $(call source-into,folder): what a release is made of, as it is in this checkout; new to cargo, which goes by time.
 define source-into
 rm -rf $(1)
 mkdir -p $(1)
-tar -c --exclude-vcs --exclude=./target --exclude=./fuzz/target --exclude=./models/target --exclude=./fuzz/artifacts . | tar -x -C $(1)
+tar -c --exclude-vcs --exclude=./target --exclude=./fuzz/target --exclude=./models/target --exclude=./fuzz/artifacts . | tar -xm -C $(1)
 endef
 
 docker-test: ## Test the images: the suite inside, production and staging as containers (PARTS, TESTS, AIR_GAPPED=1)
