@@ -6,6 +6,7 @@
 #                               httpd (the official image's layout), suite (the integration tests); without any: all;
 #                               here: nothing, but that there is a Docker
 #   TESTS='session:: tls::' docker/test.sh suite     these integration tests alone
+#   DEB=FILE docker/test.sh package                  this package, already made
 #   KEEP_IMAGES=1 docker/test.sh across              with the images of the last time
 set -euo pipefail
 # shellcheck source=docker/lib.sh
@@ -219,19 +220,22 @@ across() {
 
 # In Debian without anything: installed, switched on, upgraded, rotated, removed, purged.
 package() {
-    local deb
-    images
-    say "Debian's package is made"
-    docker run --name "$run-deb" -e PACKAGE_TARGET_DIR=/src/target mod_copy:build make deb >"$logs/deb.log" 2>&1 || {
-        tail -n 50 "$logs/deb.log" >&2
-        fail "make deb"
-    }
-    docker cp "$run-deb:/src/target/packages" "$logs/packages" >/dev/null
-    deb=$(ls "$logs"/packages/*.deb)
+    if [ -z "${DEB:-}" ]; then
+        images
+        say "Debian's package is made"
+        docker run --name "$run-deb" -e PACKAGE_TARGET_DIR=/src/target mod_copy:build make deb >"$logs/deb.log" 2>&1 || {
+            tail -n 50 "$logs/deb.log" >&2
+            fail "make deb"
+        }
+        docker cp "$run-deb:/src/target/packages" "$logs/packages" >/dev/null
+        docker rm "$run-deb" >/dev/null
+        DEB=$(ls "$logs"/packages/*.deb)
+    fi
+    base debian:bookworm-slim
     docker network create "$run" >/dev/null
     create debian debian:bookworm-slim --init -- sleep infinity
     start debian
-    put "$deb" debian /tmp/first.deb
+    put "$DEB" debian /tmp/first.deb
     there() { in_container debian bash -c "$*" >"$logs/step.log" 2>&1 || { cat "$logs/step.log" >&2; fail "$*"; }; }
 
     say "installed, it is switched on, and does nothing"
@@ -255,7 +259,7 @@ package() {
     there "DEBIAN_FRONTEND=noninteractive apt-get install -y /tmp/first.deb && apache2ctl -M | grep copy_module"
     there "DEBIAN_FRONTEND=noninteractive apt-get purge -y libapache2-mod-copy"
     there "! find /etc /usr /var/lib/apache2 -name '*mod_copy*' -o -name 'copy.load' -o -name 'copy.conf' -o -name 'libapache2-mod-copy' | grep ."
-    docker rm -f "$run-debian" "$run-deb" >/dev/null
+    docker rm -f "$run-debian" >/dev/null
     docker network rm "$run" >/dev/null
 }
 
