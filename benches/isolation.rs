@@ -43,7 +43,7 @@ from_elsewhere!(
     "system/cores.rs" cores,
     "../tests/client.rs" client,
     "../tests/conf.rs" conf,
-    "../tests/faults/staging.rs" faulty,
+    "../tests/faults/staging/mod.rs" faulty,
     "../tests/httpd.rs" httpd,
     "../tests/injection.rs" injection,
     "../tests/mpm.rs" mpm,

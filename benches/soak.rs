@@ -55,7 +55,7 @@ macro_rules! from_tests {
 from_tests!(
     "../tests/client.rs" client,
     "../tests/conf.rs" conf,
-    "../tests/faults/staging.rs" faults,
+    "../tests/faults/staging/mod.rs" faults,
     "../tests/httpd.rs" httpd,
     "../tests/injection.rs" injection,
     "../tests/mpm.rs" mpm,

@@ -1,4 +1,4 @@
-//! Configuration: httpd's two kinds of settings, the directives, and the passage from draft to policy.
+//! Configuration: the directives, and the passage from draft to policy.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, c_char, c_int, c_void};
@@ -10,24 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{balancer, edit, expr, ffi, log, open, pool, proxy, segment, shelf};
+use super::{balancer, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::comparing::Shelf;
 use crate::config::{
-    Context, Directive, Draft, Fault, Origin, Place, Policy, ProxyDefaults, Resolved,
-    ScopeSettings, ServerPolicy, ServerSettings, without_password,
+    Context, Directive, Draft, Fault, Origin, Place, Policy, Resolved, ScopeSettings,
+    without_password,
 };
 use crate::edit::Edits;
 use crate::forward;
 use crate::stats::{Segment, Slot};
-
-/// What this module has for a server or virtual host.
-#[derive(Clone, Copy, Debug)]
-struct Server {
-    settings: ServerSettings,
-    policy: ServerPolicy,
-}
 
 /// All that a generation of children works by.
 #[derive(Debug)]
@@ -64,105 +57,6 @@ pub fn generation() -> Option<&'static Generation> {
     // SAFETY: NULL, or what `complete` gave to pconf: it lives until the next configuration, and in
     // a child as long as the process.
     unsafe { GENERATION.load(Ordering::Acquire).as_ref() }
-}
-
-/// What holds for all of a request's server.
-///
-/// # Safety
-///
-/// `server` is one of httpd's, and its configuration is complete.
-pub unsafe fn server_policy(server: *const ffi::server_rec) -> &'static ServerPolicy {
-    // SAFETY: the caller vouches for the server.
-    let record = unsafe { server_record(server) };
-    // SAFETY: every server has had a record since `complete`, and nobody changes it any more.
-    let record = unsafe { &*record };
-    &record.policy
-}
-
-/// What holds in a request's scope.
-///
-/// # Safety
-///
-/// `scope` is a per-directory configuration of httpd's.
-pub unsafe fn scope_settings(scope: *const ffi::ap_conf_vector_t) -> ScopeSettings {
-    // SAFETY: the caller vouches for the vector.
-    let settings = unsafe { ffi::module_config(scope, ffi::this()) };
-    // SAFETY: NULL, or made by `create_scope` or `merge_scopes`.
-    unsafe { settings.cast::<ScopeSettings>().as_ref() }.copied().unwrap_or_default()
-}
-
-pub unsafe extern "C" fn create_scope(pool: *mut ffi::apr_pool_t, _: *mut c_char) -> *mut c_void {
-    guard(Boundary::CreateScope, ptr::null_mut(), || {
-        // SAFETY: httpd passes a live pool.
-        unsafe { pool::put(pool, ScopeSettings::default()) }.as_ptr().cast()
-    })
-}
-
-pub unsafe extern "C" fn merge_scopes(
-    pool: *mut ffi::apr_pool_t,
-    outer: *mut c_void,
-    inner: *mut c_void,
-) -> *mut c_void {
-    let nowhere = nowhere().cast::<c_void>().cast_mut();
-    if outer == nowhere || inner == nowhere {
-        return nowhere;
-    }
-    guard(Boundary::MergeScopes, nowhere, || {
-        // SAFETY: httpd passes what `create_scope` or this function made, and never NULL.
-        let outer = unsafe { &*outer.cast::<ScopeSettings>() };
-        // SAFETY: as above.
-        let inner = unsafe { &*inner.cast::<ScopeSettings>() };
-        // SAFETY: httpd passes a live pool.
-        unsafe { pool::put(pool, outer.merge(inner)) }.as_ptr().cast()
-    })
-}
-
-/// Where nothing is copied, whatever is written in a section within: what a fault of ours leaves of a
-/// scope. Nobody writes to it.
-fn nowhere() -> *const ScopeSettings {
-    static NOWHERE: Lazy<ScopeSettings> = Lazy::new(ScopeSettings::default);
-    ptr::from_ref(&*NOWHERE)
-}
-
-pub unsafe extern "C" fn create_server(
-    pool: *mut ffi::apr_pool_t,
-    _: *mut ffi::server_rec,
-) -> *mut c_void {
-    guard(Boundary::CreateServer, ptr::null_mut(), || {
-        // SAFETY: httpd passes a live pool.
-        unsafe { place_server(pool, ServerSettings::default()) }.cast()
-    })
-}
-
-pub unsafe extern "C" fn merge_servers(
-    pool: *mut ffi::apr_pool_t,
-    main: *mut c_void,
-    inner: *mut c_void,
-) -> *mut c_void {
-    guard(Boundary::MergeServers, ptr::null_mut(), || {
-        // SAFETY: httpd passes what `create_server` made, or NULL where that failed.
-        let main = unsafe { main.cast::<Server>().as_ref() };
-        // SAFETY: as above.
-        let inner = unsafe { inner.cast::<Server>().as_ref() };
-        let (Some(main), Some(inner)) = (main, inner) else { return ptr::null_mut() };
-        // SAFETY: httpd passes a live pool.
-        unsafe { place_server(pool, main.settings.merge(&inner.settings)) }.cast()
-    })
-}
-
-unsafe fn place_server(pool: *mut ffi::apr_pool_t, settings: ServerSettings) -> *mut Server {
-    // SAFETY: the caller vouches for the pool.
-    unsafe {
-        pool::put(pool, Server { settings, policy: settings.resolve(ProxyDefaults::default()) })
-    }
-    .as_ptr()
-}
-
-unsafe fn server_record(server: *const ffi::server_rec) -> *mut Server {
-    // SAFETY: the caller passes a server of httpd's.
-    let configs = unsafe { (*server).module_config };
-    // SAFETY: httpd's vector of that server.
-    unsafe { ffi::module_config(configs, ffi::this()) }.cast()
 }
 
 /// What a directive is answered that met a fault of ours.
@@ -229,10 +123,8 @@ unsafe fn read(
     let message = guard(Boundary::Directive, Some(FAULT.to_owned()), || {
         // SAFETY: the scope is what `create_scope` made for the section around the directive.
         let scope = unsafe { scope.cast::<ScopeSettings>().as_mut() };
-        // SAFETY: the server that the directive is for.
-        let server = unsafe { server_record(parameters.server) };
-        // SAFETY: `create_server` made it when the server's first directive of ours was met.
-        let server = unsafe { server.as_mut() };
+        // SAFETY: the server that the directive is for, whose settings nobody else looks at now.
+        let server = unsafe { kept::server_settings(parameters.server) };
         let (Some(scope), Some(server)) = (scope, server) else { return Some(FAULT.to_owned()) };
         let mut draft = lock(&DRAFT);
         // httpd has a path for whatever stands in a section; a block is none.
@@ -240,7 +132,7 @@ unsafe fn read(
         let mut place = Place {
             draft: &mut draft,
             scope,
-            server: &mut server.settings,
+            server,
             // SAFETY: the server that the directive is for.
             which: unsafe { which(parameters.server) },
             in_section,
@@ -357,7 +249,7 @@ pub unsafe extern "C" fn complete(
     guard(Boundary::PostConfig, ffi::HOOK_OK, || {
         log::install(main);
         // SAFETY: httpd's main server and its pool.
-        unsafe { resolve_servers(pconf, main) };
+        unsafe { kept::resolve_servers(pconf, main) };
         // The first of two passes at start only checks; its process may be another one.
         // SAFETY: asks httpd for its state.
         let state = unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE as c_int) };
@@ -382,35 +274,6 @@ pub unsafe extern "C" fn complete(
         }
         ffi::HOOK_OK
     })
-}
-
-/// Gives every server a record of its own, with its settings resolved.
-unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_rec) {
-    // SAFETY: the caller passes httpd's main server.
-    let shared = unsafe { server_record(main) };
-    // SAFETY: `create_server` made it when the module was loaded, unless that failed.
-    let settings = unsafe { shared.as_ref() }.map(|shared| shared.settings).unwrap_or_default();
-    let mut next = main;
-    // SAFETY: httpd's list of servers ends in NULL.
-    while let Some(server) = unsafe { next.as_ref() } {
-        // SAFETY: a server of httpd's.
-        let mut record = unsafe { server_record(next) };
-        if record.is_null() || (record == shared && next != main) {
-            // A virtual host without directives of ours shares the main server's record, but may
-            // have settings of mod_proxy's of its own.
-            let settings = if record.is_null() { ServerSettings::default() } else { settings };
-            // SAFETY: httpd's pool of this configuration.
-            record = unsafe { place_server(pconf, settings) };
-            // SAFETY: httpd's vector of that server.
-            unsafe { ffi::ap_set_module_config(server.module_config, ffi::this(), record.cast()) };
-        }
-        // SAFETY: a server of httpd's.
-        let proxy = unsafe { proxy::defaults(next) };
-        // SAFETY: made by `create_server` or `merge_servers`; no request runs yet.
-        let record = unsafe { &mut *record };
-        record.policy = record.settings.resolve(proxy);
-        next = server.next;
-    }
 }
 
 /// Warns of targets whose connections cannot leave from where they should.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::json;
 
 use super::guard::guard;
-use super::{answer, config, ffi, log, pool, request, status, stranger};
+use super::{answer, ffi, kept, log, pool, request, status, stranger};
 use crate::boundary::Boundary;
 use crate::breaker::Millis;
 use crate::clock;
@@ -50,7 +50,7 @@ unsafe fn is_open(r: *mut ffi::request_rec) -> bool {
     // SAFETY: the caller vouches for the request.
     let request = unsafe { &*r };
     // SAFETY: the request's own vector.
-    let settings = unsafe { config::scope_settings(request.per_dir_config) };
+    let settings = unsafe { kept::scope_settings(request.per_dir_config) };
     // SAFETY: as above.
     !settings.is_manager_open() && unsafe { stranger::would_be_let_in(r) }
 }

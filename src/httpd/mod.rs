@@ -13,6 +13,7 @@ mod edit;
 mod expr;
 mod ffi;
 mod guard;
+mod kept;
 mod log;
 mod manager;
 mod meter;

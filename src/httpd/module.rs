@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::guard::{guard, watch_panics};
-use super::{block, child, config, ffi, manager, status, tee, traffic, witness};
+use super::{block, child, config, ffi, kept, manager, status, tee, traffic, witness};
 use crate::boundary::Boundary;
 use crate::config::{Context, DIRECTIVES, Directive};
 
@@ -22,10 +22,10 @@ pub static mut copy_module: ffi::module = ffi::module {
     next: ptr::null_mut(),
     magic: ffi::MODULE_MAGIC_COOKIE as _,
     rewrite_args: None,
-    create_dir_config: Some(config::create_scope),
-    merge_dir_config: Some(config::merge_scopes),
-    create_server_config: Some(config::create_server),
-    merge_server_config: Some(config::merge_servers),
+    create_dir_config: Some(kept::create_scope),
+    merge_dir_config: Some(kept::merge_scopes),
+    create_server_config: Some(kept::create_server),
+    merge_server_config: Some(kept::merge_servers),
     cmds: COMMANDS.0.as_ptr(),
     register_hooks: Some(register_hooks),
     flags: 0,

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use super::witness::Watch;
-use super::{child, config, edit, expr, ffi, pool, proxy};
+use super::{child, edit, expr, ffi, kept, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
 use crate::journey::{Journey, Scope};
 use crate::message::{Field, Forwarded, Notes, Received};
@@ -60,7 +60,7 @@ impl Passage {
         // SAFETY: the caller vouches for the request.
         let request = unsafe { &*r };
         // SAFETY: the request's server, whose configuration was completed before children began.
-        let server: &'static ServerPolicy = unsafe { config::server_policy(request.server) };
+        let server: &'static ServerPolicy = unsafe { kept::server_policy(request.server) };
         if !server.mirrors {
             return None;
         }
@@ -156,8 +156,7 @@ impl Passage {
     /// its sections were looked at, only if no section could make a difference.
     fn is_scope_known(&self, request: &ffi::request_rec) -> bool {
         // SAFETY: the request's server, whose configuration was completed before children began.
-        self.phase >= Phase::Located
-            || !unsafe { config::server_policy(request.server) }.has_sections
+        self.phase >= Phase::Located || !unsafe { kept::server_policy(request.server) }.has_sections
     }
 }
 
@@ -221,7 +220,7 @@ pub unsafe fn entries<'a>(table: *const ffi::apr_table_t) -> &'a [ffi::apr_table
 /// What holds in a request's scope, as far as httpd has come with it.
 fn scope_settings(request: &ffi::request_rec) -> ScopeSettings {
     // SAFETY: the request's own vector.
-    unsafe { config::scope_settings(request.per_dir_config) }
+    unsafe { kept::scope_settings(request.per_dir_config) }
 }
 
 /// The client's request at the root of redirects and subrequests.

@@ -2,7 +2,7 @@
 //! the log is told in few words, and copies arrive again as soon as staging is well.
 //!
 //! ```text
-//! staging.rs   the faulty server
+//! staging/     the faulty server
 //! harness.rs   which holds against itself
 //! watched.rs   and tells all that it is sent
 //! row.rs       one row of the table
