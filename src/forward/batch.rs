@@ -8,12 +8,17 @@ use rustix::event::{PollFd, Timespec, poll};
 use super::courier::Courier;
 use super::exchange::Wait;
 use super::hand::Hand;
+use super::pace::SLOW;
+use super::scrub::Unsent;
+
+/// Content that is so long may take long to mask: it may be compressed.
+const MUCH: usize = 16 * 1024;
 
 /// Copies under way, in the order they were taken, all at the same time.
 ///
 /// **None waits for another's answer.** None is waited for but by [`poll`], all together, save three:
 /// one copy alone, as any blocking client does; the last of several, for less than
-/// [`SLOW`](super::pace::SLOW), because when its answer is there so are most; and a new connection. Where
+/// [`SLOW`], because when its answer is there so are most; and a new connection. Where
 /// staging closed a kept one as it was used, that is made when the others have ended or are slow, one at a
 /// time, and they are looked at between: so none is late that was answered in time.
 ///
@@ -29,6 +34,30 @@ impl Batch {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Takes out of each copy what staging may not see, and then lets the time of all begin: none has to bear
+    /// what masking another takes. When that was; `None` where nothing was to be masked.
+    ///
+    /// `dropped` hears of each that is dropped, `on_slow` when it takes long, which it may do often.
+    pub(super) fn mask(
+        &mut self,
+        on_slow: impl Fn(),
+        mut dropped: impl FnMut(Unsent),
+    ) -> Option<Instant> {
+        let begun = Instant::now();
+        let mut masked = false;
+        for hand in &mut self.0 {
+            let Some(content) = hand.unmasked() else { continue };
+            masked = true;
+            if content >= MUCH || begun.elapsed() >= SLOW {
+                on_slow();
+            }
+            hand.mask().into_iter().for_each(&mut dropped);
+        }
+        let now = masked.then(Instant::now)?;
+        self.0.iter_mut().for_each(|hand| hand.begin(now));
+        Some(now)
     }
 
     /// Sends all, and takes the answers that come at once.

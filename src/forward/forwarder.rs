@@ -14,7 +14,7 @@ use crate::queue::Job;
 
 use super::batch::Batch;
 use super::fault::Fault;
-use super::hand::{Hand, Left, Untaken};
+use super::hand::{Hand, Left};
 use super::lines::{self, Kept};
 use super::pace::SLOW;
 use super::pool::{Pool, Rest};
@@ -153,20 +153,22 @@ impl Forwarder {
             }
         }
         let pool = Arc::clone(&self.pool);
+        let dropped = |unsent| report::unsent(pool.account(), pool.name(), unsent);
+        let begun = self.batch.mask(|| pool.promote(), dropped).unwrap_or(taken);
         self.batch.send(|| pool.hire());
         let mut now = Instant::now();
-        self.put_down(taken, now);
+        self.put_down(begun, now);
         while self.batch.len() > 0 {
-            let patience = SLOW.checked_sub(now.saturating_duration_since(taken));
+            let patience = SLOW.checked_sub(now.saturating_duration_since(begun));
             if patience.is_none() {
                 self.pool.drags(true);
                 self.pool.promote();
             }
             self.batch.go_on(now, patience, || pool.hire());
             now = Instant::now();
-            self.put_down(taken, now);
+            self.put_down(begun, now);
         }
-        self.pool.drags(now.saturating_duration_since(taken) >= SLOW);
+        self.pool.drags(now.saturating_duration_since(begun) >= SLOW);
     }
 
     /// Takes, beside this copy, as many that wait as there are idle connections for, and permits to make some.
@@ -197,19 +199,13 @@ impl Forwarder {
     fn take(&mut self, job: Job, taken: Instant) -> Option<Hand> {
         let last = self.last_offered.replace(job.offered);
         self.frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
-        match Hand::take(job, taken, self.pool.account()) {
-            Ok(hand) => Some(hand),
-            Err(Untaken::Unsent(unsent)) => {
-                report::unsent(self.pool.account(), self.pool.name(), unsent);
-                None
-            }
-            Err(Untaken::Closed | Untaken::Off | Untaken::Breaker) => None,
-        }
+        // Why not, is counted.
+        Hand::take(job, taken, self.pool.account()).ok()
     }
 
     /// Puts down the copies that have ended, and gives their connections back, but for one permit.
-    fn put_down(&mut self, taken: Instant, now: Instant) {
-        let latency = now.saturating_duration_since(taken);
+    fn put_down(&mut self, begun: Instant, now: Instant) {
+        let latency = now.saturating_duration_since(begun);
         let pool = Arc::clone(&self.pool);
         for hand in self.batch.ended(now, || pool.hire()) {
             let Left { courier, fault, change } = hand.put_down(latency);

@@ -1,6 +1,7 @@
 //! A copy in a forwarder's hand, from the queue to its one outcome.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -29,8 +30,6 @@ pub(super) enum Untaken {
     Off,
     /// The breaker has opened.
     Breaker,
-    /// It could not be masked.
-    Unsent(Unsent),
 }
 
 /// What is left of a copy that was put down.
@@ -48,11 +47,14 @@ pub(super) struct Hand {
     account: Account,
     pass: Pass,
     message: Option<Held>,
+    /// What staging may not see of it, until that is taken out.
+    masks: Option<Arc<Masks>>,
     limits: Limits,
     deadline: Deadline,
     /// Where its answer is kept, if that is compared.
     keep: Option<Keep>,
-    taken: Instant,
+    /// When its time began.
+    begun: Instant,
     courier: Option<Box<dyn Courier>>,
     state: State,
     traffic: Traffic,
@@ -68,8 +70,7 @@ enum State {
 
 impl Hand {
     /// Takes a copy, or drops it where since it was offered the target was switched off, or its breaker has
-    /// opened, or the child has ended, or where it cannot be masked. Who carries it is hired when it is sent,
-    /// unless named before.
+    /// opened, or the child has ended. Who carries it is hired when it is sent, unless named before.
     pub(super) fn take(job: Job, taken: Instant, account: Account) -> Result<Hand, Untaken> {
         if account.is_closed() {
             // Counted as dropped: not sent, and so not unanswered either.
@@ -87,27 +88,53 @@ impl Hand {
             account.settle(Outcome::Dropped(Loss::Breaker), Traffic::default());
             return Err(Untaken::Breaker);
         };
-        let message = match masks {
-            None => message,
-            Some(masks) => scrubbed(message, &masks).map_err(|unsent| {
-                account.breaker().give_back(pass, clock::now);
-                account.settle(Outcome::Dropped(unsent.loss()), Traffic::default());
-                Untaken::Unsent(unsent)
-            })?,
-        };
-        account.taken();
+        // What is yet to be masked may still be dropped as never sent.
+        if masks.is_none() {
+            account.taken();
+        }
         Ok(Hand {
             account,
             pass,
             message: Some(message),
+            masks,
             deadline: Deadline::new(taken, limits.timeout),
             limits,
             keep: compare.map(Keep::new),
-            taken,
+            begun: taken,
             courier: None,
             state: State::Unsent,
             traffic: Traffic::default(),
         })
+    }
+
+    /// How much of it is yet to be masked; `None` where nothing is.
+    pub(super) fn unmasked(&self) -> Option<usize> {
+        let (_, message) = self.masks.as_ref().zip(self.message.as_ref())?;
+        Some(message.content_pieces().map(<[u8]>::len).sum())
+    }
+
+    /// Takes out what staging may not see; why the copy is dropped, where that cannot be.
+    pub(super) fn mask(&mut self) -> Option<Unsent> {
+        let (masks, message) = self.masks.take().zip(self.message.take())?;
+        match scrubbed(message, &masks) {
+            Ok(message) => {
+                self.message = Some(message);
+                self.account.taken();
+                None
+            }
+            Err(unsent) => {
+                self.keep = None;
+                self.account.breaker().give_back(self.pass, clock::now);
+                self.account.settle(Outcome::Dropped(unsent.loss()), Traffic::default());
+                self.state = State::Dropped(unsent.loss());
+                Some(unsent)
+            }
+        }
+    }
+
+    /// Lets the time that it may take begin now.
+    pub(super) fn begin(&mut self, now: Instant) {
+        (self.begun, self.deadline) = (now, Deadline::new(now, self.limits.timeout));
     }
 
     /// Names who carries it.
@@ -244,7 +271,7 @@ impl Hand {
         let message = self.message.take()?;
         let keep = self.keep.take().filter(|_| matches!(outcome, Outcome::Delivered(_)));
         if let Some(keep) = keep {
-            keep.arrive(&message, self.taken);
+            keep.arrive(&message, self.begun);
         }
         drop(message);
         let change = self.account.breaker().report(self.pass, sign(outcome), clock::now);
@@ -278,6 +305,9 @@ pub(super) fn sign(outcome: Outcome) -> Sign {
 
 impl Drop for Hand {
     fn drop(&mut self) {
+        if self.masks.is_some() {
+            self.account.taken();
+        }
         self.settle(Outcome::Failed(Failure::Internal));
     }
 }

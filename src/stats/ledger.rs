@@ -124,7 +124,7 @@ pub struct Traffic {
     pub received: u64,
     /// Whether the whole request was written, over whichever connection.
     pub whole: bool,
-    /// From taking the copy from the queue to the end of the answer.
+    /// From when the copy was ready to be sent to the end of the answer.
     pub latency: Duration,
 }
 

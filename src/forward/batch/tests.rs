@@ -20,6 +20,7 @@ use super::super::testing::{
 use super::*;
 use crate::breaker::{Rules, Sign};
 use crate::clock;
+use crate::mask::{Key, Masks, Rule, Unmaskable};
 use crate::message::Message;
 use crate::outcome::StatusClass;
 use crate::queue::Job;
@@ -359,4 +360,52 @@ fn a_probe_that_ends_in_no_sign_of_staging_leaves_its_place_to_another() {
     drop(Hand::take(job, Instant::now(), counters.account).unwrap());
     assert_eq!(counters.totals().count(Cell::FailedInternal), 1);
     assert!(breaker.would_admit(clock::now));
+}
+
+#[test]
+fn masking_one_copy_takes_nothing_of_anothers_time() {
+    let counters = Counters::new();
+    let rule = Rule::parse(&["json", "password"]).unwrap();
+    let masks = Arc::new(Masks::of(&rule, Key::of(b"a key")));
+    let long = format!(r#"{{"password":"{}"}}"#, "x".repeat(MUCH));
+    // So long ago that none of them would have any time left.
+    let taken = Instant::now() - LONG;
+    let mut batch = Batch::default();
+    for (content, masked) in
+        [(r#"{"password":"secret"}"#, true), ("x", false), (r#"{"password":"#, true), (&long, true)]
+    {
+        counters.account.select();
+        let masks = masked.then(|| Arc::clone(&masks));
+        let job = Job { masks, ..job(message("POST", Some(content.as_bytes())), LIMITS) };
+        batch.add(Hand::take(job, taken, counters.account).ok().unwrap());
+    }
+    let totals = counters.totals();
+    assert_eq!((totals.queued(), totals.in_flight()), (3, 1), "what is not masked is not sent");
+    let (calls, mut dropped) = (AtomicUsize::new(0), Vec::new());
+    let call = || {
+        calls.fetch_add(1, Ordering::SeqCst);
+    };
+    let begun = batch.mask(call, |unsent| dropped.push(unsent)).unwrap();
+    assert_eq!(dropped, [Unsent::Unmaskable(Unmaskable::Json)]);
+    assert!(calls.load(Ordering::SeqCst) > 0, "others are called before the long one is masked");
+    let ended = batch.ended(begun, || unreachable!("nothing is sent")).count();
+    assert_eq!((ended, batch.len()), (1, 3), "only what was dropped has ended");
+    let totals = counters.totals();
+    assert_eq!((totals.count(Cell::DroppedUnmaskable), totals.in_flight()), (1, 3));
+    assert!(batch.mask(|| {}, |_| {}).is_none(), "they are masked once");
+    drop(batch);
+    assert_eq!(counters.totals().count(Cell::FailedInternal), 3);
+}
+
+#[test]
+fn a_copy_that_a_panic_keeps_from_being_masked_has_failed_and_waits_no_more() {
+    let counters = Counters::new();
+    let rule = Rule::parse(&["json", "password"]).unwrap();
+    let masks = Some(Arc::new(Masks::of(&rule, Key::of(b"a key"))));
+    counters.account.select();
+    let job = Job { masks, ..job(message("GET", None), LIMITS) };
+    drop(Hand::take(job, Instant::now(), counters.account).ok().unwrap());
+    let totals = counters.totals();
+    assert_eq!((totals.queued(), totals.in_flight(), totals.pending()), (0, 0, 0));
+    assert_eq!(totals.count(Cell::FailedInternal), 1);
 }

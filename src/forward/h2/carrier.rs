@@ -160,12 +160,17 @@ impl Carrier {
         let frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
         self.frequent.set(frequent);
         match Hand::take(job, taken, self.account) {
-            Ok(hand) => {
+            Ok(mut hand) => {
+                let mut begun = taken;
+                if hand.unmasked().is_some() {
+                    if let Some(unsent) = hand.mask() {
+                        return report::unsent(self.account, &self.target.name, unsent);
+                    }
+                    begun = Instant::now();
+                    hand.begin(begun);
+                }
                 let under_way = UnderWay::of(Rc::clone(self));
-                spawn_local(async move { under_way.carry(hand, taken).await });
-            }
-            Err(Untaken::Unsent(unsent)) => {
-                report::unsent(self.account, &self.target.name, unsent);
+                spawn_local(async move { under_way.carry(hand, begun).await });
             }
             Err(Untaken::Closed | Untaken::Off | Untaken::Breaker) => {}
         }
