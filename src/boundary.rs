@@ -13,6 +13,8 @@ pub enum Boundary {
     CreateServer,
     MergeServers,
     Directive,
+    /// Within a directive: what an expression names is looked up.
+    Expression,
     PreConfig,
     CheckConfig,
     PostConfig,

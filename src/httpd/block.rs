@@ -3,9 +3,9 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 use super::guard::guard;
-use super::{config, edit, ffi, pool};
+use super::{config, edit, expr, ffi, pool};
 use crate::boundary::Boundary;
-use crate::config::{find, words};
+use crate::config::{Kind, find, words};
 
 /// Reads a block: its line, the directives in it, and with its end, the target.
 pub unsafe extern "C" fn begin(
@@ -39,7 +39,7 @@ unsafe fn walk(cmd: *mut ffi::cmd_parms) -> *const c_char {
     // SAFETY: httpd's node of the block.
     let first = unsafe { (*block).first_child };
     // SAFETY: NULL or the first of httpd's nodes in the block.
-    if let Some((stranger, wrong)) = unsafe { stranger(first) } {
+    if let Some((stranger, wrong)) = unsafe { stranger(cmd, first) } {
         parameters.err_directive = stranger;
         // SAFETY: httpd's pool for this configuration.
         return unsafe { pool::text(parameters.pool, &wrong) };
@@ -66,8 +66,9 @@ unsafe fn walk(cmd: *mut ffi::cmd_parms) -> *const c_char {
     wrong
 }
 
-/// The first directive that means nothing in a block, and what is wrong with it.
+/// The first directive that means nothing in a block, or would make production wait, and what is wrong with it.
 unsafe fn stranger(
+    cmd: *const ffi::cmd_parms,
     mut node: *mut ffi::ap_directive_t,
 ) -> Option<(*mut ffi::ap_directive_t, String)> {
     // SAFETY: the caller passes a list of httpd's nodes, which ends in NULL.
@@ -80,8 +81,14 @@ unsafe fn stranger(
         }
         // SAFETY: the node's arguments.
         let arguments = String::from_utf8_lossy(unsafe { pool::bytes(directive.args) });
-        if !is_ours && is_early(&words(&arguments)) {
+        let words = if is_ours { Vec::new() } else { words(&arguments) };
+        if is_early(&words) {
             return Some((node, format!("{name}: early has no meaning in <CopyTarget>")));
+        }
+        // SAFETY: httpd's record, which the caller passes.
+        let check = |(kind, text)| unsafe { expr::check(cmd, kind, text) };
+        if let Err(wrong) = expressions(&words).try_for_each(check) {
+            return Some((node, format!("{name}: {wrong}")));
         }
         node = directive.next;
     }
@@ -94,4 +101,23 @@ fn is_early(words: &[String]) -> bool {
     let has_value = words.first().is_none_or(|action| !action.eq_ignore_ascii_case("unset"));
     let least = if has_value { 4 } else { 3 };
     words.len() >= least && words.last().is_some_and(|last| last.eq_ignore_ascii_case("early"))
+}
+
+/// The expressions in the words of a `RequestHeader` line: its value may be one, and its condition.
+fn expressions(words: &[String]) -> impl Iterator<Item = (Kind, &str)> {
+    let action = words.first().map(|action| action.to_ascii_lowercase()).unwrap_or_default();
+    let condition = match action.as_str() {
+        "unset" => 2,
+        // A value stands behind the pattern that it replaces.
+        "edit" | "edit*" => 4,
+        _ => 3,
+    };
+    let expression =
+        |word: &str| word.get(..5).is_some_and(|key| key.eq_ignore_ascii_case("expr="));
+    let places = [(Kind::Text, condition - 1), (Kind::Condition, condition)];
+    let places = places.into_iter().filter(|(_, place)| *place > 1);
+    places.filter_map(move |(kind, place)| {
+        let word = words.get(place).filter(|word| expression(word))?;
+        Some((kind, word.get(5..)?))
+    })
 }

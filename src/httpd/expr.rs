@@ -4,9 +4,14 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
 
+use super::guard::guard;
 use super::{config, ffi, pool};
+use crate::boundary::Boundary;
 use crate::config::{Kind, Written};
 use crate::select::{Ask, Expression};
+
+/// What the parser is told that met a fault of ours.
+const FAULT: &CStr = c"a fault of mod_copy was caught";
 
 /// An expression's parse tree.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +46,17 @@ pub unsafe fn parse(cmd: *const ffi::cmd_parms, written: &[Written]) -> Result<(
     Ok(())
 }
 
+/// Whether an expression of another module's directive may be asked on the request path; the error is the parser's.
+///
+/// # Safety
+///
+/// `cmd` is httpd's record of a directive.
+pub unsafe fn check(cmd: *const ffi::cmd_parms, kind: Kind, text: &str) -> Result<(), String> {
+    // SAFETY: the caller vouches for the record.
+    let parsed = unsafe { parse_one(cmd, kind, text) };
+    parsed.map(drop).map_err(|error| format!("expr=: {error}, in '{text}'"))
+}
+
 unsafe fn parse_one(cmd: *const ffi::cmd_parms, kind: Kind, text: &str) -> Result<Parsed, String> {
     // Production's answer is not to vary by what is copied, and no file is to be looked at.
     let flags = ffi::AP_EXPR_FLAG_DONT_VARY | ffi::AP_EXPR_FLAG_RESTRICTED;
@@ -73,17 +89,24 @@ unsafe fn parse_one(cmd: *const ffi::cmd_parms, kind: Kind, text: &str) -> Resul
 /// Looks up an operator, function or variable, unless it could make production wait.
 unsafe extern "C" fn look_up(asked: *mut ffi::ap_expr_lookup_parms) -> c_int {
     const FAILED: c_int = 1;
-    // SAFETY: the parser's record of what it asks.
-    let parms = unsafe { &*asked };
-    // SAFETY: a text of the parser's.
-    let name = unsafe { pool::bytes(parms.name) };
-    let Some(refusal) = refusal(parms.type_, name) else {
-        // SAFETY: what the parser would have called.
-        return unsafe { ffi::ap_expr_lookup_default(asked) };
-    };
-    // SAFETY: the parser's place for an error; the text is static.
-    unsafe { parms.err.write(refusal.as_ptr()) };
-    FAILED
+    let found = guard(Boundary::Expression, Err(FAULT), || {
+        // SAFETY: the parser's record of what it asks.
+        let parms = unsafe { &*asked };
+        // SAFETY: a text of the parser's.
+        let name = unsafe { pool::bytes(parms.name) };
+        match refusal(parms.type_, name) {
+            Some(refusal) => Err(refusal),
+            // SAFETY: what the parser would have called.
+            None => Ok(unsafe { ffi::ap_expr_lookup_default(asked) }),
+        }
+    });
+    found.unwrap_or_else(|refusal| {
+        // SAFETY: the parser's record, with its place for an error.
+        let place = unsafe { (*asked).err };
+        // SAFETY: as above; the text is static.
+        unsafe { place.write(refusal.as_ptr()) };
+        FAILED
+    })
 }
 
 fn refusal(kind: c_int, name: &[u8]) -> Option<&'static CStr> {

@@ -266,8 +266,10 @@ fn a_panic_at_a_childs_end_costs_only_what_it_had_in_hand(mpm: Mpm) {
 #[test]
 fn a_panic_in_a_directive_or_its_check_is_a_configuration_error() {
     let staging = Staging::start();
-    for point in ["Directive-enter", "CheckConfig-enter"] {
-        let builder = mirroring(Mpm::Event, &staging);
+    let condition = "MirrorRequest staging \"expr=%{REQUEST_URI} == '/'\"";
+    for point in ["Directive-enter", "Expression-enter", "CheckConfig-enter"] {
+        let builder = mirroring(Mpm::Event, &staging)
+            .vhost(format!("<Location \"/b\">\n{condition}\n</Location>"));
         Faults::of(builder.root()).panic_at(point);
         let verdict = builder.configtest();
         assert!(!verdict.passed, "{point}: {verdict:?}");

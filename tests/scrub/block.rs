@@ -88,6 +88,31 @@ const WRONG: &[(&str, usize, &str)] = &[
         "Header is not allowed in <CopyTarget>",
     ),
     (
+        "<CopyTarget http://s/>\nRequestHeader unset A \"expr=-F %{REQUEST_URI}\"\n</CopyTarget>",
+        2,
+        "RequestHeader: expr=: -F, -U and -A run subrequests, for which production would wait, in '-F %{REQUEST_URI}'",
+    ),
+    (
+        "<CopyTarget http://s/>\nRequestHeader set A b \"EXPR=-f '/a'\"\n</CopyTarget>",
+        2,
+        "RequestHeader: expr=: -f not available in restricted context, in '-f '/a''",
+    ),
+    (
+        "<CopyTarget http://s/>\nCopyTimeout 4\nRequestHeader set A expr=%{REMOTE_HOST}\n</CopyTarget>",
+        3,
+        "RequestHeader: expr=: REMOTE_HOST and REMOTE_IDENT ask over the network",
+    ),
+    (
+        "<CopyTarget http://s/>\nRequestHeader edit* A b \"expr=%{file:/a}\"\n</CopyTarget>",
+        2,
+        "RequestHeader: expr=: file not available in restricted context, in '%{file:/a}'",
+    ),
+    (
+        "<CopyTarget http://s/>\nRequestHeader edit A b c expr=%{REMOTE_IDENT}=='a'\n</CopyTarget>",
+        2,
+        "RequestHeader: expr=: REMOTE_HOST and REMOTE_IDENT ask over the network",
+    ),
+    (
         "<CopyTarget http://s/>\nRequire all granted\n</CopyTarget>",
         2,
         "Require is not allowed in <CopyTarget>",
