@@ -233,7 +233,7 @@ fn every_change_is_logged_with_who_made_it() {
 #[test]
 fn another_sites_page_changes_nothing() {
     let staging = Staging::start();
-    let server = managed(Mpm::Event, &staging, "").expect("CPY0203:").start();
+    let server = managed(Mpm::Event, &staging, "").one_child().expect("CPY0203:").start();
     let (port, nonce) = (server.port(), nonce(&server));
     let form = format!("nonce={nonce}&switch=off");
     let json = json!({ "nonce": nonce, "switch": "off" }).to_string();
@@ -265,6 +265,8 @@ fn another_sites_page_changes_nothing() {
         form.len()
     ));
     assert_eq!(rebound.status, 403, "{}", rebound.text());
+    assert_eq!(server.logged("CPY0203:"), 4, "the 1st, 2nd, 4th and 8th of 15\n{}", server.logs());
+    assert_eq!(server.logged("(8 so far), by nobody logged in at 127.0.0.1"), 1);
     assert!(server.status().target("next").is_on());
     let answer = post(&server, of_browser, &own, &form);
     assert_eq!(answer.status, 200, "{}", answer.text());

@@ -110,12 +110,8 @@ unsafe fn change(r: *mut ffi::request_rec, source: &Source) {
     let form = Form::of(answer::field(request, c"Content-Type"));
     // SAFETY: as above.
     let made = form.clone().and_then(|form| unsafe { make(r, form, source) });
-    if let Err(Refusal(status, why)) = &made {
-        tell(
-            request,
-            ffi::APLOG_WARNING,
-            &format!("CPY0203: {status}: {}", why.trim_end_matches('.')),
-        );
+    if let Err(refusal) = &made {
+        tell_refused(request, refusal);
     }
     if form == Ok(Form::Json) {
         let (status, answer) = match made {
@@ -159,6 +155,17 @@ unsafe fn make(
         tell(request, ffi::APLOG_NOTICE, &format!("CPY0201: {line}"));
     }
     Ok(made)
+}
+
+/// The 1st, 2nd, 4th, 8th … time that this child refuses a change the log is told.
+fn tell_refused(request: &ffi::request_rec, Refusal(status, why): &Refusal) {
+    static REFUSED: AtomicU64 = AtomicU64::new(0);
+    let count = REFUSED.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if count.is_power_of_two() {
+        let why = why.trim_end_matches('.');
+        let line = format!("CPY0203: {status}: {why} ({count} so far)");
+        tell(request, ffi::APLOG_WARNING, &line);
+    }
 }
 
 /// Logs what was changed, or was not, and who asked for it.

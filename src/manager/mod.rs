@@ -149,10 +149,15 @@ impl Change {
         if meant.is_empty() {
             return Err(Refusal(404, "Nothing was changed: there is no such target.".to_owned()));
         }
-        let made = meant.iter().filter_map(|name| {
-            let slot = segment.find(name)?;
+        // All or none.
+        let slots = meant.iter().map(|name| {
+            let none = || format!("Nothing was changed: {name} has no counters, nor switches.");
+            segment.find(name).ok_or_else(|| Refusal(503, none()))
+        });
+        let slots = slots.collect::<Result<Vec<Slot>, Refusal>>()?;
+        let made = meant.iter().zip(slots).map(|(name, slot)| {
             let acts: Vec<String> = self.acts.iter().map(|act| act.make(segment, slot)).collect();
-            Some(format!("{name}: {}", acts.join(", ")))
+            format!("{name}: {}", acts.join(", "))
         });
         Ok(made.collect())
     }

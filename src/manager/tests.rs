@@ -88,6 +88,20 @@ fn a_change_is_made_to_the_target_it_names_or_to_all_and_told() {
 }
 
 #[test]
+fn where_one_target_cannot_be_changed_none_is() {
+    let segment = segment(1);
+    let slot = segment.slot("a").unwrap();
+    let make = |content: &str| form(content).unwrap().make(&segment, ["a", "b"].into_iter());
+    for content in ["switch=off", "target=b&switch=off"] {
+        let Refusal(status, why) = make(content).unwrap_err();
+        assert_eq!(status, 503);
+        assert_eq!(why, "Nothing was changed: b has no counters, nor switches.");
+        assert!(segment.steering(slot).is_on());
+    }
+    assert!(make("target=a&switch=off").is_ok());
+}
+
+#[test]
 fn a_breaker_is_closed_by_hand() {
     let segment = segment(1);
     let slot = segment.slot("a").unwrap();
