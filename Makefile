@@ -136,6 +136,9 @@ lint: lint-deps ## Check format, lints, documentation, licences and sources
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --lib --features fault-injection -- -D warnings
+	RUSTFLAGS=-Dwarnings $(CARGO) check --locked --manifest-path models/Cargo.toml --tests --target-dir '$(TARGET_DIR)/lint'
+	# What is only checked needs no library of the fuzzer's.
+	RUSTFLAGS='--cfg fuzzing -Dwarnings' CUSTOM_LIBFUZZER_PATH=/nowhere/libfuzzer.a $(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir '$(TARGET_DIR)/lint'
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --no-default-features
 	$(CARGO) fetch --locked
 	$(CARGO) deny --offline check bans licenses sources

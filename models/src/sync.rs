@@ -1,7 +1,5 @@
 //! In the place of the module's `sync`: loom's atomics, which can be made in constants, and so in statics.
 
-pub use loom::thread;
-
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,15 +11,9 @@ thread_local! {
 
 /// Runs `execution` in every order of its threads with up to three changes of thread where none is needed.
 pub fn model(execution: impl Fn() + Sync + Send + 'static) {
-    model_some(usize::MAX, execution);
-}
-
-/// The same, and no more than so many of its orders, where all of them would take hours.
-pub fn model_some(most: usize, execution: impl Fn() + Sync + Send + 'static) {
     static EXECUTIONS: AtomicUsize = AtomicUsize::new(1);
     let mut orders = loom::model::Builder::new();
     orders.preemption_bound = Some(3);
-    orders.max_permutations = Some(most);
     orders.max_branches = 20_000;
     orders.check(move || {
         EXECUTION.set(EXECUTIONS.fetch_add(1, Ordering::Relaxed));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use loom::thread;
 use mod_copy_models::outcome::{Loss, Outcome, StatusClass};
 use mod_copy_models::stats::{Account, Cell, Header, Ledger, Row, Segment, Totals, Traffic};
-use mod_copy_models::sync::{model, model_some};
+use mod_copy_models::sync::model;
 
 const DELIVERED: Outcome = Outcome::Delivered(StatusClass::Successful);
 /// Longer than any model runs.
