@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
+
+use socket2::{Domain, Socket, Type};
 
 /// The installed httpd.
 pub struct Httpd {
@@ -112,7 +114,10 @@ pub fn free_port() -> u16 {
     for _ in 0..COUNT {
         let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = FIRST + offset % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        // It is only bound: a program that another test is just starting may hold it for a moment more.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        if socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).is_ok() {
             return port;
         }
     }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use crate::httpd::free_port;
 use crate::wait::PATIENCE;
 use crate::wire::{self, Wire};
@@ -213,7 +215,11 @@ impl Staging {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
         self.shared.lock().stopped = false;
         let shared = Arc::clone(&self.shared);
-        self.accepting = Some(thread::spawn(move || shared.accept(&listener)));
+        self.accepting = Some(thread::spawn(move || {
+            shared.accept(&listener);
+            // For all: a program that another test is just starting has it too, until it is another program.
+            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
+        }));
     }
 }
 

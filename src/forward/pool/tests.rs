@@ -20,23 +20,19 @@ struct Gated {
     gate: mpsc::Sender<()>,
 }
 
+/// Waits until there are so many copies in the queue and in flight, and so many threads.
+fn until(counters: &Counters, expected: [u64; 3]) {
+    counters.until(|totals| {
+        let forwarders = totals.count(Cell::Forwarders);
+        [totals.queued(), totals.in_flight(), forwarders] == expected
+    });
+}
+
 impl Gated {
     /// `slow`: whether couriers tell that they wait.
     fn start(size: Size, slow: bool) -> Gated {
         let counters = Counters::new();
-        let (gate, passed) = mpsc::channel::<()>();
-        let passed = Arc::new(Mutex::new(passed));
-        let hire = Hired::each(move |on_slow: OnSlow| {
-            let passed = Arc::clone(&passed);
-            move |_: &Message| {
-                if slow {
-                    on_slow.tell();
-                }
-                // Whoever waits for the lock waits at the gate as well.
-                passed.lock().unwrap().recv().unwrap();
-                Ok(StatusClass::Successful)
-            }
-        });
+        let (gate, hire) = gated(slow);
         let target = target("staging", size);
         let forwarders =
             Forwarders::with_couriers(target, counters.account, hire, Arc::default()).unwrap();
@@ -44,25 +40,36 @@ impl Gated {
     }
 
     fn offer(&self) -> Result<(), Full> {
-        self.offer_waiting_since(Instant::now())
-    }
-
-    fn offer_waiting_since(&self, offered: Instant) -> Result<(), Full> {
-        self.forwarders.offer(Job { offered, ..job(message("GET", None), LIMITS) })?;
+        self.forwarders.offer(job(message("GET", None), LIMITS))?;
         self.counters.account.select();
         Ok(())
     }
 
     fn until(&self, queued: u64, in_flight: u64, forwarders: u64) {
-        self.counters.until(|totals| {
-            (totals.queued(), totals.in_flight(), totals.count(Cell::Forwarders))
-                == (queued, in_flight, forwarders)
-        });
+        until(&self.counters, [queued, in_flight, forwarders]);
     }
 
     fn pass(&self, copies: usize) {
         (0..copies).for_each(|_| self.gate.send(()).unwrap());
     }
+}
+
+/// Couriers that wait at a gate.
+fn gated(slow: bool) -> (mpsc::Sender<()>, Hire) {
+    let (gate, passed) = mpsc::channel::<()>();
+    let passed = Arc::new(Mutex::new(passed));
+    let hire = Hired::each(move |on_slow: OnSlow| {
+        let passed = Arc::clone(&passed);
+        move |_: &Message| {
+            if slow {
+                on_slow.tell();
+            }
+            // Whoever waits for the lock waits at the gate as well.
+            passed.lock().unwrap().recv().unwrap();
+            Ok(StatusClass::Successful)
+        }
+    });
+    (gate, hire)
 }
 
 #[test]
@@ -107,19 +114,21 @@ fn one_fast_thread_serves_alone() {
 
 #[test]
 fn copies_that_wait_for_long_call_for_another_thread() {
-    let gated = Gated::start(Size::default(), false);
-    gated.offer().unwrap();
-    gated.until(0, 1, 1);
+    let (counters, (gate, hire)) = (Counters::new(), gated(false));
+    let (offers, jobs) = crate::queue::bounded(2);
     let long_ago = Instant::now() - Duration::from_secs(1);
+    // They wait before there is a thread: had it sent one before, and that taken long on a busy machine, it would
+    // send both by itself, as to any slow staging.
     for _ in 0..2 {
-        gated.offer_waiting_since(long_ago).unwrap();
+        offers.offer(Job { offered: long_ago, ..job(message("GET", None), LIMITS) }).unwrap();
+        counters.account.select();
     }
-    gated.until(2, 1, 1);
-    gated.pass(1);
-    // The one that is free takes the next, sees another wait, and calls a second thread for it.
-    gated.until(0, 2, 2);
-    gated.pass(2);
-    gated.until(0, 0, 2);
+    let target = target("staging", Size::default());
+    Pool::start(target, counters.account, jobs, (hire, Arc::default())).unwrap();
+    // It takes one, sees the other wait, and calls a second thread for that.
+    until(&counters, [0, 2, 2]);
+    (0..2).for_each(|_| gate.send(()).unwrap());
+    until(&counters, [0, 0, 2]);
 }
 
 #[test]

@@ -75,7 +75,12 @@ impl Door {
             state.hang_up(Shutdown::Write);
         }
         drop(state);
-        if (shut || !self.crowd.is_empty()) && self.listener.take().is_some() {
+        if (shut || !self.crowd.is_empty())
+            && let Some(listener) = self.listener.take()
+        {
+            // For all: a program that another test is just starting has it too, until it is another program.
+            let _ = listener.shutdown(Shutdown::Both);
+            drop(listener);
             self.shared.lock().shut += 1;
             self.crowd.clear();
         }

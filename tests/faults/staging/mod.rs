@@ -123,8 +123,12 @@ impl FaultyStaging {
 
     fn wait_until_obeyed(&self) {
         (&self.wake).write_all(b"!").unwrap();
+        const PATIENCE: Duration = Duration::from_secs(20);
         let waits = |state: &mut State| state.obeyed < state.asked;
-        drop(self.shared.changed.wait_while(self.shared.lock(), waits).unwrap());
+        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), PATIENCE, waits);
+        let (state, waited) = waited.unwrap();
+        drop(state);
+        assert!(!waited.timed_out(), "staging does not change its fault");
     }
 }
 
