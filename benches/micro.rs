@@ -24,6 +24,7 @@ use mod_copy::balancer::{
 };
 use mod_copy::breaker::{Pass, Rules, Sign};
 use mod_copy::clock;
+use mod_copy::comparing::{self, ChildSlab, Compared, Comparer, Keeping, Production, Shelf};
 use mod_copy::config::{
     Draft, ListId, Origin, Place, ProxyDefaults, Resolved, ScopeSettings, ServerPolicy,
     ServerSettings, find,
@@ -55,21 +56,35 @@ struct World {
     list: ListId,
     /// Of a scope that the same target gets next to nothing of.
     sampled_out: ScopeSettings,
+    /// Of scopes where answers are not compared, where next to none are, and where all are.
+    compared: [ScopeSettings; 3],
 }
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(World::new)
+    WORLD.get_or_init(|| World::new(false))
+}
+
+/// One where answers are compared.
+fn comparing_world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| World::new(true))
 }
 
 impl World {
-    fn new() -> World {
+    fn new(compares: bool) -> World {
         let (mut draft, mut scopes, mut server) =
-            (Draft::default(), [ScopeSettings::default(); 2], ServerSettings::default());
+            (Draft::default(), [ScopeSettings::default(); 5], ServerSettings::default());
         for (at, directive, arguments) in [
             (0, "CopyTarget", format!("{} max=1 name=staging", staging())),
             (0, "CopyMemory", "1G".into()),
             (1, "MirrorRequest", "staging sample=0.001%".into()),
+            (2, "MirrorRequest", "staging".into()),
+            (2, "CopyCompare", "Off".into()),
+            (3, "MirrorRequest", "staging".into()),
+            (3, "CopyCompare", "headers body sample=0.001%".into()),
+            (4, "MirrorRequest", "staging".into()),
+            (4, "CopyCompare", "headers body".into()),
         ] {
             let mut place = Place {
                 draft: &mut draft,
@@ -81,13 +96,25 @@ impl World {
             };
             assert!(find(directive).unwrap().apply(&mut place, &arguments).is_ok());
         }
-        let [scope, sampled_out] = scopes;
+        let [scope, sampled_out, compared @ ..] = scopes;
         let policy = Arc::new(draft.resolve().unwrap());
         let segment = segment(1);
         let name = |known: &Resolved| segment.slot(&known.target.name).unwrap();
         let slots: Vec<_> = policy.targets().iter().map(name).collect();
         let ledger = segment.join(std::process::id(), |_| true).unwrap();
-        let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".into()).unwrap();
+        let known = policy.targets().iter().zip(&slots).map(|(known, slot)| Compared {
+            slot: *slot,
+            criteria: Arc::clone(&known.criteria),
+            masks: None,
+        });
+        let known: Vec<Compared> = known.collect();
+        let mut mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".into()).unwrap();
+        if compares {
+            let (header, slabs) = (comparing::Header::new(), vec![ChildSlab::new()]);
+            let shelf = Shelf::new(Box::leak(Box::new(header)), Vec::leak(slabs));
+            let place = shelf.take(std::process::id(), |_| true).unwrap();
+            mirror = mirror.comparing_by(Comparer::start(known, place).unwrap());
+        }
         World {
             segment,
             mirror: Box::leak(Box::new(mirror)),
@@ -95,6 +122,7 @@ impl World {
             list: scope.list().unwrap(),
             scope,
             sampled_out,
+            compared,
         }
     }
 
@@ -205,7 +233,10 @@ fn staging() -> String {
 
 /// Each sample is of [`TOGETHER`] requests, with the forwarders at rest before it.
 fn after_rest(bencher: Bencher<'_, '_>, work: impl Fn(&World) + Sync) {
-    let world = world();
+    after_rest_of(world(), bencher, work);
+}
+
+fn after_rest_of(world: &'static World, bencher: Bencher<'_, '_>, work: impl Fn(&World) + Sync) {
     bencher.counter(ItemsCount::new(TOGETHER)).with_inputs(|| world.come_to_rest()).bench_values(
         |()| {
             for _ in 0..TOGETHER {
@@ -272,6 +303,50 @@ mod request_path {
                 }
             });
         world.come_to_rest();
+    }
+}
+
+/// The same requests where answers are compared: beside `selected_get`, they show what that adds.
+mod request_path_comparing {
+    use super::*;
+
+    fn selected(bencher: Bencher<'_, '_>, scope: usize, content: usize) {
+        let answer = vec![b'x'; content];
+        after_rest_of(comparing_world(), bencher, |world| {
+            let mut journey = world.begin(None);
+            black_box(world.decide(&mut journey, world.compared[scope], b"GET"));
+            if let Some(production) = journey.production_sides() {
+                witness(*production, &answer);
+            }
+            journey.conclude();
+        });
+    }
+
+    /// What the witness does with an answer, and with who is to have it.
+    fn witness(production: Production, answer: &[u8]) {
+        let Production { sides, limit } = production;
+        let mut keeping = Keeping::new(comparing_world().mirror.budget(), limit);
+        answer.chunks(8 << 10).for_each(|part| keeping.content(part));
+        let lines = FIELDS.iter().flat_map(|(name, value)| [*name, b":", *value, b"\n"]);
+        keeping.head(200, lines);
+        let kept = Arc::new(keeping.finish(Duration::from_millis(3)));
+        sides.into_iter().for_each(|side| side.arrive(Arc::clone(&kept)));
+    }
+
+    #[divan::bench(sample_size = 1)]
+    fn off(bencher: Bencher<'_, '_>) {
+        selected(bencher, 0, 0);
+    }
+
+    #[divan::bench(sample_size = 1)]
+    fn not_drawn(bencher: Bencher<'_, '_>) {
+        selected(bencher, 1, 0);
+    }
+
+    /// With an answer of so many bytes.
+    #[divan::bench(sample_size = 1, args = [0, 1024, 65536])]
+    fn drawn(bencher: Bencher<'_, '_>, content: usize) {
+        selected(bencher, 2, content);
     }
 }
 

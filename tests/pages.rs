@@ -2,11 +2,12 @@
 
 use crate::browser::{Browser, Look};
 use crate::client::{self, request};
+use crate::compare::reading::compared;
 use crate::httpd::free_port;
 use crate::load;
 use crate::mpm::Mpm;
 use crate::server::Server;
-use crate::staging::{Mode, Staging};
+use crate::staging::{Mode, Received, Staging};
 use crate::wait::wait_for;
 
 /// Wide and narrow, light and dark.
@@ -109,6 +110,49 @@ fn both_pages_are_shown_without_complaint_and_the_controls_work() {
     assert!(complaints.iter().all(is_expected), "{complaints:#?}");
     assert!(scene.server.logged("CPY0201:") >= 4, "{}", scene.server.logs());
     assert_eq!(client::get(scene.server.port(), "/a").status, 200);
+}
+
+#[test]
+fn the_page_of_comparisons_is_shown_without_complaint() {
+    let body = |price: &'static str, moment: &'static str| {
+        move |received: &Received| {
+            let path = received.request_line();
+            let content = match path.split(' ').nth(1).unwrap() {
+                "/same" => r#"{"same":true}"#.to_owned(),
+                _ => format!(
+                    r#"{{"items":[{{"price":{price}}}],"served_at":"2026-05-20T10:00:{moment}Z","<b>":{price}}}"#
+                ),
+            };
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length";
+            format!("{head}: {}\r\n\r\n{content}", content.len()).into_bytes()
+        }
+    };
+    let (origin, staging) =
+        (Staging::with_answers(body("1", "00")), Staging::with_answers(body("\"1\"", "01")));
+    let server = Server::on(Mpm::Event)
+        .proxy(&origin)
+        .vhost(format!("CopyTarget {} name=next", staging.url("/")))
+        .vhost(format!("CopyTarget {} name=same", origin.url("/")))
+        .vhost("CopyCompare headers body\nCopyCompareThreshold differ=1% least=10")
+        .start();
+    for path in ["/same", "/users/7/orders", "/a/path/that/is/quite/long/for/a/route/and/goes/on"] {
+        (0..20).for_each(|_| drop(client::get(server.port(), path)));
+    }
+    for name in ["next", "same"] {
+        compared(&server, name, 60);
+    }
+    let browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/copy-status?compare", server.status_port()));
+    let text = browser.text();
+    for part in
+        ["Copy compare", "fail", "pass", "GET /users/{n}/orders", "$.items[*].price", "$['<b>']"]
+    {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert_eq!(browser.find("return document.scripts.length"), 0);
+    show(&browser, "compare");
+    let complaints = browser.complaints();
+    assert!(complaints.iter().all(|line| line.contains("favicon")), "{complaints:#?}");
 }
 
 fn show(browser: &Browser, name: &str) {

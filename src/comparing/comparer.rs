@@ -14,7 +14,7 @@ use super::criteria::Criteria;
 use super::examples::mask_examples;
 use super::kept::{Content, Kept};
 use super::pair::Answered;
-use super::shelf::{Count, Place, Reports, Shelf};
+use super::shelf::{Begun, Count, Place, Reports, Shelf};
 use crate::boundary::Boundary;
 use crate::compare::noise::Standing;
 use crate::compare::report::Observation;
@@ -128,8 +128,6 @@ struct Worker {
     place: Place,
     /// What it has made, and what who had the place before has left.
     reports: Reports,
-    /// The number of these reports.
-    epoch: u64,
     /// Pairs in them that nobody else has seen yet.
     unseen: usize,
     seen: Instant,
@@ -137,9 +135,8 @@ struct Worker {
 
 impl Worker {
     fn new(comparer: Arc<Comparer>, place: Place) -> Worker {
-        let epoch = place.shelf().epoch();
         let reports = place.left();
-        Worker { comparer, place, reports, epoch, unseen: 0, seen: Instant::now() }
+        Worker { comparer, place, reports, unseen: 0, seen: Instant::now() }
     }
 
     fn live(mut self) {
@@ -180,14 +177,14 @@ impl Worker {
     }
 
     fn record(&mut self, pair: &Pair) {
-        let epoch = self.place.shelf().epoch();
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            self.reports.clear();
-        }
         let (target, copy) = (pair.target, &pair.copy);
         let Some(compared) = self.comparer.targets.get(target) else { return };
-        let report = self.reports.entry(compared.slot.index()).or_default();
+        let epoch = self.comparer.shelf.epoch(compared.slot);
+        let begun = self.reports.entry(compared.slot.index()).or_default();
+        if begun.epoch != epoch {
+            *begun = Begun { epoch, ..Begun::default() };
+        }
+        let report = &mut begun.report;
         let staging = judged(pair, &copy.kept, compared);
         let control = copy.control.as_ref().map(|control| judged(pair, control, compared));
         let (method, request_target) = request(&copy.request);
@@ -206,7 +203,7 @@ impl Worker {
 
     /// Lays the reports down for all to see.
     fn show(&mut self) {
-        self.place.lay(&self.reports, self.epoch);
+        self.place.lay(&self.reports);
         self.comparer.open.fetch_sub(self.unseen, Ordering::AcqRel);
         (self.unseen, self.seen) = (0, Instant::now());
     }

@@ -27,4 +27,4 @@ pub use kept::{Content, Keeping, Kept};
 pub use pair::{
     Answered, Comparisons, Copies, CopySide, Plan, Production, ProductionSide, Purpose, pair,
 };
-pub use shelf::{ChildSlab, Count, Header, Place, Reports, SLABS, Shelf, VERSION};
+pub use shelf::{Begun, ChildSlab, Count, Header, Place, Reports, SLABS, Shelf, VERSION};

@@ -59,8 +59,8 @@ impl Count {
 #[repr(C)]
 #[derive(Debug)]
 pub struct Header {
-    /// Reports of another number than this are none any more.
-    epoch: AtomicU64,
+    /// For each target: reports of another epoch than this are none any more.
+    epochs: [AtomicU64; TARGETS],
     /// The process that each slab belongs to, or did last; 0 where it never was anybody's.
     holders: [AtomicU32; SLABS],
     counts: [[AtomicU64; Count::ALL.len()]; TARGETS],
@@ -89,7 +89,7 @@ impl Header {
     /// An empty header.
     pub const fn new() -> Header {
         Header {
-            epoch: AtomicU64::new(0),
+            epochs: [const { AtomicU64::new(0) }; TARGETS],
             holders: [const { AtomicU32::new(0) }; SLABS],
             counts: [const { [const { AtomicU64::new(0) }; Count::ALL.len()] }; TARGETS],
         }
@@ -174,8 +174,17 @@ pub struct Place {
     slab: &'static ChildSlab,
 }
 
-/// Reports by their targets' places.
-pub type Reports = BTreeMap<usize, Report>;
+/// A report, and the epoch that it was begun in.
+#[derive(Clone, Debug, Default)]
+pub struct Begun {
+    /// The target's epoch then.
+    pub epoch: u64,
+    /// The report.
+    pub report: Report,
+}
+
+/// What a child writes, by its targets' places.
+pub type Reports = BTreeMap<usize, Begun>;
 
 impl Shelf {
     /// Looks at shared memory as a shelf: its header, and one slab for each child.
@@ -196,12 +205,12 @@ impl Shelf {
         Some(Place { shelf: *self, slab })
     }
 
-    /// All reports, those of children that ended included.
-    pub fn reports(&self) -> Reports {
-        let mut all = Reports::new();
+    /// All reports by their targets' places, those of children that ended included.
+    pub fn reports(&self) -> BTreeMap<usize, Report> {
+        let mut all = BTreeMap::<usize, Report>::new();
         let holders = self.header.holders.iter().zip(self.slabs);
         for (_, slab) in holders.filter(|(holder, _)| holder.load(Ordering::Acquire) != 0) {
-            for (slot, report) in self.read(slab).unwrap_or_default() {
+            for (slot, Begun { report, .. }) in self.read(slab) {
                 all.entry(slot).or_default().merge(&report);
             }
         }
@@ -223,43 +232,51 @@ impl Shelf {
         place.map_or(0, |place| place.load(Ordering::Relaxed))
     }
 
-    /// The number of the reports that are made now.
-    pub fn epoch(&self) -> u64 {
-        self.header.epoch.load(Ordering::Acquire)
+    /// The target's epoch.
+    pub fn epoch(&self, slot: Slot) -> u64 {
+        self.epoch_at(slot.index())
     }
 
-    /// Begins anew: all reports are empty, and all counts zero.
-    pub fn clear(&self) {
-        self.header.epoch.fetch_add(1, Ordering::AcqRel);
-        self.header.counts.iter().flatten().for_each(|count| count.store(0, Ordering::Relaxed));
+    fn epoch_at(&self, slot: usize) -> u64 {
+        self.header.epochs.get(slot).map_or(0, |epoch| epoch.load(Ordering::Acquire))
     }
 
-    fn read<const WORDS: usize>(&self, slab: &Slab<WORDS>) -> Option<Reports> {
-        let bytes = slab.read()?;
-        let (epoch, mut rest) =
-            bytes.split_first_chunk().map(|(e, rest)| (u64::from_le_bytes(*e), rest))?;
-        let mut reports = Reports::new();
-        while let Some((slot, after)) = rest.split_first_chunk() {
-            let (length, after) = after.split_first_chunk()?;
-            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-            let (report, after) = after.split_at_checked(length)?;
-            let report = Report::decode(report, Sensitivity::default())?;
-            reports.insert(usize::from(u16::from_le_bytes(*slot)), report);
-            rest = after;
+    /// Begins anew with this target: its report is empty, and its counts are zero.
+    pub fn clear(&self, slot: Slot) {
+        self.clear_at(slot.index());
+    }
+
+    /// Begins anew with all targets.
+    pub fn clear_all(&self) {
+        (0..TARGETS).for_each(|slot| self.clear_at(slot));
+    }
+
+    fn clear_at(&self, slot: usize) {
+        if let Some(epoch) = self.header.epochs.get(slot) {
+            epoch.fetch_add(1, Ordering::AcqRel);
         }
-        (epoch == self.epoch()).then_some(reports)
+        let counts = self.header.counts.get(slot).into_iter().flatten();
+        counts.for_each(|count| count.store(0, Ordering::Relaxed));
+    }
+
+    /// What lies in a slab, as far as it is of this epoch.
+    fn read(&self, slab: &ChildSlab) -> Reports {
+        let bytes = slab.read().unwrap_or_default();
+        let mut reports = parse(&bytes).unwrap_or_default();
+        reports.retain(|slot, begun| begun.epoch == self.epoch_at(*slot));
+        reports
     }
 }
 
 impl Place {
     /// What lies here, as who had the place before has left it.
     pub fn left(&self) -> Reports {
-        self.shelf.read(self.slab).unwrap_or_default()
+        self.shelf.read(self.slab)
     }
 
-    /// Lays these reports here, in the place of those before; they were begun in this epoch.
-    pub fn lay(&self, reports: &Reports, epoch: u64) {
-        self.slab.lay(&write(reports, epoch, SLAB_BYTES));
+    /// Lays these reports here, in the place of those before.
+    pub fn lay(&self, reports: &Reports) {
+        self.slab.lay(&write(reports, SLAB_BYTES));
     }
 
     /// The shelf that it is a place on.
@@ -268,11 +285,11 @@ impl Place {
     }
 }
 
-/// The reports as bytes, each with as much room as its neighbours leave it.
-fn write(reports: &Reports, epoch: u64, most: usize) -> Vec<u8> {
-    const HEAD: usize = 6;
-    let mut bytes = epoch.to_le_bytes().to_vec();
-    for (index, (slot, report)) in reports.iter().enumerate() {
+/// The reports as bytes, each with as much room as its neighbours leave it: place, epoch, length, report.
+fn write(reports: &Reports, most: usize) -> Vec<u8> {
+    const HEAD: usize = 14;
+    let mut bytes = Vec::new();
+    for (index, (slot, Begun { epoch, report })) in reports.iter().enumerate() {
         let left = reports.len().saturating_sub(index);
         let share = most.saturating_sub(bytes.len()) / left;
         let report = report.encode(share.saturating_sub(HEAD));
@@ -280,10 +297,27 @@ fn write(reports: &Reports, epoch: u64, most: usize) -> Vec<u8> {
             continue;
         };
         bytes.extend_from_slice(&slot.to_le_bytes());
+        bytes.extend_from_slice(&epoch.to_le_bytes());
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes.extend_from_slice(&report);
     }
     bytes
+}
+
+/// Reads what [`write`] wrote; `None` where it is anything else.
+fn parse(mut bytes: &[u8]) -> Option<Reports> {
+    let mut reports = Reports::new();
+    while let Some((slot, rest)) = bytes.split_first_chunk() {
+        let (epoch, rest) = rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (report, rest) = rest.split_at_checked(length)?;
+        let report = Report::decode(report, Sensitivity::default())?;
+        let epoch = u64::from_le_bytes(*epoch);
+        reports.insert(usize::from(u16::from_le_bytes(*slot)), Begun { epoch, report });
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(reports)
 }
 
 #[cfg(test)]
@@ -326,18 +360,18 @@ mod tests {
         shelf.reports().get(&slot.index()).map_or(0, |report| report.total().compared)
     }
 
-    fn of(slot: Slot, report: Report) -> Reports {
-        Reports::from([(slot.index(), report)])
+    fn of(slot: Slot, epoch: u64, report: Report) -> Reports {
+        Reports::from([(slot.index(), Begun { epoch, report })])
     }
 
     #[test]
     fn what_children_lay_down_is_merged_and_outlives_them() {
         let (shelf, slot) = (shelf(), segment(1).slot("a").unwrap());
         let (first, second) = (shelf.take(1, |_| true).unwrap(), shelf.take(2, |_| true).unwrap());
-        first.lay(&of(slot, report("/a")), shelf.epoch());
-        second.lay(&of(slot, report("/a")), shelf.epoch());
+        first.lay(&of(slot, shelf.epoch(slot), report("/a")));
+        second.lay(&of(slot, shelf.epoch(slot), report("/a")));
         assert_eq!(compared(&shelf, slot), 2);
-        second.lay(&of(slot, report("/b")), shelf.epoch());
+        second.lay(&of(slot, shelf.epoch(slot), report("/b")));
         assert_eq!(shelf.reports()[&slot.index()].routes().len(), 2);
         assert!((3..=4).all(|pid| shelf.take(pid, |_| true).is_some()));
         assert!(shelf.take(5, |_| true).is_none(), "all are taken by who lives");
@@ -347,30 +381,30 @@ mod tests {
     fn who_takes_the_place_of_a_dead_child_goes_on_with_its_reports() {
         let (shelf, slot) = (shelf(), segment(1).slot("a").unwrap());
         let (first, _) = (shelf.take(1, |_| true).unwrap(), shelf.take(2, |_| true).unwrap());
-        first.lay(&of(slot, report("/a")), shelf.epoch());
+        first.lay(&of(slot, shelf.epoch(slot), report("/a")));
         let next = shelf.take(3, |pid| pid > 1).unwrap();
         assert_eq!(compared(&shelf, slot), 1, "nothing is lost");
         let mut left = next.left();
-        left.get_mut(&slot.index()).unwrap().merge(&report("/a"));
-        next.lay(&left, shelf.epoch());
+        left.get_mut(&slot.index()).unwrap().report.merge(&report("/a"));
+        next.lay(&left);
         assert_eq!(compared(&shelf, slot), 2);
         let same_number = shelf.take(3, |_| true).unwrap();
-        assert_eq!(same_number.left()[&slot.index()].total().compared, 2);
+        assert_eq!(same_number.left()[&slot.index()].report.total().compared, 2);
     }
 
     #[test]
     fn what_was_made_before_a_new_beginning_is_seen_no_more() {
         let (shelf, slot) = (shelf(), segment(1).slot("a").unwrap());
         let place = shelf.take(1, |_| true).unwrap();
-        let before = shelf.epoch();
-        place.lay(&of(slot, report("/a")), before);
+        let before = shelf.epoch(slot);
+        place.lay(&of(slot, before, report("/a")));
         shelf.count(slot, Count::Differing);
-        shelf.clear();
+        shelf.clear(slot);
         assert_eq!((compared(&shelf, slot), shelf.counted(slot, Count::Differing)), (0, 0));
-        place.lay(&of(slot, report("/a")), before);
+        place.lay(&of(slot, before, report("/a")));
         assert_eq!(compared(&shelf, slot), 0, "a child that has not noticed yet");
         assert!(place.left().is_empty());
-        place.lay(&of(slot, report("/a")), shelf.epoch());
+        place.lay(&of(slot, shelf.epoch(slot), report("/a")));
         assert_eq!(compared(&shelf, slot), 1);
     }
 
@@ -400,9 +434,9 @@ mod tests {
             let mut all = Report::default();
             (0..40)
                 .for_each(|index| all.merge(&report(&format!("/{target}/{index}x/{index:0>80}y"))));
-            reports.insert(target, all);
+            reports.insert(target, Begun { epoch: 0, report: all });
         }
-        let bytes = write(&reports, 0, 4_000);
+        let bytes = write(&reports, 4_000);
         assert!(bytes.len() <= 4_000 && bytes.len() > 3_000, "{}", bytes.len());
     }
 }

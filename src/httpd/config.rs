@@ -313,7 +313,7 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
             let names = policy.targets().iter().map(|known| known.target.name.as_str());
             segment = segment::renewed(segment, names)?;
             // Reports are known by the targets' places too.
-            shelf.iter().for_each(Shelf::clear);
+            shelf.iter().for_each(Shelf::clear_all);
             find(&segment).ok_or_else(|| std::io::Error::other("more targets than counters"))?
         }
     };

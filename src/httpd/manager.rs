@@ -150,7 +150,8 @@ unsafe fn make(
     sender
         .check(form, [&change.nonce, &source.segment.nonce()], |name| is_name_of(request, name))?;
     let names = source.targets.iter().map(|target| target.name.as_str());
-    let made = change.make(&source.segment, names)?;
+    let shelf = source.compare.as_ref().map(|compare| &compare.shelf);
+    let made = change.make(&source.segment, shelf, names)?;
     for line in &made {
         tell(request, ffi::APLOG_NOTICE, &format!("CPY0201: {line}"));
     }

@@ -9,6 +9,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::clock;
+use crate::comparing::Shelf;
 use crate::select::{Rate, Share};
 use crate::stats::{Segment, Slot};
 
@@ -32,6 +33,7 @@ enum Act {
     Sample(Option<Share>),
     Rate(Option<Rate>),
     ResetBreaker,
+    ForgetComparisons,
     AsConfigured,
 }
 
@@ -93,7 +95,9 @@ impl Change {
             }
         }
         if change.acts.is_empty() {
-            return Err(Refusal::bad("switch, sample, rate, breaker or configured is expected"));
+            return Err(Refusal::bad(
+                "switch, sample, rate, breaker, comparisons or configured is expected",
+            ));
         }
         Ok(change)
     }
@@ -129,6 +133,8 @@ impl Change {
             }
             ("breaker", "reset") => Act::ResetBreaker,
             ("breaker", _) => return Err(expected("reset")),
+            ("comparisons", "forget") => Act::ForgetComparisons,
+            ("comparisons", _) => return Err(expected("forget")),
             ("configured", "all") => Act::AsConfigured,
             ("configured", _) => return Err(expected("all")),
             _ => return Err(Refusal::bad("a field has no meaning here")),
@@ -142,6 +148,7 @@ impl Change {
     pub fn make<'a>(
         &self,
         segment: &Segment,
+        shelf: Option<&Shelf>,
         targets: impl Iterator<Item = &'a str>,
     ) -> Result<Vec<String>, Refusal> {
         let is_meant = |name: &&str| self.target.as_ref().is_none_or(|target| target == name);
@@ -156,7 +163,8 @@ impl Change {
         });
         let slots = slots.collect::<Result<Vec<Slot>, Refusal>>()?;
         let made = meant.iter().zip(slots).map(|(name, slot)| {
-            let acts: Vec<String> = self.acts.iter().map(|act| act.make(segment, slot)).collect();
+            let acts: Vec<String> =
+                self.acts.iter().map(|act| act.make((segment, shelf), slot)).collect();
             format!("{name}: {}", acts.join(", "))
         });
         Ok(made.collect())
@@ -164,7 +172,7 @@ impl Change {
 }
 
 impl Act {
-    fn make(self, segment: &Segment, slot: Slot) -> String {
+    fn make(self, (segment, shelf): (&Segment, Option<&Shelf>), slot: Slot) -> String {
         let steering = segment.steering(slot);
         let before = steering.settings();
         let word = |is_on: bool| if is_on { "on" } else { "off" };
@@ -184,6 +192,13 @@ impl Act {
             Act::ResetBreaker => match segment.breaker(slot).reset(clock::now()) {
                 true => "breaker closed".to_owned(),
                 false => "breaker was closed already".to_owned(),
+            },
+            Act::ForgetComparisons => match shelf {
+                Some(shelf) => {
+                    shelf.clear(slot);
+                    "comparisons begin anew".to_owned()
+                }
+                None => "nothing was compared".to_owned(),
             },
             Act::AsConfigured => {
                 steering.switch(None);

@@ -33,7 +33,8 @@ fn a_form_and_a_json_object_say_the_same() {
 #[test]
 fn what_makes_no_sense_is_refused_with_what_was_expected() {
     for (content, expected) in [
-        ("nonce=n", "switch, sample, rate, breaker or configured is expected"),
+        ("nonce=n", "switch, sample, rate, breaker, comparisons or configured is expected"),
+        ("comparisons=all", "comparisons is forget"),
         ("switch=maybe", "switch is on or off"),
         ("sample=0%25", "sample is a share from 0.001% to 100% with at most 3 decimals"),
         ("sample=10", "sample is a share from 0.001% to 100% with at most 3 decimals"),
@@ -65,7 +66,7 @@ fn what_makes_no_sense_is_refused_with_what_was_expected() {
 fn a_change_is_made_to_the_target_it_names_or_to_all_and_told() {
     let segment = segment(1);
     let [a, b] = ["a", "b"].map(|name| segment.slot(name).unwrap());
-    let make = |content: &str| form(content).unwrap().make(&segment, ["a", "b"].into_iter());
+    let make = |content: &str| form(content).unwrap().make(&segment, None, ["a", "b"].into_iter());
     let on = || [a, b].map(|slot| segment.steering(slot).is_on());
     assert_eq!(make("target=a&switch=off").unwrap(), ["a: switched off (was on)"]);
     assert_eq!(on(), [false, true]);
@@ -107,7 +108,7 @@ fn a_breaker_is_closed_by_hand() {
     let slot = segment.slot("a").unwrap();
     let breaker = segment.breaker(slot);
     breaker.configure(Rules { failures: 1, retry: Duration::from_secs(3600) }, 0);
-    let reset = || form("breaker=reset").unwrap().make(&segment, ["a"].into_iter()).unwrap();
+    let reset = || form("breaker=reset").unwrap().make(&segment, None, ["a"].into_iter()).unwrap();
     assert_eq!(reset(), ["a: breaker was closed already"]);
     breaker.report(breaker.admit(clock::now).unwrap(), Sign::Gone, clock::now).unwrap();
     assert!(!breaker.would_admit(clock::now));

@@ -160,6 +160,11 @@ impl TargetReading {
         }
     }
 
+    /// Whether anything was counted of comparisons.
+    pub(super) fn is_compared(&self) -> bool {
+        self.compared.iter().any(|count| *count > 0)
+    }
+
     /// How often comparing its answers came to that.
     pub(super) fn compared(&self, count: Count) -> u64 {
         self.compared.get(count as usize).copied().unwrap_or_default()

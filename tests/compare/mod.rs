@@ -1,6 +1,6 @@
 //! Staging's answers compared with production's: what is seen, what is reported, what of it is noise.
 
 mod application;
-mod reading;
+pub mod reading;
 mod report;
 mod seen;

@@ -156,6 +156,30 @@ fn the_verdict_gates_a_deployment() {
     assert_eq!(verdict("?verdict=nobody").0, 409);
 }
 
+#[test]
+fn another_release_begins_with_an_empty_report() {
+    let (today, next) = (Application::start(1), Application::start(2));
+    let server = comparing(Mpm::Event, &today, &next)
+        .vhost("<Location /manage>\nProxyPass !\nSetHandler copy-manager\nCopyManagerOpen On\n</Location>")
+        .start();
+    drive(&server, 2);
+    compared(&server, "next", 2 * REQUESTS);
+    let page = client::get(server.port(), "/manage?json").text();
+    let nonce: serde_json::Value = serde_json::from_str(&page).unwrap();
+    let change =
+        serde_json::json!({ "nonce": nonce["nonce"], "comparisons": "forget" }).to_string();
+    let response = server.client().exchange(format!(
+        "POST /manage HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{change}",
+        server.port(),
+        change.len()
+    ));
+    assert_eq!(response.text(), r#"{"changed":["next: comparisons begin anew"]}"#);
+    assert!(now(&server, "next").is_none());
+    drive(&server, 1);
+    assert_eq!(compared(&server, "next", REQUESTS).count("compared"), REQUESTS);
+}
+
 /// The first configuration of docs/compare.md, with the tests' own servers in place of those it names.
 #[test]
 fn the_walk_of_the_documentation_leads_to_a_report() {

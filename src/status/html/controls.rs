@@ -44,6 +44,9 @@ impl Controls<'_> {
                         (button("switch", "on", "Switch all on"))
                         (button("configured", "all", "All as configured"))
                         (button("breaker", "reset", "Reset all breakers"))
+                        @if targets.iter().any(|target| target.is_compared()) {
+                            (button("comparisons", "forget", "Forget all comparisons"))
+                        }
                     }))
                 }
             }
@@ -60,6 +63,7 @@ impl Controls<'_> {
                     @else { (button("switch", "on", "Switch on")) }
                     @if settings.differ() || settings.is_switched { (button("configured", "all", "As configured")) }
                     @if matches!(target.breaker.state, "open" | "half-open") { (button("breaker", "reset", "Reset breaker")) }
+                    @if target.is_compared() { (button("comparisons", "forget", "Forget comparisons")) }
                 }))
                 (self.form(Some(target), html! {
                     label { "sample " input name="sample" size="8" maxlength="16" placeholder="10%"
