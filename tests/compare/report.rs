@@ -161,6 +161,7 @@ fn another_release_begins_with_an_empty_report() {
     let (today, next) = (Application::start(1), Application::start(2));
     let server = comparing(Mpm::Event, &today, &next)
         .vhost("<Location /manage>\nProxyPass !\nSetHandler copy-manager\nCopyManagerOpen On\n</Location>")
+        .expect("CPY0201:")
         .start();
     drive(&server, 2);
     compared(&server, "next", 2 * REQUESTS);

@@ -112,7 +112,7 @@ fn overview(target: &TargetComparisons, routes: &[(&RouteReport, Counts)]) -> Ma
             thead { tr {
                 th scope="col" { "route" } th.n scope="col" { "compared" } th.n scope="col" { "differ" }
                 th.n scope="col" { "noise" } th.n scope="col" { "equal" } th.n scope="col" { "production" }
-                th.n scope="col" { "staging" } th.n scope="col" { "in the middle" }
+                th.n scope="col" { "staging" } th.n scope="col" { "median" }
             } }
             tbody { @for (index, (route, counts)) in routes.iter().enumerate() {
                 tr {
