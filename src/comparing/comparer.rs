@@ -253,3 +253,94 @@ fn request(line: &[u8]) -> (&[u8], &[u8]) {
 fn give_way() {
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kept::Keeping;
+    use super::super::shelf::{ChildSlab, Header};
+    use super::*;
+    use crate::memory::Budget;
+    use crate::stats::tests::segment;
+
+    const BOTH: Aspects = Aspects { headers: true, body: true };
+
+    /// A worker that nobody has work but the test, for one target.
+    fn worker() -> Worker {
+        let slabs = Box::leak(Box::new([ChildSlab::new()]));
+        let shelf = Shelf::new(Box::leak(Box::new(Header::new())), slabs);
+        let slot = segment(1).slot("a").unwrap();
+        let criteria = Arc::new(Criteria::of(&[], None, &[]));
+        let comparer = Comparer::new(vec![Compared { slot, criteria, masks: None }], shelf);
+        Worker::new(comparer, shelf.take(1, |_| true).unwrap())
+    }
+
+    fn budget(bytes: usize) -> &'static Budget {
+        Box::leak(Box::new(Budget::new(bytes)))
+    }
+
+    fn kept(budget: &'static Budget, body: &str) -> Kept {
+        let mut keeping = Keeping::new(budget, Some(1 << 20));
+        keeping.head(200, [&b"Content-Type: application/json\r\n"[..]]);
+        keeping.content(body.as_bytes());
+        keeping.finish(Duration::from_millis(2))
+    }
+
+    fn offer(worker: &Worker, budget: &'static Budget, staging: &str) {
+        let production = Arc::new(kept(budget, r#"{"a":1}"#));
+        let kept = kept(budget, staging);
+        let copy = Answered { kept, request: b"GET /a?b".to_vec(), digest: 7, control: None };
+        worker.comparer.offer(0, BOTH, Some((production, copy)));
+    }
+
+    fn counted(worker: &Worker, count: Count) -> u64 {
+        let Compared { slot, .. } = worker.comparer.targets[0];
+        worker.comparer.shelf.counted(slot, count)
+    }
+
+    #[test]
+    fn what_is_compared_is_reported_counted_and_its_memory_given_back() {
+        let (mut worker, budget) = (worker(), budget(1 << 20));
+        offer(&worker, budget, r#"{ "a": 1.0 }"#);
+        offer(&worker, budget, r#"{"a":2}"#);
+        assert_eq!(worker.comparer.open(), 2);
+        assert_eq!(worker.work(usize::MAX), 2);
+        assert_eq!((worker.comparer.open(), budget.used()), (0, 0));
+        assert_eq!([Count::Equal, Count::Differing].map(|count| counted(&worker, count)), [1, 1]);
+        let reports = worker.comparer.shelf.reports();
+        let route = &reports.values().next().unwrap().routes()[0];
+        assert_eq!((route.route.as_str(), route.compared), ("GET /a", 2));
+        assert_eq!(route.rows()[0].path, "$.a");
+    }
+
+    #[test]
+    fn more_than_may_wait_are_shed_and_so_is_what_memory_does_not_bear() {
+        let (mut worker, budget) = (worker(), budget(64 << 20));
+        (0..MOST + 5).for_each(|_| offer(&worker, budget, "{}"));
+        assert_eq!((worker.comparer.open(), counted(&worker, Count::Shed)), (MOST, 5));
+        worker.work(usize::MAX);
+        assert_eq!((worker.comparer.open(), budget.used()), (0, 0));
+        assert_eq!(counted(&worker, Count::Differing), MOST as u64);
+        let poor: &'static Budget = Box::leak(Box::new(Budget::new(100)));
+        offer(&worker, poor, "{}");
+        assert_eq!(counted(&worker, Count::Shed), 6);
+        worker.comparer.offer(0, BOTH, None);
+        assert_eq!(counted(&worker, Count::Unpaired), 1);
+    }
+
+    #[test]
+    fn noise_is_counted_as_such_once_it_is_known() {
+        let (mut worker, budget) = (worker(), budget(64 << 20));
+        for moment in 0..20 {
+            let moments =
+                [0, 1].map(|more| format!(r#"{{"at":{}}}"#, 1_795_292_175 + 2 * moment + more));
+            let production = Arc::new(kept(budget, &moments[0]));
+            let kept = kept(budget, &moments[1]);
+            let copy = Answered { kept, request: b"GET /a".to_vec(), digest: 7, control: None };
+            worker.comparer.offer(0, BOTH, Some((production, copy)));
+            worker.work(usize::MAX);
+        }
+        let [noise, differing] =
+            [Count::Noise, Count::Differing].map(|count| counted(&worker, count));
+        assert!(noise >= 10 && noise + differing == 20, "{noise} {differing}");
+    }
+}

@@ -1,6 +1,11 @@
 //! What an answer is told apart by, byte for byte.
 
+use std::time::Duration;
+
 use super::*;
+use crate::compare::Body;
+use crate::comparing::Kept;
+use crate::memory::Budget;
 
 /// What became of an answer: its class and persistence, and how many bytes were not its own.
 type End = Result<(Option<StatusClass>, bool, usize), Malformed>;
@@ -274,4 +279,43 @@ fn no_bytes_make_it_panic_or_stand_still() {
         let method = ["GET", "HEAD"][random(2)];
         assert_eq!(fed(method, &bytes, size).is_ok(), fed(method, &bytes, 1).is_ok());
     }
+}
+
+/// What is kept of an answer that comes in pieces of this size.
+fn kept(answer: &[u8], piece: usize, budget: &'static Budget) -> (Answer, Kept) {
+    let keeping = Keeping::new(budget, Some(1 << 20));
+    let mut reading = Answer::to(b"GET").keeping(Some(keeping));
+    for part in answer.chunks(piece) {
+        assert_eq!(reading.ahead(), 0, "what is kept must be read");
+        reading.feed(part).unwrap();
+    }
+    let kept = reading.take_kept().unwrap();
+    (reading, kept.finish(Duration::ZERO))
+}
+
+#[test]
+fn an_answer_is_kept_without_its_framing_whatever_pieces_it_comes_in() {
+    const CHUNKED: &[u8] = b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 201 Made\r\nX: y \r\n\
+        Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x\r\n world\r\n0\r\nTrailer: z\r\n\r\n";
+    static BUDGET: Budget = Budget::new(1 << 20);
+    for piece in 1..=CHUNKED.len() {
+        let (reading, kept) = kept(CHUNKED, piece, &BUDGET);
+        assert!(reading.is_complete());
+        let fields = kept.fields();
+        assert_eq!(kept.answer(&fields).body, Body::Whole(b"hello world"), "{piece}");
+        assert_eq!(kept.status, 201);
+        assert_eq!(fields, [(&b"X"[..], &b"y"[..]), (b"Transfer-Encoding", b"chunked")]);
+    }
+    assert_eq!(BUDGET.used(), 0);
+}
+
+#[test]
+fn an_answer_that_was_cut_is_not_compared() {
+    static BUDGET: Budget = Budget::new(1 << 20);
+    let keeping = Keeping::new(&BUDGET, Some(1 << 20));
+    let mut reading = Answer::to(b"GET").keeping(Some(keeping));
+    reading.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").unwrap();
+    reading.cut();
+    let kept = reading.take_kept().unwrap().finish(Duration::ZERO);
+    assert_eq!(kept.answer(&[]).body, Body::Truncated);
 }
