@@ -92,7 +92,7 @@ fn a_change_is_made_to_the_target_it_names_or_to_all_and_told() {
 fn where_one_target_cannot_be_changed_none_is() {
     let segment = segment(1);
     let slot = segment.slot("a").unwrap();
-    let make = |content: &str| form(content).unwrap().make(&segment, ["a", "b"].into_iter());
+    let make = |content: &str| form(content).unwrap().make(&segment, None, ["a", "b"].into_iter());
     for content in ["switch=off", "target=b&switch=off"] {
         let Refusal(status, why) = make(content).unwrap_err();
         assert_eq!(status, 503);
