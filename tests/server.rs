@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -290,7 +290,7 @@ pub fn configtest(root: &Path) -> Verdict {
 
 /// What httpd prints for these options about a prepared ServerRoot.
 pub fn ask(root: &Path, options: &[&str]) -> std::process::Output {
-    let mut command = Command::new(&httpd().program);
+    let mut command = httpd().command();
     command.args(options).args(arguments(root)).env("MOD_COPY_FAULTS", root.join("faults"));
     command.output().unwrap()
 }
