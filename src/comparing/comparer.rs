@@ -83,6 +83,13 @@ impl Comparer {
         Arc::new(Comparer { pairs, targets, shelf, open })
     }
 
+    /// One that nobody works for.
+    #[cfg(test)]
+    pub fn idle() -> Arc<Comparer> {
+        let header = Box::leak(Box::new(super::Header::new()));
+        Comparer::new(Vec::new(), Shelf::new(header, &[]))
+    }
+
     /// What is compared of the copies to the target at that place in the configuration.
     pub fn target(&self, target: usize) -> Option<&Compared> {
         self.targets.get(target)

@@ -179,10 +179,12 @@ impl Hand {
         };
     }
 
-    /// All of it is on its way: while staging thinks about it, its memory serves the next copies.
+    /// All of it is on its way: while staging thinks about it, its memory serves the next copies, unless it may
+    /// have to be sent again, or is what its comparison knows the request by.
     fn note_written(&mut self) {
         self.account.written();
-        if let Some(message) = self.message.as_mut().filter(|message| !message.is_safe()) {
+        let message = self.message.as_mut().filter(|message| !message.is_safe());
+        if let (Some(message), None) = (message, &self.keep) {
             message.release_content();
         }
     }
@@ -314,7 +316,64 @@ impl Drop for Hand {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::BorrowedFd;
+
+    use super::super::testing::{Counters, LIMITS, budget, job, message_of};
     use super::*;
+    use crate::compare::Aspects;
+    use crate::comparing::{Comparer, Plan, pair};
+
+    /// Writes a copy whole, and has no answer.
+    struct Writing;
+
+    impl Courier for Writing {
+        fn has_connection(&self) -> bool {
+            true
+        }
+
+        fn send(&mut self, _: &Errand<'_>, _: Wait, traffic: &mut Traffic) -> Progress {
+            traffic.whole = true;
+            Progress::Awaits(Awaits::Answer)
+        }
+
+        fn go_on(&mut self, errand: &Errand<'_>, wait: Wait, traffic: &mut Traffic) -> Progress {
+            self.send(errand, wait, traffic)
+        }
+
+        fn late(&self, deadline: &Deadline) -> Fault {
+            Fault::late("write", deadline)
+        }
+
+        fn socket(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+    }
+
+    #[test]
+    fn content_that_is_written_is_held_only_where_it_is_still_needed() {
+        const CONTENT: usize = 300_000;
+        let side = || {
+            let aspects = Aspects { headers: false, body: false };
+            let plan = Plan { target: 0, aspects, limit: None };
+            pair(&Comparer::idle(), plan, false).1
+        };
+        for (method, compare, is_held) in
+            [("POST", None, false), ("GET", None, true), ("POST", Some(side()), true)]
+        {
+            let (budget, counters) = (budget(), Counters::new());
+            let message = message_of(method, Some(&[b'#'; CONTENT]), budget);
+            let job = Job { compare, ..job(message, LIMITS) };
+            counters.account.select();
+            let taken = Hand::take(job, Instant::now(), counters.account);
+            let mut hand = taken.unwrap_or_else(|untaken| panic!("{untaken:?}"));
+            assert!(budget.used() >= CONTENT);
+            hand.advance(Wait::Not, || Box::new(Writing));
+            assert!(hand.awaits_answer());
+            assert_eq!(budget.used() >= CONTENT, is_held, "{method}");
+            drop(hand);
+            assert_eq!(budget.used(), 0);
+        }
+    }
 
     #[test]
     fn whoever_answers_is_there_and_connections_that_fail_or_last_too_long_are_not() {
