@@ -146,15 +146,18 @@ impl Journey {
             self.settle();
             return false;
         };
-        let head = match self.serialise(scope, chosen, received) {
-            Ok(head) => head,
+        let heads = match self.mirror.has_own_fields(chosen) {
+            false => self.serialise(scope, chosen, received).map(|head| (head, None)),
+            true => self.heads(scope, &mut chosen, received),
+        };
+        let (head, own) = match heads {
+            Ok(heads) => heads,
             Err(reason) => {
                 self.mirror.give_up(reason, chosen);
                 self.settle();
                 return false;
             }
         };
-        let own = self.own_heads(scope, &mut chosen, received);
         let asked = scope.settings.compare();
         if let Some(comparisons) = self.mirror.to_compare(chosen, asked, received.method) {
             let Comparisons { copies, production } = *comparisons;
@@ -245,8 +248,28 @@ impl Journey {
         }
     }
 
+    /// As [`serialise`](Self::serialise), with the heads of those targets that have fields of their own.
+    #[cold]
+    fn heads<'a, F>(
+        &self,
+        scope: &Scope<'a>,
+        chosen: &mut Chosen,
+        received: &Received<'a, F>,
+    ) -> Result<(Head, OwnHeads), GivenUp>
+    where
+        F: Iterator<Item = Field<'a>> + Clone,
+    {
+        let Some(target) = self.mirror.sole_with_own_fields(*chosen) else {
+            let head = self.serialise(scope, *chosen, received)?;
+            return Ok((head, self.own_heads(scope, chosen, received)));
+        };
+        if !self.mirror.would_take(*chosen) {
+            return Err(GivenUp::Dropped(Loss::Breaker));
+        }
+        Ok((self.own_head(scope, target, received)?, None))
+    }
+
     /// The heads of the chosen targets that have fields of their own; those whose cannot be made are given up.
-    #[inline]
     fn own_heads<'a, F>(
         &self,
         scope: &Scope<'a>,
@@ -266,7 +289,6 @@ impl Journey {
         (!own.is_empty()).then(|| Box::new(own))
     }
 
-    #[cold]
     fn own_head<'a, F>(
         &self,
         scope: &Scope<'a>,
@@ -277,15 +299,16 @@ impl Journey {
         F: Iterator<Item = Field<'a>> + Clone,
     {
         let mut fields: Vec<Field<'a>> = received.fields.clone().collect();
+        // What the client sent decides whether it is copied, not what is made of it.
+        Head::check(&fields, self.mirror.mark())?;
         let received_host = host(&fields);
         if let Some(edits) = target.edits {
             // What is not changed might show what the changes are to hide.
             let edited = scope.edit.edited(edits, &fields);
             let mut edited = edited.ok_or(GivenUp::Dropped(Loss::Unmaskable))?;
             // Its content is the same: what frames it is nobody's to change.
-            let frames = |field: &Field<'_>| field.name.eq_ignore_ascii_case(b"content-length");
-            edited.retain(|field| !frames(field));
-            edited.extend(fields.iter().copied().filter(frames));
+            edited.retain(|field| !field.is_content_length());
+            edited.extend(fields.iter().filter(|field| field.is_content_length()));
             fields = edited;
         }
         let add_headers = target.add_headers.unwrap_or(scope.settings.add_headers());
@@ -331,7 +354,7 @@ impl Journey {
 
 /// The value of `Host` among fields.
 fn host<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {
-    let host = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"host"));
+    let host = fields.iter().find(|field| field.is_host());
     host.map(|field| field.value)
 }
 

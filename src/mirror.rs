@@ -168,7 +168,7 @@ impl Mirror {
     }
 
     /// Whether any of these targets would take a copy now: where all breakers are open, none need be made.
-    #[inline]
+    #[inline(always)]
     pub fn would_take(&self, chosen: Chosen) -> bool {
         if let Some(only) = self.only(chosen) {
             return only.account.breaker().would_admit(clock::now);
@@ -176,11 +176,20 @@ impl Mirror {
         self.lanes(chosen).any(|lane| lane.account.breaker().would_admit(clock::now))
     }
 
+    /// Whether copies to some target of the list may have fields of their own.
+    #[inline]
+    pub fn has_own_fields(&self, chosen: Chosen) -> bool {
+        self.policy.has_own_fields(chosen.list)
+    }
+
+    /// The one target, if it has fields of its own, and there is no other, nor a control, to get copies without.
+    pub fn sole_with_own_fields(&self, chosen: Chosen) -> Option<&Target> {
+        let lane = self.only(chosen).filter(|_| self.comparer.is_none())?;
+        lane.target.has_own_fields().then_some(&*lane.target)
+    }
+
     /// Those of these targets whose copies may have fields of their own, with their places.
     pub fn with_own_fields(&self, chosen: Chosen) -> Vec<(usize, Arc<Target>)> {
-        if !self.policy.has_own_fields(chosen.list) {
-            return Vec::new();
-        }
         let own = |(place, lane): (usize, &Lane)| {
             lane.target.has_own_fields().then(|| (place, Arc::clone(&lane.target)))
         };

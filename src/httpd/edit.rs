@@ -32,6 +32,9 @@ static READ: Mutex<Vec<Lines>> = Mutex::new(Vec::new());
 /// What mod_headers does with a request before it is served, if it is loaded.
 static FIXUP: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
+/// mod_headers, if it is loaded.
+static MODULE: AtomicPtr<ffi::module> = AtomicPtr::new(ptr::null_mut());
+
 /// The blocks that were read since this was last called.
 pub fn take() -> Vec<Lines> {
     std::mem::take(&mut *READ.lock().unwrap_or_else(PoisonError::into_inner))
@@ -53,7 +56,7 @@ pub unsafe fn of(settings: *mut ffi::ap_conf_vector_t) -> Option<Edits> {
     Some(Edits::at(read.len().saturating_sub(1)))
 }
 
-/// Finds out what mod_headers does with requests. It may lie elsewhere after a restart.
+/// Finds mod_headers, and what it does with requests. It may lie elsewhere after a restart.
 pub fn find() {
     // SAFETY: httpd's array of what runs before a request is served.
     let hooks = unsafe { ffi::ap_hook_get_fixups() };
@@ -73,6 +76,8 @@ pub fn find() {
     let found = ours.next().and_then(|link| link.pFunc);
     let place = found.map_or(ptr::null_mut(), |fixup| fixup as *mut ());
     FIXUP.store(place, Ordering::Release);
+    let module = headers().map_or(ptr::null_mut(), <*const _>::cast_mut);
+    MODULE.store(module, Ordering::Release);
 }
 
 fn fixup() -> Option<Fixup> {
@@ -93,7 +98,7 @@ pub struct Editing<'a>(pub &'a ffi::request_rec);
 impl Edit for Editing<'_> {
     fn edited<'a>(&'a self, edits: Edits, fields: &[Field<'a>]) -> Option<Vec<Field<'a>>> {
         let Lines(settings) = *config::generation()?.edits.get(edits.index())?;
-        let (fixup, headers) = (fixup()?, headers()?);
+        let (fixup, headers) = (fixup()?, MODULE.load(Ordering::Acquire).cast_const());
         let pool = self.0.pool;
         // SAFETY: a record of httpd's; the clone goes before the request does.
         let mut clone = unsafe { ptr::read(self.0) };

@@ -196,6 +196,11 @@ impl<'a> Iterator for Fields<'a> {
         // SAFETY: as above.
         Some(Field::new(name, unsafe { pool::bytes(entry.val) }))
     }
+
+    /// So that who collects them allocates once.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
 }
 
 /// The entries of a table.

@@ -35,6 +35,16 @@ impl<'a> Field<'a> {
     pub fn new(name: &'a [u8], value: &'a [u8]) -> Field<'a> {
         Field { name, value, role: Role::of(name) }
     }
+
+    /// Whether it names the host.
+    pub fn is_host(&self) -> bool {
+        self.role == Role::Host
+    }
+
+    /// Whether it says how long the content is.
+    pub fn is_content_length(&self) -> bool {
+        self.role == Role::ContentLength
+    }
 }
 
 impl Role {

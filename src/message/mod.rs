@@ -86,6 +86,12 @@ impl Head {
         writer::serialise(received, additions, budget)
     }
 
+    /// Whether a request with these fields may be copied at all: it asks for no other protocol, and is no copy
+    /// with this mark.
+    pub fn check(fields: &[Field<'_>], mark: &str) -> Result<(), GivenUp> {
+        writer::check(fields, mark)
+    }
+
     /// Its buffer, for content to follow, unless its last line is still to be written.
     pub fn content_place(&mut self) -> Option<&mut Buffer> {
         self.has_length.then_some(&mut self.bytes)

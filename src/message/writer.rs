@@ -44,6 +44,24 @@ pub(super) fn serialise<'a>(
     }
 }
 
+/// See [`Head::check`].
+pub(super) fn check(fields: &[Field<'_>], mark: &str) -> Result<(), GivenUp> {
+    let refusal = fields.iter().find_map(|field| refusal(field, mark));
+    refusal.map_or(Ok(()), |reason| Err(GivenUp::NotCopied(reason)))
+}
+
+/// Why a request with this field is not copied.
+#[inline(always)]
+fn refusal(&Field { value, role, .. }: &Field<'_>, mark: &str) -> Option<NotCopied> {
+    match role {
+        Role::Upgrade if !elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {
+            Some(NotCopied::NotCopyable)
+        }
+        Role::LoopMark if lists(value, mark.as_bytes()) => Some(NotCopied::Loop),
+        _ => None,
+    }
+}
+
 /// Why there is no head.
 enum Stop {
     /// It does not fit.
@@ -171,21 +189,21 @@ impl<'a> Writer<'a, '_> {
     #[inline(always)]
     fn special<F: Iterator<Item = Field<'a>>>(
         &mut self,
-        &Field { name, value, role }: &Field<'a>,
+        field: &Field<'a>,
         fields: impl FnOnce() -> F,
     ) -> Result<(), Stop> {
+        if let Some(reason) = refusal(field, self.additions.mark) {
+            return Err(reason.into());
+        }
+        let &Field { name, value, role } = field;
         match role {
             Role::EndToEnd if self.ends_here(name) => Ok(()),
             Role::EndToEnd => self.line(name, value),
-            Role::HopByHop | Role::Connection | Role::TransferEncoding => Ok(()),
+            Role::HopByHop | Role::Connection | Role::TransferEncoding | Role::Upgrade => Ok(()),
             Role::Te => {
                 self.takes_trailers |= lists(value, b"trailers");
                 Ok(())
             }
-            Role::Upgrade if elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {
-                Ok(())
-            }
-            Role::Upgrade => Err(NotCopied::NotCopyable.into()),
             Role::Host if self.host.is_some() => Ok(()),
             Role::Host => {
                 self.line(name, value)?;
@@ -200,9 +218,6 @@ impl<'a> Writer<'a, '_> {
                 self.line(name, value)
             }
             Role::ContentLength => Ok(()),
-            Role::LoopMark if lists(value, self.additions.mark.as_bytes()) => {
-                Err(NotCopied::Loop.into())
-            }
             Role::LoopMark => self.join(Role::LoopMark, name, value),
             Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto
                 if self.ends_here(name) =>

@@ -4,8 +4,9 @@ use super::{Scrubbed, Seen};
 use crate::client::request_with;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::server::Server;
+use crate::staging::Staging;
 
-on_each_mpm!(fields_are_changed_for_this_target_alone);
+on_each_mpm!(fields_are_changed_for_this_target_alone, a_target_alone_gets_what_is_made_for_it);
 
 fn scrubbed(mpm: Mpm, block: &str) -> Scrubbed {
     Scrubbed::more(mpm, block, |builder| builder.modules(&["headers", "setenvif"]))
@@ -158,4 +159,29 @@ fn changed_and_masked_copies_have_their_content() {
         assert_eq!(seen.scrubbed.field("Content-Length"), Some(content.len().to_string()));
         assert_eq!(seen.scrubbed.field("Cookie"), None);
     }
+}
+
+fn a_target_alone_gets_what_is_made_for_it(mpm: Mpm) {
+    let (origin, staging) = (Staging::start(), Staging::start());
+    let server = Server::on(mpm)
+        .modules(&["headers"])
+        .proxy(&origin)
+        .vhost(format!(
+            "<CopyTarget {}>\nRequestHeader unset Cookie\nRequestHeader unset X-Mod-Copy\n</CopyTarget>",
+            staging.url("/")
+        ))
+        .start();
+    let contents = [&b""[..], b"small", &[b'x'; 200_000]];
+    for (sent, content) in contents.into_iter().enumerate() {
+        server.client().exchange(asking("Cookie: session=1\r\n", content));
+        let copy = staging.wait_for(sent + 1).pop().unwrap();
+        assert_eq!(copy.field("Cookie"), None);
+        assert!(copy.content == content);
+    }
+    // What a client sends is known for our own copy before anything of it is changed.
+    let mark = staging.wait_for(3)[0].field("X-Mod-Copy").unwrap();
+    server.client().exchange(asking(&format!("X-Mod-Copy: {mark}\r\n"), b""));
+    let status = server.settled(3);
+    assert_eq!(status.sum("not_copied.loop"), 1, "{status}");
+    assert_eq!((status.sum("delivered.2xx"), origin.wait_for(4).len()), (3, 4), "{status}");
 }
