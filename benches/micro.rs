@@ -10,6 +10,9 @@
     reason = "a measurement that meets the unexpected has to stop"
 )]
 
+#[path = "system/subjects.rs"]
+mod subjects;
+
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -19,9 +22,7 @@ use std::time::{Duration, Instant};
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box_drop};
-use mod_copy::balancer::{
-    Chooser, Clock, Member, Method, Request, Roster, Sticky, status as standing,
-};
+use mod_copy::balancer::{Chooser, Clock, Request};
 use mod_copy::breaker::{Pass, Rules, Sign};
 use mod_copy::clock;
 use mod_copy::comparing::{self, ChildSlab, Compared, Comparer, Keeping, Production, Shelf};
@@ -39,6 +40,7 @@ use mod_copy::queue::{Held, Job, bounded};
 use mod_copy::stats::{Header, Ledger, Row, SPAN, SPANS, Segment, Traffic};
 use mod_copy::status::{Format, Source, render};
 use mod_copy::target::{Aim, Target, Url};
+use subjects::{Steady, orders};
 
 /// Copies between two waits for the forwarders: fewer than a queue holds.
 const TOGETHER: u32 = 100;
@@ -507,29 +509,6 @@ mod mask {
 
     const SIZE: usize = 1 << 20;
 
-    /// Orders as a shop's front end sends them: short strings, numbers, some text.
-    fn json() -> Vec<u8> {
-        let mut document = b"{\"orders\":[".to_vec();
-        for id in 0.. {
-            if document.len() >= SIZE {
-                break;
-            }
-            let order = format!(
-                "{{\"id\":{id},\"created_at\":\"2026-05-20T09:{:02}:00Z\",\"status\":\"open\",\"total\":{}.{:02},\
-                 \"customer\":{{\"name\":\"Zoë Example\",\"email\":\"zoe{id}@example.com\",\"vip\":false}},\
-                 \"items\":[{{\"sku\":\"A-{id}\",\"quantity\":2,\"price\":9.99}},{{\"sku\":\"B-{id}\",\
-                 \"quantity\":1,\"price\":129}}],\"note\":\"Please leave it with the neighbour if nobody \
-                 opens, \\\"Example\\\" is on the door.\\nThanks!\",\"coupon\":null}},",
-                id % 60,
-                id * 7 % 1000,
-                id % 100,
-            );
-            document.extend_from_slice(order.as_bytes());
-        }
-        document.extend_from_slice(b"{\"password\":\"x\"}]}");
-        document
-    }
-
     fn head(fields: &str) -> String {
         format!("POST /orders?id=42 HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n{fields}\r\n")
     }
@@ -546,27 +525,32 @@ mod mask {
 
     #[divan::bench]
     fn json_with_few_hits(bencher: Bencher<'_, '_>) {
-        masked(bencher, "standard", JSON, &json());
+        masked(bencher, "standard", JSON, &orders(SIZE));
     }
 
     #[divan::bench]
     fn json_with_many_hits(bencher: Bencher<'_, '_>) {
-        masked(bencher, "json email name sku note", JSON, &json());
+        masked(bencher, "json email name sku note", JSON, &orders(SIZE));
     }
 
     #[divan::bench]
     fn json_by_path(bencher: Bencher<'_, '_>) {
-        masked(bencher, "json $.orders[*].customer.email $.orders[*].items[*].sku", JSON, &json());
+        masked(
+            bencher,
+            "json $.orders[*].customer.email $.orders[*].items[*].sku",
+            JSON,
+            &orders(SIZE),
+        );
     }
 
     #[divan::bench]
     fn json_dropped(bencher: Bencher<'_, '_>) {
-        masked(bencher, "json email sku drop", JSON, &json());
+        masked(bencher, "json email sku drop", JSON, &orders(SIZE));
     }
 
     #[divan::bench]
     fn json_hashed(bencher: Bencher<'_, '_>) {
-        masked(bencher, "json email hash", JSON, &json());
+        masked(bencher, "json email hash", JSON, &orders(SIZE));
     }
 
     #[divan::bench]
@@ -579,7 +563,7 @@ mod mask {
     #[divan::bench]
     fn json_in_gzip(bencher: Bencher<'_, '_>) {
         let mut coded = Vec::new();
-        let json = json();
+        let json = orders(SIZE);
         flate2::read::GzEncoder::new(&json[..], flate2::Compression::default())
             .read_to_end(&mut coded)
             .unwrap();
@@ -622,76 +606,7 @@ mod mask {
 }
 
 mod balancer {
-    use std::sync::atomic::Ordering::Relaxed;
-    use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
-
     use super::*;
-
-    /// Members that are always there, in memory that others may write at any moment.
-    #[derive(Debug)]
-    struct Steady {
-        members: Vec<Record>,
-        sticky: bool,
-    }
-
-    #[derive(Debug)]
-    struct Record {
-        words: [AtomicU32; 4],
-        longs: [AtomicU64; 3],
-        route: Vec<AtomicU8>,
-    }
-
-    impl Steady {
-        fn with(members: usize, sticky: bool) -> Steady {
-            let member = |number: usize| Record {
-                words: [1, standing::INITIALIZED, 100, 0].map(AtomicU32::new),
-                longs: [1 + number as u64, 0, 0].map(AtomicU64::new),
-                route: format!("{:\0<16}", format!("node{number}"))
-                    .bytes()
-                    .map(AtomicU8::new)
-                    .collect(),
-            };
-            Steady { members: (0..members).map(member).collect(), sticky }
-        }
-    }
-
-    impl Roster for Steady {
-        fn attach(&self) {}
-
-        fn members(&self, see: &mut dyn FnMut(Member)) {
-            for (slot, Record { words, longs, .. }) in self.members.iter().enumerate() {
-                let [_, status, weight, set] = words.each_ref().map(|word| word.load(Relaxed));
-                let [id, failed_at, retry] = longs.each_ref().map(|long| long.load(Relaxed));
-                let (weight, set) = (weight.cast_signed(), set.cast_signed());
-                let (failed_at, retry) = (failed_at.cast_signed(), retry.cast_signed());
-                see(black_box(Member { slot, id, status, weight, set, failed_at, retry }));
-            }
-        }
-
-        fn method(&self) -> Method {
-            Method::ByRequests
-        }
-
-        fn read_sticky(&self, sticky: &mut Sticky) -> bool {
-            for name in [&mut sticky.cookie, &mut sticky.parameter] {
-                name.clear();
-                name.extend_from_slice(black_box(b"ROUTEID"));
-            }
-            sticky.separator = b'.';
-            self.sticky
-        }
-
-        fn has_route(&self, slot: usize, route: &[u8]) -> bool {
-            let own = &self.members[slot].route;
-            let is_same = |(own, byte): (&AtomicU8, &u8)| own.load(Relaxed) == *byte;
-            own[route.len()].load(Relaxed) == 0
-                && own[..route.len()].iter().zip(route).rev().all(is_same)
-        }
-
-        fn url(&self, _: usize) -> Result<Url, String> {
-            Url::parse("http://member/").map_err(str::to_owned)
-        }
-    }
 
     /// The member for a copy, and its end.
     #[divan::bench(args = [2, 4, 16])]

@@ -12,6 +12,7 @@
 //! concurrency.rs   1,000 exchanges at the same time
 //! scale.rs         more targets, more child processes
 //! forwarding.rs    what an exchange over TLS costs its forwarder, beside a plain one
+//! core.rs          what masks and balancers take, by themselves
 //! instructions.rs  what the request path executes, counted by valgrind
 //! recorded.rs      the counts that are kept in the repository
 //! memory.rs        what queued copies take, and what 10,000 per second do
@@ -36,6 +37,8 @@
 
 #[path = "system/concurrency.rs"]
 mod concurrency;
+#[path = "system/core.rs"]
+mod core;
 #[path = "system/cores.rs"]
 mod cores;
 #[path = "system/docs.rs"]
@@ -68,6 +71,8 @@ mod recorded;
 mod scale;
 #[path = "system/sink.rs"]
 mod sink;
+#[path = "system/subjects.rs"]
+mod subjects;
 #[path = "system/syscalls.rs"]
 mod syscalls;
 #[path = "system/table.rs"]
@@ -152,7 +157,7 @@ fn main() -> ExitCode {
         None => cores::machine(),
     };
     let mut table = Table::default();
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("exchange", exchange::measure),
         ("faults", faults::measure),
         ("concurrency", concurrency::measure),
@@ -160,6 +165,7 @@ fn main() -> ExitCode {
         ("peer", peer::measure),
         ("scale", scale::measure),
         ("forwarding", forwarding::measure),
+        ("core", core::measure),
     ];
     for (name, measure) in parts {
         if asked(name) {
