@@ -100,8 +100,12 @@ RUN sed 's/^deb /deb-src /' /etc/apt/sources.list >/etc/apt/sources.list.d/sourc
     && apt-get install -y --no-install-recommends build-essential \\
     && DEBIAN_FRONTEND=noninteractive apt-get build-dep -y --no-install-recommends apache2
 WORKDIR /build
-RUN apt-get source apache2 \\
-    && cd apache2-*/ \\
+# The newest that the mirror has whole, as httpd's authors have it.
+RUN for version in \$(apt-cache showsrc --only-source apache2 | sed -n 's/^Version: //p' | sort -rV); do \\
+        apt-get source --download-only "apache2=\$version" && break; \\
+    done \\
+    && tar -xf apache2_*.orig.tar.?z \\
+    && cd httpd-*/ \\
     && ./configure --prefix=/usr/local/apache2 --enable-mods-shared=reallyall --enable-mpms-shared=all \\
     && make -j "\$(nproc)" \\
     && make install
