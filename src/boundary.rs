@@ -32,6 +32,8 @@ pub enum Boundary {
     HandOver,
     Forwarder,
     Exchange,
+    /// The thread that makes a connection for HTTP/2.
+    Dial,
     Lookup,
     Adapt,
     Pulse,

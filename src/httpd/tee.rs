@@ -151,10 +151,13 @@ unsafe fn watch(
             ffi::copy_bucket_kind_COPY_BUCKET_EOS => {
                 // SAFETY: the caller passes a live request.
                 let trailers = unsafe { (*r).trailers_in };
-                // SAFETY: the request's own table, which HTTP_IN has filled before the end.
-                let trailers = unsafe { entries(trailers) };
-                if !trailers.is_empty() {
-                    journey.trailers(Fields::of(trailers));
+                // Whoever makes requests of its own may leave it out.
+                if !trailers.is_null() {
+                    // SAFETY: the request's own table, which HTTP_IN has filled before the end.
+                    let trailers = unsafe { entries(trailers) };
+                    if !trailers.is_empty() {
+                        journey.trailers(Fields::of(trailers));
+                    }
                 }
                 journey.content(Part::End);
             }

@@ -12,7 +12,9 @@ mod secure;
 use std::time::Duration;
 
 use crate::client::request_with;
+use crate::compare::reading::compared;
 use crate::conf::Builder;
+use crate::injection::Faults;
 use crate::load;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::processes;
@@ -27,6 +29,8 @@ on_each_mpm!(
     a_stop_over_copies_in_flight_ends_in_time,
     a_restart_over_copies_in_flight_accounts_for_them,
     every_request_under_load_is_copied_once,
+    a_panic_costs_no_copy_but_the_one_in_hand,
+    answers_are_compared,
 );
 
 /// Answers what it has read.
@@ -139,4 +143,44 @@ fn every_request_under_load_is_copied_once(mpm: Mpm) {
     let children = processes::children(server.pid()).len();
     // Those that ended meanwhile had theirs.
     assert!(staging.connections() <= children + 12, "{} connections", staging.connections());
+}
+
+fn a_panic_costs_no_copy_but_the_one_in_hand(mpm: Mpm) {
+    let staging = answering();
+    let builder = mirroring(mpm, &staging, "").with_faults();
+    let server = builder.expect("CPY0091:").expect("CPY0107:").expect("on purpose").start();
+    let faults = Faults::of(server.root());
+    // One connection, so that one child copies.
+    let mut client = server.client();
+    let mut selected = 0;
+    for (point, failed) in [("Dial-enter", 1), ("Forwarder-enter", 1), ("Exchange-enter", 2)] {
+        faults.panic_at(point);
+        wait_for(point, || {
+            client.get("/a");
+            selected += 1;
+            server.settled(selected);
+            faults.has_panicked(point).then_some(())
+        });
+        client.get("/a");
+        selected += 1;
+        let status = server.settled(selected);
+        assert_eq!(status.sum("failed.internal"), failed, "{point}: {status}");
+        assert_eq!(status.sum("delivered.2xx"), selected - failed, "{point}: {status}");
+    }
+    server.status_when("all three counted", |status| status.faults() == 3);
+}
+
+fn answers_are_compared(mpm: Mpm) {
+    let (origin, staging) = (Origin::start(), answering());
+    let server = mirroring(mpm, &staging, "").proxy(&origin).vhost("CopyCompare body").start();
+    let mut client = server.client();
+    (0..3).for_each(|_| drop(client.get("/same")));
+    let same = compared(&server, "staging", 3);
+    assert_eq!((same.counted("equal"), same.counted("differing")), (3, 0), "{}", same.0);
+    drop(server);
+    let other = Staging::start(|_, _, respond| answer(respond, b"no"));
+    let server = mirroring(mpm, &other, "").proxy(&origin).vhost("CopyCompare body").start();
+    server.client().get("/other");
+    let differs = compared(&server, "staging", 1);
+    assert_eq!((differs.counted("equal"), differs.counted("differing")), (0, 1), "{}", differs.0);
 }

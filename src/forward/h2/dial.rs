@@ -33,7 +33,7 @@ pub(super) async fn dial(makings: &Arc<Makings>, limits: Limits) -> Result<Diall
     let makings = Arc::clone(makings);
     let work = move || {
         let made = catch_unwind(AssertUnwindSafe(|| {
-            Boundary::Exchange.enter();
+            Boundary::Dial.enter();
             // Nobody else waits for this thread.
             makings.plain(OnSlow::new(|| {})).dial(&limits)
         }));
