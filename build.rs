@@ -39,7 +39,9 @@ mod shell {
         "ap_get_brigade",
         "ap_get_scoreboard_worker_from_indexes",
         "ap_mpm_query",
+        "ap_open_piped_log",
         "ap_pass_brigade",
+        "ap_piped_log_write_fd",
         "ap_register_(input|output)_filter",
         "ap_retained_data_(create|get)",
         "ap_run_access_checker(_ex)?",
@@ -53,6 +55,7 @@ mod shell {
         "ap_state_query",
         "ap_strcasecmp_match",
         "apr_generate_random_bytes",
+        "apr_os_file_get",
         "apr_palloc",
         "apr_pool_(pre_cleanup|cleanup)_register",
         "apr_pool_cleanup_null",
@@ -104,6 +107,7 @@ mod shell {
         "ap_server_conf",
         "ap_server_root",
         "ap_top_module",
+        "ap_unixd_config",
     ];
 
     /// Binds the headers, compiles the shim, and sets the linker's flags.

@@ -30,6 +30,7 @@ use mod_copy::config::{
     Draft, ListId, Origin, Place, ProxyDefaults, Resolved, ScopeSettings, ServerPolicy,
     ServerSettings, find,
 };
+use mod_copy::copylog::Awaiting;
 use mod_copy::journey::{Journey, Part, Scope};
 use mod_copy::mask::{Key, Masks, Rule};
 use mod_copy::memory::Budget;
@@ -301,7 +302,13 @@ mod request_path {
             })
             .bench_values(|messages| {
                 for message in messages {
-                    world.mirror.offer(message, None, Chosen::all(world.list), world.server);
+                    world.mirror.offer(
+                        message,
+                        None,
+                        Chosen::all(world.list),
+                        world.server,
+                        &mut Awaiting::None,
+                    );
                 }
             });
         world.come_to_rest();
@@ -378,7 +385,13 @@ mod exchange {
     fn over_loopback_one(bencher: Bencher<'_, '_>) {
         let world = world();
         bencher.with_inputs(message).bench_local_values(|message| {
-            world.mirror.offer(message, None, Chosen::all(world.list), world.server);
+            world.mirror.offer(
+                message,
+                None,
+                Chosen::all(world.list),
+                world.server,
+                &mut Awaiting::None,
+            );
             world.come_to_rest();
         });
     }
@@ -390,7 +403,13 @@ mod exchange {
         let messages = || (0..TOGETHER).map(|_| message()).collect::<Vec<_>>();
         bencher.with_inputs(messages).bench_local_values(|messages| {
             for message in messages {
-                world.mirror.offer(message, None, Chosen::all(world.list), world.server);
+                world.mirror.offer(
+                    message,
+                    None,
+                    Chosen::all(world.list),
+                    world.server,
+                    &mut Awaiting::None,
+                );
             }
             world.come_to_rest();
         });
@@ -411,7 +430,15 @@ mod contention {
         bencher
             .with_inputs(|| {
                 let message = Held::Alone(message());
-                Job { message, limits, offered: Instant::now(), pass, masks: None, compare: None }
+                Job {
+                    message,
+                    limits,
+                    offered: Instant::now(),
+                    pass,
+                    masks: None,
+                    compare: None,
+                    told: None,
+                }
             })
             .bench_values(|job| {
                 if offers.offer(job).is_err() {

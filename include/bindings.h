@@ -9,6 +9,7 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <scoreboard.h>
+#include <unixd.h>
 #include <util_filter.h>
 #include <ap_mmn.h>
 #include <ap_mpm.h>

@@ -39,6 +39,7 @@ pub enum Boundary {
     Pulse,
     Witness,
     Compare,
+    Log,
 }
 
 #[cfg(not(feature = "fault-injection"))]

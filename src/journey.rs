@@ -3,6 +3,7 @@
 use crate::capture::Capture;
 use crate::comparing::{Comparisons, Copies, Production};
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
+use crate::copylog::{self, Awaiting, Requested};
 use crate::edit::Edit;
 use crate::memory::Budget;
 use crate::message::{Additions, Field, Forwarded, Head, Received};
@@ -28,6 +29,8 @@ pub struct Journey {
     copies: Option<Box<Copies>>,
     /// What production's answer is brought to, until whoever sees that takes it over.
     production: Option<Box<Production>>,
+    /// The copies whose lines in a `CopyLog` wait for production's answer.
+    awaiting: Awaiting,
 }
 
 #[derive(Debug)]
@@ -64,8 +67,9 @@ impl Journey {
         content: Option<Option<u64>>,
     ) -> Journey {
         let capture = content.map(|_| Capture::new(server.capture_limit, mirror.budget()));
-        let (declared, stage) = (content.flatten(), Stage::Arrived);
-        Journey { mirror, server, declared, capture, stage, copies: None, production: None }
+        let (declared, stage, awaiting) = (content.flatten(), Stage::Arrived, Awaiting::None);
+        let (copies, production) = (None, None);
+        Journey { mirror, server, declared, capture, stage, copies, production, awaiting }
     }
 
     /// Whether the request's fate is still open: it is neither handed over nor counted.
@@ -153,7 +157,8 @@ impl Journey {
         let (head, own) = match heads {
             Ok(heads) => heads,
             Err(reason) => {
-                self.mirror.give_up(reason, chosen);
+                let requested = || Requested::received(received.method, received.target);
+                self.give_up(reason, chosen, requested);
                 self.settle();
                 return false;
             }
@@ -188,9 +193,21 @@ impl Journey {
         }
     }
 
+    /// Whether production's end is to be told.
+    #[inline(always)]
+    pub fn is_awaited(&self) -> bool {
+        !self.awaiting.is_none()
+    }
+
+    /// Production has answered, and the request is over.
+    pub fn tell(&mut self, production: copylog::Production) {
+        std::mem::take(&mut self.awaiting).tell(production);
+    }
+
     /// A fault of ours: whatever is still open is not copied, nor counted.
     pub fn abandon(&mut self) {
         self.settle();
+        self.awaiting = Awaiting::None;
     }
 
     fn list(&self, scope: &Scope<'_>) -> Option<ListId> {
@@ -200,7 +217,7 @@ impl Journey {
     /// The targets that the request goes to; `None` where there is none, which is counted.
     #[inline(always)]
     fn choose<'a, F>(
-        &self,
+        &mut self,
         scope: &Scope<'a>,
         list: ListId,
         received: &Received<'a, F>,
@@ -218,7 +235,11 @@ impl Journey {
             return Some(Chosen::all(list));
         }
         let request = Asked::new(received.method, received.has_content, scope.ask);
-        let chosen = self.mirror.choose(list, &request);
+        let (chosen, limited) = self.mirror.choose(list, &request);
+        if !limited.is_empty() {
+            let requested = || Requested::received(received.method, received.target);
+            self.log_dropped(Loss::Rate, limited, requested);
+        }
         (!chosen.is_empty()).then_some(chosen)
     }
 
@@ -271,7 +292,7 @@ impl Journey {
 
     /// The heads of the chosen targets that have fields of their own; those whose cannot be made are given up.
     fn own_heads<'a, F>(
-        &self,
+        &mut self,
         scope: &Scope<'a>,
         chosen: &mut Chosen,
         received: &Received<'a, F>,
@@ -283,7 +304,13 @@ impl Journey {
         for (place, target) in self.mirror.with_own_fields(*chosen) {
             match self.own_head(scope, &target, received) {
                 Ok(head) => own.push((place, head)),
-                Err(reason) => self.mirror.give_up_one(reason, chosen, place),
+                Err(reason) => {
+                    let one = self.mirror.give_up_one(reason, chosen, place);
+                    if let GivenUp::Dropped(loss) = reason {
+                        let requested = || Requested::received(received.method, received.target);
+                        self.log_dropped(loss, one, requested);
+                    }
+                }
             }
         }
         (!own.is_empty()).then(|| Box::new(own))
@@ -335,14 +362,34 @@ impl Journey {
         match content {
             Ok(content) => {
                 let message = head.with_content(content).with_trailers(trailers);
+                let (server, awaiting) = (self.server, &mut self.awaiting);
                 match self.copies.take() {
-                    None => self.mirror.offer(message, own, chosen, self.server),
+                    None => self.mirror.offer(message, own, chosen, server, awaiting),
                     Some(copies) => {
-                        self.mirror.offer_compared(message, own, *copies, chosen, self.server)
+                        let from = (server, awaiting);
+                        self.mirror.offer_compared(message, own, *copies, chosen, from);
                     }
                 }
             }
-            Err(reason) => self.mirror.give_up(reason, chosen),
+            Err(reason) => {
+                let message = head.with_content(None);
+                self.give_up(reason, chosen, || Requested::of(&message, false));
+            }
+        }
+    }
+
+    /// Counts why these targets get no copy, and logs it where that is asked for.
+    fn give_up(&mut self, reason: GivenUp, chosen: Chosen, requested: impl Fn() -> Requested) {
+        self.mirror.give_up(reason, chosen);
+        if let GivenUp::Dropped(loss) = reason {
+            self.log_dropped(loss, chosen, requested);
+        }
+    }
+
+    fn log_dropped(&mut self, loss: Loss, chosen: Chosen, requested: impl Fn() -> Requested) {
+        if self.server.logs.is_some() {
+            let from = (self.server, &mut self.awaiting);
+            self.mirror.log_dropped(loss, chosen, requested, from);
         }
     }
 

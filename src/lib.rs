@@ -45,8 +45,9 @@
 //! [`bell`] wakes a thread that waits for more than a queue.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure; [`pulse`] one that shows gauges and records
 //! the last 15 minutes. [`status`] tells all that is counted, [`manager`] changes what may be changed while httpd runs.
-//! [`meeting`] is where the end of a request and that of its copy meet: [`compare`] tells
-//! where two answers differ, [`comparing`] brings them to it. [`edit`] is what the server changes for one target alone.
+//! [`meeting`] is where the end of a request and that of its copy meet: [`copylog`] writes a line of both, [`compare`]
+//! tells where two answers differ, [`comparing`] brings them to it. [`edit`] is what the server changes for one target
+//! alone.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
 //! to; [`tls`] reads the files that it names. [`mask`] is what staging may not see: bytes in, bytes out.
@@ -63,6 +64,7 @@ pub mod clock;
 pub mod compare;
 pub mod comparing;
 pub mod config;
+pub mod copylog;
 pub mod edit;
 pub mod forward;
 pub mod journey;

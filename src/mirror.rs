@@ -11,6 +11,7 @@ use crate::clock;
 use crate::compare::Aspects;
 use crate::comparing::{AskedId, Comparer, Comparisons, Copies, CopySide, Plan, pair};
 use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy, TargetId};
+use crate::copylog::{Awaiting, Copied, CopyLog, Requested, Told};
 use crate::forward::Forwarders;
 use crate::mask::Masks;
 use crate::memory::Budget;
@@ -32,11 +33,14 @@ pub struct Mirror {
     stopping: AtomicBool,
     /// Who compares answers, where any are.
     comparer: Option<Arc<Comparer>>,
+    /// Who logs copies, where they are.
+    log: Option<&'static CopyLog>,
 }
 
 /// The way to one target.
 #[derive(Debug)]
 struct Lane {
+    id: TargetId,
     target: Arc<Target>,
     account: Account,
     forwarders: Forwarders,
@@ -104,16 +108,22 @@ impl Mirror {
         mark: String,
     ) -> io::Result<Mirror> {
         let ledger: &'static Ledger = Box::leak(Box::new(ledger));
-        let lane = |(Resolved { target, route, masks, .. }, slot): (&Resolved, &Slot)| {
+        let lane = |((id, resolved), slot): ((TargetId, &Resolved), &Slot)| {
+            let Resolved { target, route, masks, .. } = resolved;
             let account = ledger.account(*slot);
             let forwarders = Forwarders::start(Arc::clone(target), route, account)?;
             let (target, masks) = (Arc::clone(target), masks.clone());
-            Ok(Lane { target, account, forwarders, masks })
+            Ok(Lane { id, target, account, forwarders, masks })
         };
-        let lanes = policy.targets().iter().zip(slots).map(lane).collect::<io::Result<_>>()?;
+        let lanes = policy.identified().zip(slots).map(lane).collect::<io::Result<_>>()?;
         let budget = Budget::new(policy.memory()).prepared();
-        let (stopping, comparer) = (AtomicBool::new(false), None);
-        Ok(Mirror { policy, lanes, budget, ledger, mark, stopping, comparer })
+        let (stopping, comparer, log) = (AtomicBool::new(false), None, None);
+        Ok(Mirror { policy, lanes, budget, ledger, mark, stopping, comparer, log })
+    }
+
+    /// The same with copies logged by this one.
+    pub fn logging_by(self, log: &'static CopyLog) -> Mirror {
+        Mirror { log: Some(log), ..self }
     }
 
     /// The same with answers compared by this one, whose targets are in the policy's order.
@@ -147,10 +157,11 @@ impl Mirror {
         self.policy.is_open(list) && self.policy.list(list).iter().all(is_untouched)
     }
 
-    /// Which targets of the list the request goes to, by their rules and by what operators have set; counts why
-    /// it does not go to the others.
-    pub fn choose(&self, list: ListId, request: &Asked<'_>) -> Chosen {
+    /// Which targets of the list the request goes to, by their rules and by what operators have set, and which would
+    /// get it but for their rates; counts why it does not go to the others.
+    pub fn choose(&self, list: ListId, request: &Asked<'_>) -> (Chosen, Chosen) {
         let mut chosen = Chosen { list, places: [0; 2] };
+        let mut limited = chosen;
         for (place, choice) in self.policy.list(list).iter().enumerate() {
             let Some(lane) = self.lanes.get(choice.target.index()) else { continue };
             let steering = lane.account.steering();
@@ -161,10 +172,15 @@ impl Mirror {
             let (valve, set) = (lane.account.valve(), steering.overrides());
             match choice.rule.judge(request, valve, set, chance, clock::nanos) {
                 Ok(()) => chosen.add(place),
-                Err(miss) => lane.pass_over(miss),
+                Err(miss) => {
+                    if miss == Miss::Rate {
+                        limited.add(place);
+                    }
+                    lane.pass_over(miss);
+                }
             }
         }
-        chosen
+        (chosen, limited)
     }
 
     /// Whether any of these targets would take a copy now: where all breakers are open, none need be made.
@@ -241,18 +257,27 @@ impl Mirror {
 
     /// Hands one copy to each of these targets; some have a head of their own. Never blocks: where it cannot,
     /// the copy is dropped.
+    ///
+    /// Where the server has a `CopyLog`, `awaiting` are then the copies whose lines wait for production's answer.
     #[inline(always)]
-    pub fn offer(&self, message: Message, own: OwnHeads, chosen: Chosen, server: &ServerPolicy) {
-        let offered = Instant::now();
+    pub fn offer(
+        &self,
+        message: Message,
+        own: OwnHeads,
+        chosen: Chosen,
+        server: &ServerPolicy,
+        awaiting: &mut Awaiting,
+    ) {
+        let mut from = Source { server, offered: Instant::now(), awaiting };
         if let Some(own) = own {
-            return self.offer_each(message, *own, Copies::default(), chosen, (server, offered));
+            return self.offer_each(message, *own, Copies::default(), chosen, &mut from);
         }
         if let Some(lane) = self.only(chosen) {
-            return self.offer_to(lane, Held::Alone(message), None, (server, offered));
+            return self.offer_to(lane, Held::Alone(message), None, &mut from);
         }
         let message = Arc::new(message);
         for lane in self.lanes(chosen) {
-            self.offer_to(lane, Held::Shared(Arc::clone(&message)), None, (server, offered));
+            self.offer_to(lane, Held::Shared(Arc::clone(&message)), None, &mut from);
         }
     }
 
@@ -264,10 +289,11 @@ impl Mirror {
         own: OwnHeads,
         copies: Copies,
         chosen: Chosen,
-        server: &ServerPolicy,
+        (server, awaiting): (&ServerPolicy, &mut Awaiting),
     ) {
         let own = own.map(|own| *own).unwrap_or_default();
-        self.offer_each(message, own, copies, chosen, (server, Instant::now()));
+        let mut from = Source { server, offered: Instant::now(), awaiting };
+        self.offer_each(message, own, copies, chosen, &mut from);
     }
 
     #[cold]
@@ -277,7 +303,7 @@ impl Mirror {
         mut own: Vec<(usize, Head)>,
         mut copies: Copies,
         chosen: Chosen,
-        (server, offered): (&ServerPolicy, Instant),
+        from: &mut Source<'_>,
     ) {
         let message = Arc::new(message);
         for (place, lane) in self.placed(chosen) {
@@ -292,12 +318,12 @@ impl Mirror {
             };
             let side = copies.targets.iter().position(|(of, _)| *of == place);
             let side = side.map(|at| copies.targets.swap_remove(at).1);
-            self.offer_to(lane, held, side, (server, offered));
+            self.offer_to(lane, held, side, from);
         }
         for (control, side) in copies.controls {
             if let Some(lane) = self.lanes.get(control) {
                 let held = Held::Shared(Arc::clone(&message));
-                self.offer_to(lane, held, Some(side), (server, offered));
+                self.offer_to(lane, held, Some(side), from);
             }
         }
     }
@@ -308,14 +334,18 @@ impl Mirror {
         lane: &Lane,
         message: Held,
         compare: Option<CopySide>,
-        (server, offered): (&ServerPolicy, Instant),
+        from: &mut Source<'_>,
     ) {
+        let Source { server, offered, .. } = *from;
         lane.account.select();
+        let told = if server.logs.is_some() { self.told(lane, from) } else { None };
         if self.stopping.load(Ordering::Relaxed) {
+            tell_dropped(told, Loss::Stopping, &message);
             return lane.drop_unsent(Loss::Stopping);
         }
         let breaker = lane.account.breaker();
         let Some(pass) = breaker.admit(clock::now) else {
+            tell_dropped(told, Loss::Breaker, &message);
             return lane.drop_unsent(Loss::Breaker);
         };
         let job = Job {
@@ -325,6 +355,7 @@ impl Mirror {
             pass,
             masks: lane.masks.clone(),
             compare,
+            told,
         };
         let in_hand = InHand(lane, pass);
         Boundary::HandOver.enter();
@@ -341,12 +372,33 @@ impl Mirror {
         self.lanes(chosen).for_each(|lane| lane.give_up(reason));
     }
 
-    /// Counts why the target at that place gets no copy, and leaves it out.
-    pub fn give_up_one(&self, reason: GivenUp, chosen: &mut Chosen, place: usize) {
-        for (_, lane) in self.placed(*chosen).filter(|(at, _)| *at == place) {
-            lane.give_up(reason);
+    /// Has lines written of copies that were dropped before they were offered, where the server has a `CopyLog`.
+    pub fn log_dropped(
+        &self,
+        loss: Loss,
+        chosen: Chosen,
+        requested: impl Fn() -> Requested,
+        (server, awaiting): (&ServerPolicy, &mut Awaiting),
+    ) {
+        let (Some(log), Some(logs)) = (self.log, server.logs) else { return };
+        for lane in self.lanes(chosen) {
+            let told = awaiting.expect(log, logs.id, lane.id);
+            told.arrive(Copied::dropped(loss, None, requested()));
         }
+    }
+
+    /// Who is told what becomes of a copy to this target.
+    fn told(&self, lane: &Lane, from: &mut Source<'_>) -> Option<Told> {
+        Some(from.awaiting.expect(self.log?, from.server.logs?.id, lane.id))
+    }
+
+    /// Counts why the target at that place gets no copy, and leaves it out; that one alone.
+    pub fn give_up_one(&self, reason: GivenUp, chosen: &mut Chosen, place: usize) -> Chosen {
+        let mut one = Chosen { list: chosen.list, places: [0; 2] };
+        one.add(place);
+        self.give_up(reason, one);
         chosen.remove(place);
+        one
     }
 
     /// Ends mirroring: takes nothing more, waits until all copies have an outcome, at most as long as
@@ -356,6 +408,8 @@ impl Mirror {
     /// interrupted a hand-over. `pause` is to sleep for about a millisecond.
     pub fn drain(&self, pause: impl Fn()) -> u64 {
         const PATIENCE: Duration = Duration::from_secs(1);
+        /// What lines have at least: the writer may be resting.
+        const LAST_LINES: Duration = Duration::from_millis(300);
         self.stopping.store(true, Ordering::SeqCst);
         let started = Instant::now();
         let open = || {
@@ -364,7 +418,12 @@ impl Mirror {
         while open() && started.elapsed() < self.policy.drain_timeout() {
             pause();
         }
-        self.ledger.close(PATIENCE, pause)
+        let lost = self.ledger.close(PATIENCE, &pause);
+        if let Some(log) = self.log {
+            let end = started.checked_add(self.policy.drain_timeout()).unwrap_or(started);
+            log.drain(end.max(Instant::now() + LAST_LINES), pause);
+        }
+        lost
     }
 
     /// The one target, where there is no other: a copy for it alone needs no counting of who uses it.
@@ -411,6 +470,19 @@ impl Mirror {
         let choices = self.policy.list(chosen.list).iter().enumerate();
         let choices = choices.filter(move |(place, _)| chosen.has(*place));
         choices.filter_map(|(place, choice)| Some((place, self.lanes.get(choice.target.index())?)))
+    }
+}
+
+/// Where copies come from.
+struct Source<'a> {
+    server: &'a ServerPolicy,
+    offered: Instant,
+    awaiting: &'a mut Awaiting,
+}
+
+fn tell_dropped(told: Option<Told>, loss: Loss, message: &Message) {
+    if let Some(told) = told {
+        told.arrive(Copied::dropped(loss, None, Requested::of(message, false)));
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::bell::Rope;
 use crate::breaker::Pass;
 use crate::comparing::CopySide;
+use crate::copylog::{Copied, Requested, Told};
 use crate::mask::Masks;
 use crate::message::Message;
+use crate::outcome::Loss;
 use crate::target::Limits;
 
 /// One copy on its way to one target.
@@ -28,6 +30,18 @@ pub struct Job {
     pub masks: Option<Arc<Masks>>,
     /// What its answer is brought to, where that is compared.
     pub compare: Option<CopySide>,
+    /// Who is told what became of it, where a `CopyLog` has a line of it.
+    pub told: Option<Told>,
+}
+
+impl Job {
+    /// Tells that it was dropped, having waited so long, if it left the queue at all.
+    #[cold]
+    pub fn tell_dropped(self, loss: Loss, waited: Option<Duration>) {
+        if let Some(told) = self.told {
+            told.arrive(Copied::dropped(loss, waited, Requested::of(&self.message, false)));
+        }
+    }
 }
 
 /// A copy, as one target has it.
@@ -90,7 +104,10 @@ impl Offers {
     /// Hands a copy over, or, where the queue is full, lets it go at once.
     #[inline]
     pub fn offer(&self, job: Job) -> Result<(), Full> {
-        self.sender.try_send(job).map_err(|_| Full)?;
+        self.sender.try_send(job).map_err(|refused| {
+            refused.into_inner().tell_dropped(Loss::QueueFull, None);
+            Full
+        })?;
         if let Some(rope) = &self.rope {
             rope.pull();
         }

@@ -93,6 +93,7 @@ fn prepared() -> Builder {
         .file("client.pem", &client.certificate)
         .file("client.key", &client.key)
         .file("copy-users", "")
+        .file("logs/readme", "")
         .secret("mask.key", "a key of some twenty bytes")
 }
 

@@ -14,7 +14,7 @@ use crate::staging::Staging;
 on_each_mpm!(htaccess_may_use_none_of_the_directives);
 
 /// Each directive with arguments that are right where it is allowed.
-const DIRECTIVES: [&str; 25] = [
+const DIRECTIVES: [&str; 26] = [
     "CopyTarget http://127.0.0.1/",
     "MirrorRequest Off",
     "CopyTimeout 5",
@@ -36,6 +36,7 @@ const DIRECTIVES: [&str; 25] = [
     "CopyCompareThreshold differ=1% slower=20%",
     "CopyControl http://127.0.0.2/",
     "<CopyTarget http://127.0.0.1/ name=block>\n</CopyTarget>",
+    "CopyLog copy.log errors",
     "CopyMemory 64M",
     "CopyDrainTimeout 2s",
     "CopyDNSRefresh 30s",
@@ -89,7 +90,7 @@ fn the_one_line_of_the_first_article_is_right() {
 #[test]
 fn every_directive_is_right_where_it_is_allowed() {
     let in_server = DIRECTIVES.join("\n");
-    let in_vhost = DIRECTIVES[..21].join("\n");
+    let in_vhost = DIRECTIVES[..22].join("\n");
     let in_section =
         DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..9]).copied().collect::<Vec<_>>().join("\n");
     let authority = Authority::named("staging's");
@@ -147,6 +148,7 @@ fn every_example_is_right_and_starts() {
         ];
         let builder = Server::on(Mpm::Event)
             .modules(&modules)
+            .file("logs/readme", "")
             .global(format!("Include \"{}\"", file.display()));
         assert_passes(builder);
     }

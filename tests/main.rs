@@ -39,6 +39,7 @@ mod choose;
 mod compare;
 mod configtest;
 mod copying;
+mod copylog;
 mod corpus;
 mod documentation;
 mod doubt;

@@ -40,6 +40,11 @@ impl Status {
         self.targets().iter().map(|target| target.count(path)).sum()
     }
 
+    /// Lines of `CopyLog` that were not written.
+    pub fn log_dropped(&self) -> u64 {
+        self.0["log_dropped"].as_u64().unwrap_or_else(|| panic!("no log_dropped in {self}"))
+    }
+
     /// How many panics were caught.
     pub fn faults(&self) -> u64 {
         self.0["faults"].as_u64().unwrap_or_else(|| panic!("no faults in {self}"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::draft::Place;
 use super::values::{self, Fault};
 use super::{compare, key_file, lines};
+use crate::copylog::Spec;
 use crate::{mask, tls};
 
 /// Where a directive may stand.
@@ -61,7 +62,7 @@ impl Directive {
 pub const BLOCK: &CStr = c"<CopyTarget";
 
 /// Every directive, in the order of the reference.
-pub static DIRECTIVES: [Directive; 25] = [
+pub static DIRECTIVES: [Directive; 26] = [
     Directive {
         name: c"CopyTarget",
         arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",
@@ -243,6 +244,19 @@ pub static DIRECTIVES: [Directive; 25] = [
         apply: |place, arguments| {
             let time = values::time(&values::single(arguments, "one time")?)?;
             place.draft.dns_refresh = Some(time);
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyLog",
+        arguments: "file | |program [errors | all] [json | format]",
+        default: "",
+        context: Context::VirtualHost,
+        in_block: false,
+        help: c"A line for each copy, written when both it and its request have ended",
+        apply: |place, arguments| {
+            let spec = Spec::parse(&values::words(arguments))?;
+            place.log(spec);
             Ok(())
         },
     },

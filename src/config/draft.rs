@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +16,7 @@ use super::terms::{Compare, Terms};
 use super::values::Fault;
 use crate::balancer::Roster;
 use crate::comparing::{Asked, AskedId, Criteria};
+use crate::copylog::{Logs, LogsId, Medium, Spec, Wants};
 use crate::edit::Edits;
 use crate::mask::{Key, Masks};
 use crate::route::Route;
@@ -65,6 +69,7 @@ pub struct Draft {
     /// The target's block that is being read.
     block: Option<Block>,
     lists: Vec<Vec<Reference>>,
+    logs: Vec<Vec<Logged>>,
     expressions: Vec<Written>,
     /// What scopes ask for by `CopyCompare`.
     asked: Vec<Asked>,
@@ -72,6 +77,13 @@ pub struct Draft {
     pub(super) drain_timeout: Option<Duration>,
     pub(super) dns_refresh: Option<Duration>,
     pub(super) mask_key: Option<Key>,
+}
+
+/// A `CopyLog` line, and where it stands.
+#[derive(Debug)]
+struct Logged {
+    spec: Spec,
+    origin: Origin,
 }
 
 /// What a target's block says so far.
@@ -185,6 +197,24 @@ impl Place<'_> {
         match &mut self.draft.block {
             Some(block) => &mut block.terms,
             None => self.draft.terms.entry(self.which).or_default(),
+        }
+    }
+
+    /// Takes a log of the server's.
+    pub(super) fn log(&mut self, mut spec: Spec) {
+        if let Medium::File(path) = &mut spec.medium {
+            *path = self.draft.server_root.join(&*path);
+        }
+        let wants = spec.format.wants();
+        let logs = self.server.logs.get_or_insert_with(|| {
+            self.draft.logs.push(Vec::new());
+            let last = self.draft.logs.len().saturating_sub(1);
+            Logs { id: LogsId(u32::try_from(last).unwrap_or(u32::MAX)), wants: Wants::default() }
+        });
+        logs.wants = logs.wants.and(wants);
+        let LogsId(index) = logs.id;
+        if let Some(logged) = self.draft.logs.get_mut(index as usize) {
+            logged.push(Logged { spec, origin: self.origin.clone() });
         }
     }
 
@@ -314,10 +344,33 @@ impl Draft {
                 Err(misfit) => misfits.push(misfit),
             }
         }
+        let logs = std::mem::take(&mut self.logs);
+        misfits.extend(logs.iter().flatten().filter_map(Draft::misplaced));
         if !misfits.is_empty() {
             return Err(misfits);
         }
-        Ok(Policy::new(targets, (lists, self.asked), self.memory, self.drain_timeout))
+        let spec = |Logged { spec, .. }| spec;
+        let logs = logs.into_iter().map(|logs| logs.into_iter().map(spec).collect()).collect();
+        let lists = (lists, self.asked);
+        Ok(Policy::new(targets, lists, logs, self.memory, self.drain_timeout))
+    }
+
+    /// Why a log cannot be written to, as far as `apachectl configtest` can see, whoever calls it.
+    fn misplaced(Logged { spec, origin }: &Logged) -> Option<Misfit> {
+        let Medium::File(path) = &spec.medium else { return None };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let expected = match fs::metadata(path) {
+            Ok(known) if known.is_dir() => "a file, and no directory",
+            Ok(known) if known.file_type().is_fifo() || known.file_type().is_socket() => {
+                "a file or |program, and no named pipe or socket"
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && !folder?.is_dir() => {
+                "a file in a directory that is there"
+            }
+            _ => return None,
+        };
+        let fault = Fault::new(expected, spec.medium.name());
+        Some(Misfit { directive: "CopyLog", fault, origin: origin.clone() })
     }
 
     /// What a reference adds to its list: nothing, where that has the target with the same rule already.

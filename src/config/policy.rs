@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::settings::ListId;
 use crate::comparing::{Asked, AskedId, Criteria};
+use crate::copylog::Spec;
 use crate::mask::Masks;
 use crate::route::Route;
 use crate::select::Rule;
@@ -66,6 +67,7 @@ pub struct Policy {
     targets: Vec<Resolved>,
     lists: Vec<List>,
     asked: Vec<Asked>,
+    logs: Vec<Vec<Spec>>,
     memory: usize,
     drain_timeout: Duration,
 }
@@ -74,6 +76,7 @@ impl Policy {
     pub(super) fn new(
         targets: Vec<Resolved>,
         (lists, asked): (Vec<Vec<Choice>>, Vec<Asked>),
+        logs: Vec<Vec<Spec>>,
         memory: Option<usize>,
         drain_timeout: Option<Duration>,
     ) -> Policy {
@@ -91,6 +94,7 @@ impl Policy {
             targets,
             lists,
             asked,
+            logs,
             memory: memory.unwrap_or(64 << 20),
             drain_timeout: drain_timeout.unwrap_or(Duration::from_secs(2)),
         }
@@ -99,6 +103,16 @@ impl Policy {
     /// Every target, in the order of their ids.
     pub fn targets(&self) -> &[Resolved] {
         &self.targets
+    }
+
+    /// Every target with its id.
+    pub fn identified(&self) -> impl Iterator<Item = (TargetId, &Resolved)> {
+        self.targets.iter().enumerate().map(|(index, target)| (TargetId::new(index), target))
+    }
+
+    /// The logs of each server that has some, by their [`LogsId`](crate::copylog::LogsId).
+    pub fn logs(&self) -> &[Vec<Spec>] {
+        &self.logs
     }
 
     /// The targets that a scope names, each once.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::comparing::AskedId;
+use crate::copylog::Logs;
 use crate::target::{Limits, Target};
 
 /// The list of targets that a scope names, in the [`Draft`](super::draft::Draft) or the
@@ -99,6 +100,8 @@ pub struct ServerSettings {
     pub(super) sections: bool,
     /// The largest `CopyBodyLimit` in it.
     pub(super) largest_body: Option<usize>,
+    /// Its `CopyLog` lines, which go before those of the main server.
+    pub(super) logs: Option<Logs>,
 }
 
 /// What mod_proxy has for a server, if anything.
@@ -120,6 +123,7 @@ impl ServerSettings {
             mirrors: inner.mirrors || self.mirrors,
             sections: inner.sections || self.sections,
             largest_body: inner.largest_body.max(self.largest_body),
+            logs: inner.logs.or(self.logs),
         }
     }
 
@@ -133,6 +137,7 @@ impl ServerSettings {
                 connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(1)),
                 receive_buffer: self.receive_buffer.or(proxy.receive_buffer).unwrap_or(0),
             },
+            logs: self.logs,
             capture_limit: self.largest_body.unwrap_or(0).max(BODY_LIMIT),
         }
     }
@@ -146,6 +151,8 @@ pub struct ServerPolicy {
     /// Whether a request's scope may differ from its server's own.
     pub has_sections: bool,
     limits: Limits,
+    /// Where its copies are logged, if anywhere.
+    pub logs: Option<Logs>,
     /// How much of a body is captured before its scope is known.
     pub capture_limit: usize,
 }

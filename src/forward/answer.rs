@@ -172,7 +172,7 @@ impl Answer {
         used
     }
 
-    /// The final status, once the class is known.
+    /// The final status, once the class is known; else 0.
     pub(super) fn status(&self) -> u16 {
         self.status
     }
@@ -271,8 +271,8 @@ impl Answer {
                 _ => Ok(()),
             };
         }
-        self.status = head.status;
         self.class = Some(StatusClass::of(head.status).ok_or("a status code beyond 599")?);
+        self.status = head.status;
         self.persistent = head.is_persistent();
         self.stage = match (head.coding, head.length) {
             _ if self.to_head || matches!(head.status, 204 | 304) => Stage::Complete,

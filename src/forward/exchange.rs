@@ -194,6 +194,9 @@ impl Exchange {
             }
             (Some(cut), None) => Err(cut),
         };
+        if ended.is_ok() {
+            traffic.status = self.answer.status();
+        }
         ended.map(Ok).map_err(|fault| self.broken(fault))
     }
 

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 use crate::boundary::Boundary;
 use crate::breaker::{Change, Pass, Sign};
 use crate::clock;
+use crate::copylog::{Copied, Requested, Told};
 use crate::mask::Masks;
 use crate::outcome::{Failure, Loss, Outcome, StatusClass};
 use crate::queue::{Held, Job};
@@ -58,6 +59,10 @@ pub(super) struct Hand {
     courier: Option<Box<dyn Courier>>,
     state: State,
     traffic: Traffic,
+    /// How long it waited in the queue.
+    waited: Duration,
+    /// Who is told what became of it.
+    told: Option<Told>,
 }
 
 enum State {
@@ -74,20 +79,24 @@ impl Hand {
     pub(super) fn take(job: Job, taken: Instant, account: Account) -> Result<Hand, Untaken> {
         if account.is_closed() {
             // Counted as dropped: not sent, and so not unanswered either.
+            job.tell_dropped(Loss::Stopping, None);
             return Err(Untaken::Closed);
         }
-        let Job { message, limits, pass, masks, compare, .. } = job;
+        let waited = taken.saturating_duration_since(job.offered);
         if !account.steering().is_on() {
-            drop(message);
+            let pass = job.pass;
+            job.tell_dropped(Loss::Off, Some(waited));
             account.breaker().give_back(pass, clock::now);
             account.settle(Outcome::Dropped(Loss::Off), Traffic::default());
             return Err(Untaken::Off);
         }
-        let Some(pass) = account.breaker().confirm(pass, limits.timeout, clock::now) else {
-            drop(message);
+        let timeout = job.limits.timeout;
+        let Some(pass) = account.breaker().confirm(job.pass, timeout, clock::now) else {
+            job.tell_dropped(Loss::Breaker, Some(waited));
             account.settle(Outcome::Dropped(Loss::Breaker), Traffic::default());
             return Err(Untaken::Breaker);
         };
+        let Job { message, limits, masks, compare, told, .. } = job;
         // What is yet to be masked may still be dropped as never sent.
         if masks.is_none() {
             account.taken();
@@ -104,6 +113,8 @@ impl Hand {
             courier: None,
             state: State::Unsent,
             traffic: Traffic::default(),
+            waited,
+            told,
         })
     }
 
@@ -116,16 +127,19 @@ impl Hand {
     /// Takes out what staging may not see; why the copy is dropped, where that cannot be.
     pub(super) fn mask(&mut self) -> Option<Unsent> {
         let (masks, message) = self.masks.take().zip(self.message.take())?;
-        match scrubbed(message, &masks) {
+        match scrubbed(message, &masks, self.told.is_some()) {
             Ok(message) => {
                 self.message = Some(message);
                 self.account.taken();
                 None
             }
-            Err(unsent) => {
+            Err((unsent, requested)) => {
                 self.keep = None;
                 self.account.breaker().give_back(self.pass, clock::now);
                 self.account.settle(Outcome::Dropped(unsent.loss()), Traffic::default());
+                if let (Some(told), Some(requested)) = (self.told.take(), requested) {
+                    told.arrive(Copied::dropped(unsent.loss(), Some(self.waited), requested));
+                }
                 self.state = State::Dropped(unsent.loss());
                 Some(unsent)
             }
@@ -275,17 +289,27 @@ impl Hand {
         if let Some(keep) = keep {
             keep.arrive(&message, self.begun);
         }
+        let told = self.told.take().map(|told| (told, Requested::of(&message, self.masks.is_none())));
         drop(message);
         let change = self.account.breaker().report(self.pass, sign(outcome), clock::now);
         self.account.settle(outcome, self.traffic);
+        if let Some((told, requested)) = told {
+            told.arrive(Copied::sent(outcome, self.traffic, self.waited, requested));
+        }
         change
     }
 }
 
-/// Masks a copy. One that a fault of ours leaves half done is not sent.
-fn scrubbed(message: Held, masks: &Masks) -> Result<Held, Unsent> {
+/// Masks a copy. One that a fault of ours leaves half done is not sent; what it asked for, where that is to be told.
+fn scrubbed(
+    message: Held,
+    masks: &Masks,
+    is_told: bool,
+) -> Result<Held, (Unsent, Option<Requested>)> {
+    let requested = is_told.then(|| Requested::of(&message, false));
     let scrub = AssertUnwindSafe(|| scrub(message, masks));
-    catch_unwind(scrub).unwrap_or(Err(Unsent::Fault))
+    let scrubbed = catch_unwind(scrub).unwrap_or(Err(Unsent::Fault));
+    scrubbed.map_err(|unsent| (unsent, requested))
 }
 
 /// What an outcome says about staging. What talks nonsense is there: to send it less would help nobody.

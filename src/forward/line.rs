@@ -83,7 +83,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
     /// A connection's socket, and the address that it is to, for who speaks over it in another way.
     pub(super) fn dial(mut self, limits: &Limits) -> Result<(OwnedFd, Option<SocketAddr>), Fault> {
         let deadline = Deadline::new(Instant::now(), limits.timeout);
-        self.connect(limits, &deadline)?;
+        self.connect(limits, &deadline, &mut Traffic::default())?;
         let socket = self.socket.take().map(|socket| socket.try_clone());
         let socket = socket.unwrap_or_else(|| Err(std::io::Error::other("no socket")));
         let socket = socket.map_err(|error| Fault::connecting(Error::Io(error), &deadline))?;
@@ -101,7 +101,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         }
         self.reused = self.connection.is_some();
         if !self.reused
-            && let Err(fault) = self.connect(errand.limits, errand.deadline)
+            && let Err(fault) = self.connect(errand.limits, errand.deadline, traffic)
         {
             return Progress::Ended(Err(fault));
         }
@@ -182,11 +182,18 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         (self.connection, self.socket, self.peer) = (None, None, None);
     }
 
-    fn connect(&mut self, limits: &Limits, deadline: &Deadline) -> Result<(), Fault> {
+    fn connect(
+        &mut self,
+        limits: &Limits,
+        deadline: &Deadline,
+        traffic: &mut Traffic,
+    ) -> Result<(), Fault> {
         let begun = Instant::now();
         let made = self.make_connection(limits, deadline);
         // Whichever took long: the name, the socket, or TLS. A socket that did not is noted by its maker.
-        if begun.elapsed() >= SLOW {
+        let took = begun.elapsed();
+        traffic.connecting += took;
+        if took >= SLOW {
             self.slow_to_connect.store(true, Ordering::Relaxed);
         }
         made

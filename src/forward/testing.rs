@@ -59,8 +59,15 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
 
 pub(super) fn job(message: Message, limits: Limits) -> Job {
     let pass = Breaker::new().admit(|| 0).unwrap();
-    let message = Held::Alone(message);
-    Job { message, limits, offered: Instant::now(), pass, masks: None, compare: None }
+    Job {
+        message: Held::Alone(message),
+        limits,
+        offered: Instant::now(),
+        pass,
+        masks: None,
+        compare: None,
+        told: None,
+    }
 }
 
 /// The bytes that staging is to receive.

@@ -12,6 +12,7 @@ use crate::adapt;
 use crate::boundary::Boundary;
 use crate::comparing::{Compared, Comparer};
 use crate::config::Resolved;
+use crate::copylog::CopyLog;
 use crate::mirror::Mirror;
 use crate::pulse;
 use crate::stats::Slot;
@@ -95,8 +96,12 @@ fn start(
         })?;
         let policy = Arc::clone(&generation.policy);
         let mirror = Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())?;
-        Ok::<_, std::io::Error>(match start_comparing(generation, main) {
+        let mirror = match start_comparing(generation, main) {
             Some(comparer) => mirror.comparing_by(comparer),
+            None => mirror,
+        };
+        Ok::<_, std::io::Error>(match start_log(generation, main) {
+            Some(log) => mirror.logging_by(log),
             None => mirror,
         })
     })?;
@@ -133,6 +138,23 @@ fn start_comparing(
             None
         }
     }
+}
+
+/// Starts what writes the logs, where there are any.
+fn start_log(
+    generation: &config::Generation,
+    main: *const ffi::server_rec,
+) -> Option<&'static CopyLog> {
+    if generation.logs.is_empty() {
+        return None;
+    }
+    let (policy, logs) = (Arc::clone(&generation.policy), generation.logs.clone());
+    let started = CopyLog::start(policy, logs, generation.segment.unlogged());
+    let tell = |error: &std::io::Error| {
+        let line = format!("CPY0020: this child logs no copies: {error}");
+        log::write(ffi::APLOG_ERR, main, &line);
+    };
+    started.inspect_err(tell).ok()
 }
 
 /// Starts what lowers samples under pressure, where a rule asks for it.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{balancer, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf};
+use super::{balancer, copylog, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::comparing::Shelf;
@@ -18,6 +18,7 @@ use crate::config::{
     Context, Directive, Draft, Fault, Origin, Place, Policy, Resolved, ScopeSettings,
     without_password,
 };
+use crate::copylog::Output;
 use crate::edit::Edits;
 use crate::forward;
 use crate::stats::{Segment, Slot};
@@ -33,6 +34,8 @@ pub struct Generation {
     pub slots: Vec<Slot>,
     /// The expressions of its rules, in the order of their places.
     pub expressions: Vec<expr::Parsed>,
+    /// Its logs, in the order of the policy's; `None` for each that could not be opened.
+    pub logs: Vec<Vec<Option<Output>>>,
     /// What its blocks change in copies' fields, in the order of their places.
     pub edits: Vec<edit::Lines>,
 }
@@ -260,7 +263,9 @@ pub unsafe extern "C" fn complete(
         }
         if let Some(policy) = policy.filter(|_| state != ffi::AP_SQ_MS_CREATE_PRE_CONFIG as c_int) {
             warn_of_strange_addresses(&policy, main);
-            match generation_of(policy, main).inspect(|new| count_panics_in(new.segment.faults())) {
+            // SAFETY: httpd's pool of this configuration, and its main server.
+            let generation = unsafe { generation_of(policy, pconf, main) };
+            match generation.inspect(|new| count_panics_in(new.segment.faults())) {
                 // SAFETY: httpd's pool of this configuration.
                 Ok(generation) => unsafe { put_into_force(pconf, generation) },
                 Err(error) => log::write(
@@ -289,7 +294,11 @@ fn warn_of_strange_addresses(policy: &Policy, main: *const ffi::server_rec) {
     }
 }
 
-fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Result<Generation> {
+unsafe fn generation_of(
+    policy: Policy,
+    pconf: *mut ffi::apr_pool_t,
+    main: *const ffi::server_rec,
+) -> std::io::Result<Generation> {
     let mut segment = segment::retained()?;
     let shelf = shelf::retained(policy.compares()).unwrap_or_else(|error| {
         let line =
@@ -323,11 +332,14 @@ fn generation_of(policy: Policy, main: *const ffi::server_rec) -> std::io::Resul
         segment.steering(*slot).configure(!target.starts_off);
         segment.valve(*slot).throttle.configure(rule.share().parts(), adapts);
     }
+    // SAFETY: the caller vouches for both.
+    let logs = unsafe { copylog::open(&policy, pconf, main) };
     Ok(Generation {
         shelf,
         policy: Arc::new(policy),
         segment,
         slots,
+        logs,
         expressions: expr::take(),
         edits: edit::take(),
     })

@@ -54,7 +54,7 @@ fn count(started: Nanos, passage: &mut Passage, request: &ffi::request_rec) {
 }
 
 /// How long ago that was, as httpd's clock has it.
-fn since(time: ffi::apr_time_t) -> Duration {
+pub fn since(time: ffi::apr_time_t) -> Duration {
     let time = Duration::from_micros(u64::try_from(time).unwrap_or_default());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(time)

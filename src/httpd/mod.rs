@@ -9,6 +9,7 @@ mod balancer;
 mod block;
 mod child;
 mod config;
+mod copylog;
 mod edit;
 mod expr;
 mod ffi;

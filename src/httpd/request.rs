@@ -80,11 +80,12 @@ impl Passage {
             fields,
             notes,
         };
-        let owned = if passage.journey.wants_content() {
+        let owned = if passage.journey.wants_content() || server.logs.is_some() {
             // SAFETY: the request's own pool.
             unsafe { pool::own(request.pool, passage) }
         } else {
-            // Without content it is handed over as soon as it is selected, and holds nothing to be dropped.
+            // Without content it is handed over as soon as it is selected, and without a log it holds nothing
+            // to be dropped.
             // SAFETY: as above.
             unsafe { pool::put(request.pool, passage) }
         };

@@ -6,8 +6,9 @@ use std::ptr;
 use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
 use super::witness::{self, Watch};
-use super::{child, ffi, meter, pool, tee};
+use super::{child, config, ffi, meter, pool, tee};
 use crate::boundary::Boundary;
+use crate::copylog::{Id, Production};
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
 pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
@@ -135,12 +136,55 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
                 // Nobody has seen the answer.
                 drop(passage.journey.production_sides());
             }
+            if passage.journey.is_awaited() {
+                passage.journey.tell(production_of(request));
+            }
             meter::conclude(started, passage, request);
         }
         ffi::HOOK_DECLINED
     };
     // SAFETY: httpd passes a live request to its hooks.
     unsafe { guard_request(Boundary::Conclude, r, ffi::HOOK_DECLINED, work) }
+}
+
+/// What is known of a request that production has answered, for the lines of its copies.
+fn production_of(request: &ffi::request_rec) -> Production {
+    // SAFETY: the request, then what it was redirected to, which live as long.
+    let next = |request: &&ffi::request_rec| unsafe { request.next.as_ref() };
+    let answered = std::iter::successors(Some(request), next).last().unwrap_or(request);
+    // SAFETY: the request's server, whose configuration was completed before children began.
+    let logs = unsafe { config::server_policy(request.server) }.logs;
+    let wants = logs.map(|logs| logs.wants).unwrap_or_default();
+    Production {
+        status: u16::try_from(answered.status).unwrap_or_default(),
+        begun: request.request_time,
+        took: meter::since(request.request_time),
+        id: id_of(request),
+        client: wants.client.then(|| {
+            // SAFETY: a text of the request's pool.
+            unsafe { pool::bytes(request.useragent_ip) }.into()
+        }),
+        server: wants.server.then(|| {
+            // SAFETY: the request's server.
+            let name = unsafe { (*request.server).server_hostname };
+            // SAFETY: NULL, or a text that lives as long as the configuration.
+            unsafe { pool::bytes(name) }.into()
+        }),
+    }
+}
+
+/// mod_unique_id's id of the request, or else the one that the client's tracing gave it.
+fn id_of(request: &ffi::request_rec) -> Id {
+    // SAFETY: the request's own table; the name ends in NUL.
+    let unique = unsafe { ffi::apr_table_get(request.subprocess_env, c"UNIQUE_ID".as_ptr()) };
+    let id = if unique.is_null() {
+        // SAFETY: as above.
+        unsafe { ffi::apr_table_get(request.headers_in, c"traceparent".as_ptr()) }
+    } else {
+        unique
+    };
+    // SAFETY: NULL, or a text of the request's pool.
+    Id::of(unsafe { pool::bytes(id) })
 }
 
 /// Whether access control refused the request, or what it was redirected to. An `ErrorDocument` may

@@ -145,7 +145,7 @@ enum Fate {
 
 /// A URL with its query masked; a `?` whose query is dropped to its end goes too. `None` where there is nothing to
 /// mask.
-fn masked_url(url: &[u8], masks: &Masks) -> Result<Option<Vec<u8>>, Unmaskable> {
+pub(super) fn masked_url(url: &[u8], masks: &Masks) -> Result<Option<Vec<u8>>, Unmaskable> {
     let mark = memchr::memchr(b'?', url).filter(|_| !masks.query.is_empty());
     let Some((path, query)) = mark.and_then(|mark| url.split_at_checked(mark + 1)) else {
         return Ok(None);

@@ -112,6 +112,12 @@ impl Masks {
         places.iter().all(|rules| rules.is_empty())
     }
 
+    /// A request target with its query masked, as [`apply`](Masks::apply) masks it; `None` where there is nothing to
+    /// mask.
+    pub fn target(&self, target: &[u8]) -> Result<Option<Vec<u8>>, Unmaskable> {
+        head::masked_url(target, self)
+    }
+
     /// Masks a message, of which head and content may lie in pieces.
     ///
     /// The head is as it is sent: from the method to the empty line, each line ended by CR LF. Content that is

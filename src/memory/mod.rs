@@ -12,9 +12,10 @@
 //! Spare segments count as used, until something else needs the room; those that nobody needed for a second are
 //! freed. Not counted is what serves the copies:
 //! the small buffers that are kept for the next ones (at most an eighth of `CopyMemory`, and half a
-//! megabyte), the places in the queues, and each connection's own (some 32 KiB, and up to
-//! 128 KiB more while the head of an answer arrives that is as long as one may be; over HTTP/2 what its windows let come
-//! at once, a megabyte, and 32 KiB of content for each copy under way).
+//! megabyte), the places in the queues, lines of a `CopyLog` that wait to be written (see [`crate::copylog`]), and each
+//! connection's own (some 32 KiB, and up to 128 KiB more while the head of an answer arrives that is as long as
+//! one may be; over HTTP/2 what its windows let come at once, a megabyte, and 32 KiB of content for each copy under
+//! way).
 
 mod buffer;
 mod segments;

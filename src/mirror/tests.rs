@@ -68,7 +68,8 @@ impl World {
         };
         let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
         let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
-        self.mirror.offer(head.with_content(None), None, Chosen::all(self.list), &self.server);
+        let (message, chosen) = (head.with_content(None), Chosen::all(self.list));
+        self.mirror.offer(message, None, chosen, &self.server, &mut Awaiting::None);
     }
 
     fn count(&self, target: usize, cell: Cell) -> u64 {
@@ -99,7 +100,7 @@ fn a_target_that_is_switched_off_is_not_chosen_and_gets_no_copy() {
     let steering = [0, 1].map(|target| world.segment.steering(world.slots[target]));
     let off = || [0, 1].map(|target| world.count(target, Cell::NotCopiedOff));
     let chosen = || {
-        let chosen = world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+        let (chosen, _) = world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
         [0, 1].map(|place| chosen.has(place))
     };
     assert!(world.mirror.is_open(world.list));

@@ -126,6 +126,10 @@ pub struct Traffic {
     pub whole: bool,
     /// From when the copy was ready to be sent to the end of the answer.
     pub latency: Duration,
+    /// The part of that in which connections were made.
+    pub connecting: Duration,
+    /// The status of the answer; 0 where there is none.
+    pub status: u16,
 }
 
 impl Account {

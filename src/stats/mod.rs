@@ -15,6 +15,7 @@ mod segment;
 mod series;
 mod steering;
 mod totals;
+mod unlogged;
 
 pub use cells::Cell;
 pub use cost::{Cost, Costs};
@@ -24,6 +25,7 @@ pub use segment::{CHILDREN, Header, NAME_BYTES, Row, Segment, Slot, TARGETS, VER
 pub use series::{Growth, SPAN, SPANS};
 pub use steering::{Settings, Steering};
 pub use totals::Totals;
+pub use unlogged::Unlogged;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -7,6 +7,7 @@ use super::ledger::{Ledger, TROUBLES};
 use super::series::{Growth, Series};
 use super::steering::Steering;
 use super::totals::Totals;
+use super::unlogged::Unlogged;
 use crate::breaker::{Breaker, Millis};
 use crate::select::Valve;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -87,6 +88,8 @@ pub struct Header {
     started: AtomicU64,
     /// Panics that were caught.
     faults: AtomicU64,
+    /// What `CopyLog` lacks.
+    unlogged: Unlogged,
     names: [Name; TARGETS],
     /// How often each kind of trouble with each target was met, for thinning the log.
     pub(super) troubles: [[AtomicU64; TROUBLES]; TARGETS],
@@ -109,6 +112,7 @@ impl Header {
             nonce: [const { AtomicU64::new(0) }; 2],
             started: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            unlogged: Unlogged::new(),
             names: [const { Name::new() }; TARGETS],
             troubles: [const { [const { AtomicU64::new(0) }; TROUBLES] }; TARGETS],
             breakers: [const { Breaker::new() }; TARGETS],
@@ -189,6 +193,11 @@ impl Segment {
     /// How many panics were caught, in all children.
     pub fn faults(&self) -> &'static AtomicU64 {
         &self.header.faults
+    }
+
+    /// What `CopyLog` lacks, of all children.
+    pub fn unlogged(&self) -> &'static Unlogged {
+        &self.header.unlogged
     }
 
     /// Finds the target's place, or gives it one; `None` where all are taken.

@@ -17,6 +17,7 @@ pub(super) fn page(reading: &Reading) -> String {
     line("Version", &env!("CARGO_PKG_VERSION"));
     line("Started", &reading.started);
     line("Faults", &reading.faults);
+    line("LogDropped", &reading.unlogged);
     line("Children", &reading.memory.children);
     line("MemoryUsed", &reading.memory.used);
     line("MemoryMost", &reading.memory.most);

@@ -19,6 +19,7 @@ pub(super) fn page(reading: &Reading) -> String {
         "started": reading.started,
         "now": reading.taken,
         "faults": reading.faults,
+        "log_dropped": reading.unlogged,
         "children": memory.children,
         "memory": { "used": memory.used, "most": memory.most, "limit": memory.limit },
         "cost": cost(&reading.costs),

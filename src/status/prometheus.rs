@@ -39,6 +39,8 @@ fn of_server(out: &mut Out, reading: &Reading) {
     out.family("start_time_seconds", "gauge", help).sample(&[], reading.started);
     out.family("faults", "counter", "Faults of the module that were caught.")
         .sample(&[], reading.faults);
+    out.family("log_dropped", "counter", "Lines of CopyLog that were not written.")
+        .sample(&[], reading.unlogged);
     let memory = reading.memory;
     out.family("children", "gauge", "Child processes that copy.").sample(&[], memory.children);
     let help = "Memory that copies take, in all child processes.";

@@ -39,6 +39,8 @@ pub struct Reading {
     pub(super) compares: bool,
     /// Panics that were caught.
     pub(super) faults: u64,
+    /// Copies without the line in a `CopyLog` that they should have.
+    pub(super) unlogged: u64,
     pub(super) memory: Memory,
     pub(super) costs: Costs,
     pub(super) targets: Vec<TargetReading>,
@@ -128,6 +130,7 @@ impl Reading {
             taken: now.unix / 1_000,
             compares: compare.is_some(),
             faults: segment.faults().load(Ordering::Relaxed),
+            unlogged: segment.unlogged().lines(),
             memory: segment.memory(),
             costs: segment.costs(),
             targets: segment.totals().into_iter().map(of_target).collect(),

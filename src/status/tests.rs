@@ -40,7 +40,7 @@ fn counted() -> Segment {
     let account = ledger.account(slot);
     account.forwarder(true);
     let latency = Duration::from_micros(300);
-    let traffic = Traffic { sent: 10, received: 20, whole: true, latency };
+    let traffic = Traffic { sent: 10, received: 20, whole: true, latency, ..Traffic::default() };
     for outcome in [
         Outcome::Delivered(StatusClass::Successful),
         Outcome::Delivered(StatusClass::ClientError),

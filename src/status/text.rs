@@ -25,6 +25,9 @@ fn server(page: &mut String, reading: &Reading) -> Result {
     if reading.faults > 0 {
         writeln!(page, "\nfaults of mod_copy that were caught: {}", reading.faults)?;
     }
+    if reading.unlogged > 0 {
+        writeln!(page, "\nlines of CopyLog that were dropped: {}", reading.unlogged)?;
+    }
     let memory = reading.memory;
     if memory.children > 0 {
         write!(page, "\nmemory       {} bytes in {} children", memory.used, memory.children)?;

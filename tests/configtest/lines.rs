@@ -218,6 +218,28 @@ pub const WRONG_LINES: &[(&str, &str)] = &[
         "CopyTarget: name=: expected 1 to 64 letters, digits, -, _ or ., and not On or Off, found 'a/b'",
     ),
     (
+        "CopyLog",
+        "CopyLog: expected a file or |program, then perhaps errors or all, then perhaps a format, found nothing",
+    ),
+    (
+        "CopyLog a all %m %U",
+        "CopyLog: expected a file or |program, then perhaps errors or all, then perhaps a format, found 'a all %m %U'",
+    ),
+    ("CopyLog |", "CopyLog: expected a program after the |, found '|'"),
+    (
+        "CopyLog a combined",
+        "CopyLog: expected errors, all, json, or a format with %, found 'combined'",
+    ),
+    (
+        "CopyLog a %u",
+        "CopyLog: expected one of %a, %h, %v, %t, %m, %U, %q, %r, %s, %>s, %D, %T, %b, %B, %I, %O, %P, %L, %% and %{NAME}copy, found '%u'",
+    ),
+    ("CopyLog a %{User-Agent}i", "CopyLog: expected %{NAME}copy, found '%{User-Agent}i'"),
+    (
+        "CopyLog a %{speed}copy",
+        "CopyLog: expected one of target, outcome, reason, status, production-status, wait, connect, exchange, production, sent, received, id, time, server, pid in %{NAME}copy, found '%{speed}copy'",
+    ),
+    (
         "MirrorRequest",
         "MirrorRequest: expected On, Off, or the URLs and names of targets, found nothing",
     ),
@@ -472,6 +494,7 @@ pub const WRONG_CONTEXTS: &[(&str, usize, &str)] = &[
         3,
         "MirrorRequest cannot occur within <Limit> or <LimitExcept> section",
     ),
+    ("<Location \"/a\">\nCopyLog a\n</Location>", 2, "CopyLog not allowed in <Location> context"),
     (
         "<Location \"/\">\nCopyMemory 1M\n</Location>",
         2,

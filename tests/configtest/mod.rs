@@ -78,6 +78,16 @@ fn the_same_rule_twice_is_one() {
 }
 
 #[test]
+fn a_log_that_cannot_be_a_file_is_told() {
+    let folder = told("CopyLog /tmp");
+    let message = "CPY0001: CopyLog: expected a file, and no directory, found '/tmp' (FILE:1)";
+    assert!(folder.contains(message), "{folder}");
+    let nowhere = told("CopyLog /nowhere/copy.log");
+    let message = "CPY0001: CopyLog: expected a file in a directory that is there, found '/nowhere/copy.log' (FILE:1)";
+    assert!(nowhere.contains(message), "{nowhere}");
+}
+
+#[test]
 fn every_unknown_name_is_told() {
     let told = told(
         "MirrorRequest beta\n<Location \"/a\">\nMirrorRequest gamma http://staging/\n</Location>",

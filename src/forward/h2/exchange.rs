@@ -57,14 +57,14 @@ impl Exchange<'_> {
         let begun = sender.send_request(request, ends);
         let (response, stream) = begun.map_err(|error| Broken::unsent(&error))?;
         drop(sender);
-        let Traffic { sent, received, whole, .. } = traffic;
+        let Traffic { sent, received, whole, status, .. } = traffic;
         *sent = sent.saturating_add(size);
         let mut sending = pin!(async {
             if ends || self.send(stream, sent).await.is_some() {
                 self.sent(whole);
             }
         });
-        let mut reading = pin!(self.read(response, received));
+        let mut reading = pin!(self.read(response, (received, status)));
         let mut is_sent = false;
         poll_fn(|context| {
             is_sent = is_sent || sending.as_mut().poll(context).is_ready();
@@ -109,12 +109,13 @@ impl Exchange<'_> {
     async fn read(
         &self,
         response: ResponseFuture,
-        received: &mut u64,
+        (received, status): (&mut u64, &mut u16),
     ) -> Result<StatusClass, Broken> {
         let answer = response.await.map_err(|error| Broken::after(HEAD, &error))?;
         self.doing.set(CONTENT);
         *received = received.saturating_add(words::size_of(answer.headers()));
-        let class = StatusClass::of(answer.status().as_u16()).ok_or_else(|| {
+        let answered = answer.status().as_u16();
+        let class = StatusClass::of(answered).ok_or_else(|| {
             let what = "read the answer: a status code beyond 599";
             Broken { fault: Fault::new(Failure::Protocol, what), left: Left::Processed }
         })?;
@@ -122,12 +123,13 @@ impl Exchange<'_> {
         if let Some(keeping) = &mut keeping {
             let lines = answer.headers().iter();
             let lines = lines.flat_map(|(name, value)| words::line(name, value));
-            keeping.head(answer.status().as_u16(), lines);
+            keeping.head(answered, lines);
         }
         self.content(answer.into_body(), received, keeping.as_mut()).await?;
         if let (Some(keep), Some(keeping)) = (self.keep, keeping) {
             keep.put(keeping);
         }
+        *status = answered;
         Ok(class)
     }
 

@@ -106,6 +106,9 @@ fn masthead(reading: &Reading, refresh: Option<u32>, is_status: bool) -> Markup 
             @if reading.faults > 0 {
                 ", " strong.bad { (count(reading.faults)) " faults caught (CPY0091)" }
             }
+            @if reading.unlogged > 0 {
+                ", " strong.bad { (count(reading.unlogged)) " lines of CopyLog dropped" }
+            }
         }
         nav {
             @if is_status {

@@ -1,0 +1,32 @@
+//! `CopyLog`: a line for each copy, written when both the copy and its request have ended.
+//!
+//! ```text
+//! spec.rs     a CopyLog line as written: where to, which copies, in which format
+//! format.rs   a format: JSON, or LogFormat's letters as far as they mean something for a copy
+//! entry.rs    what is known of one copy at its end, and of its request at theirs
+//! line.rs     the line of an entry: JSON
+//! pattern.rs  the same by letters
+//! escape.rs   what no line may have in it, made harmless
+//! moment.rs   times as lines have them
+//! writer.rs   the thread that writes, and the bounded way to it
+//! ```
+//!
+//! Neither requests nor forwarders format or write: they hand on what they know, or, where too much waits to be
+//! written, let it go and count it.
+
+mod entry;
+mod escape;
+mod format;
+mod line;
+mod moment;
+mod pattern;
+mod spec;
+mod writer;
+
+pub use entry::{Awaiting, Copied, Entry, Id, Production, Requested, Told};
+pub use format::{Format, ITEMS, LETTERS, Wants};
+pub use spec::{Logs, LogsId, Medium, Spec, Which};
+pub use writer::{CopyLog, Output};
+
+#[cfg(test)]
+mod tests;

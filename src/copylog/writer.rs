@@ -1,0 +1,232 @@
+//! The thread that writes lines, and the bounded way to it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::entry::Entry;
+use super::line::{self, LONGEST_LINE, Shown};
+use super::spec::{LogsId, Which};
+use crate::boundary::Boundary;
+use crate::config::Policy;
+use crate::outcome::Outcome;
+use crate::stats::Unlogged;
+
+/// The most entries that wait to be written: a few hundred bytes each, and at most some 2 KiB.
+pub(super) const WAITING: usize = 4096;
+/// The most entries that are taken before what they came to is written.
+const AT_ONCE: usize = 1024;
+/// How long the writer rests where there is something to write, and where there is nothing. It is never woken:
+/// that would cost requests and forwarders more than all else they do for a line.
+const SHORT: Duration = Duration::from_millis(10);
+const LONG: Duration = Duration::from_millis(100);
+const STACK: usize = 256 * 1024;
+
+/// The logs of one child process.
+#[derive(Debug)]
+pub struct CopyLog {
+    entries: Sender<Entry>,
+    /// For each server's logs, whether one has a line of delivered copies too.
+    of_delivered: Vec<bool>,
+    unlogged: &'static Unlogged,
+    /// Whether the writer has taken entries that are not written yet.
+    is_writing: AtomicBool,
+}
+
+/// An open log: a file, or the pipe to a program. It is written to by all children.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// As it was configured.
+    pub name: String,
+    /// What is written to, from its end on.
+    pub file: Arc<File>,
+}
+
+impl CopyLog {
+    /// Starts the writer, which lives as long as the child. `outputs` are those of the policy's logs, in their
+    /// order; `None` where one could not be opened. Signals must be blocked, for threads inherit the mask.
+    pub fn start(
+        policy: Arc<Policy>,
+        outputs: Vec<Vec<Option<Output>>>,
+        unlogged: &'static Unlogged,
+    ) -> io::Result<&'static CopyLog> {
+        let (entries, taken) = bounded(WAITING);
+        let logs = policy.logs().iter();
+        let of_delivered =
+            logs.map(|specs| specs.iter().any(|spec| spec.which == Which::All)).collect();
+        let is_writing = AtomicBool::new(false);
+        let log = CopyLog { entries, of_delivered, unlogged, is_writing };
+        let log: &'static CopyLog = Box::leak(Box::new(log));
+        let books = outputs.into_iter().map(|outputs| outputs.into_iter().map(Book::of).collect());
+        let books = books.collect();
+        let mut writer = Writer { log, policy, taken, books, pid: std::process::id() };
+        let builder = thread::Builder::new().name("copy-log".to_owned()).stack_size(STACK);
+        builder.spawn(move || writer.live())?;
+        Ok(log)
+    }
+
+    /// Takes an entry, or, where too many wait, counts it as dropped. Never blocks, wakes nobody.
+    pub(super) fn take(&self, entry: Entry) {
+        let LogsId(logs) = entry.logs;
+        let is_delivered = matches!(entry.copy.outcome, Outcome::Delivered(_));
+        let is_wanted = !is_delivered || self.of_delivered.get(logs as usize) == Some(&true);
+        if is_wanted && self.entries.try_send(entry).is_err() {
+            self.unlogged.count(1);
+        }
+    }
+
+    /// Waits until all that was taken is written, at most until `end`; `pause` is to sleep for about a
+    /// millisecond. Takes no lock and allocates nothing, as prefork wants it.
+    pub fn drain(&self, end: Instant, pause: impl Fn()) {
+        while self.is_behind() && Instant::now() < end {
+            pause();
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        // In this order: the writer says so before it takes an entry out.
+        !self.entries.is_empty() || self.is_writing.load(Ordering::SeqCst)
+    }
+}
+
+struct Writer {
+    log: &'static CopyLog,
+    policy: Arc<Policy>,
+    taken: Receiver<Entry>,
+    /// By server, then in the order of its `CopyLog` lines.
+    books: Vec<Vec<Option<Book>>>,
+    pid: u32,
+}
+
+impl Writer {
+    fn live(&mut self) {
+        let mut rest = LONG;
+        loop {
+            let wrote = catch_unwind(AssertUnwindSafe(|| {
+                Boundary::Log.enter();
+                let wrote = self.write();
+                Boundary::Log.leave();
+                wrote
+            }));
+            let wrote = wrote.unwrap_or_else(|_| {
+                // Whatever it had in hand.
+                self.log.unlogged.count(1);
+                true
+            });
+            self.log.is_writing.store(false, Ordering::SeqCst);
+            rest = if wrote { SHORT } else { LONG.min(rest.saturating_mul(2)) };
+            thread::sleep(rest);
+        }
+    }
+
+    /// Writes what waits; whether anything did.
+    fn write(&mut self) -> bool {
+        let mut wrote = false;
+        loop {
+            self.log.is_writing.store(true, Ordering::SeqCst);
+            let taken = self.taken.try_iter().take(AT_ONCE);
+            let mut count = 0;
+            for entry in taken {
+                count += 1;
+                let LogsId(logs) = entry.logs;
+                let specs = self.policy.logs().get(logs as usize).map_or(&[][..], Vec::as_slice);
+                let books =
+                    self.books.get_mut(logs as usize).map_or(&mut [][..], Vec::as_mut_slice);
+                let is_delivered = matches!(entry.copy.outcome, Outcome::Delivered(_));
+                let shown = Shown { entry: &entry, policy: &self.policy, pid: self.pid };
+                for (spec, book) in specs.iter().zip(books) {
+                    if spec.which == Which::All || !is_delivered {
+                        match book {
+                            Some(book) => book.put(self.log.unlogged, |line| {
+                                line::write(line, &spec.format, &shown);
+                            }),
+                            None => self.log.unlogged.count(1),
+                        }
+                    }
+                }
+            }
+            self.books
+                .iter_mut()
+                .flatten()
+                .flatten()
+                .for_each(|book| book.close(self.log.unlogged));
+            wrote |= count > 0;
+            if count < AT_ONCE {
+                return wrote;
+            }
+        }
+    }
+}
+
+/// Lines for one log, until they are written.
+struct Book {
+    output: Output,
+    lines: Vec<u8>,
+    count: u64,
+    /// Whether the last line that was written has no end: the disk was full.
+    is_torn: bool,
+}
+
+impl Book {
+    fn of(output: Option<Output>) -> Option<Book> {
+        output.map(|output| Book { output, lines: Vec::new(), count: 0, is_torn: false })
+    }
+
+    fn put(&mut self, unlogged: &Unlogged, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.lines.len();
+        write(&mut self.lines);
+        if before > 0 && self.lines.len() > LONGEST_LINE {
+            let last = self.lines.split_off(before);
+            self.close(unlogged);
+            self.lines = last;
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Writes the lines, whole and at once: other children, and what is at the end of a pipe, see no half of one.
+    fn close(&mut self, unlogged: &Unlogged) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let lines = std::mem::take(&mut self.lines);
+        let count = std::mem::take(&mut self.count);
+        if let Err(error) = self.write(&lines) {
+            unlogged.count(count);
+            let failures = unlogged.fail();
+            if failures.is_power_of_two() {
+                let name = &self.output.name;
+                log::warn!(
+                    "CPY0131: writing to the CopyLog {name} failed: {error} ({failures} so far)"
+                );
+            }
+        }
+        self.lines = lines;
+        self.lines.clear();
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let mut file = &*self.output.file;
+        let mut rest = lines;
+        if self.is_torn {
+            file.write_all(b"\n")?;
+        }
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = rest.get(written..).unwrap_or_default();
+                    self.is_torn = !rest.is_empty();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
