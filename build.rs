@@ -88,7 +88,7 @@ mod shell {
         "AP_STATUS_SHORT",
         "APLOG_.*",
         "APR_HOOK_.*",
-        "APR_INET",
+        "APR_INET6?",
         "APR_SUCCESS",
         "DECLINED",
         "GLOBAL_ONLY",

@@ -322,7 +322,7 @@ fn other_methods_are_refused_and_nothing_is_kept_by_caches() {
 }
 
 /// Access control, and whether it keeps a stranger out.
-const CONTROLS: [(&str, bool); 9] = [
+const CONTROLS: [(&str, bool); 10] = [
     ("", false),
     ("Require all granted", false),
     ("Require method GET POST", false),
@@ -331,6 +331,7 @@ const CONTROLS: [(&str, bool); 9] = [
     ("Require ip 127.0.0.1", true),
     ("SetEnvIf Remote_Addr ^127 friend\nRequire env friend", true),
     ("Require expr \"%{HTTP_HOST} == 'www.example.com'\"", true),
+    ("<RequireAny>\nRequire ip 2000::/3\nRequire ip 127.0.0.1\n</RequireAny>", false),
     ("<RequireAny>\nRequire ip 127.0.0.1\nRequire ip 192.0.2.1\n</RequireAny>", true),
 ];
 
