@@ -31,11 +31,12 @@ use mod_copy::config::{
     ServerSettings, find,
 };
 use mod_copy::copylog::Awaiting;
+use mod_copy::fates::Fates;
 use mod_copy::journey::{Journey, Part, Scope};
 use mod_copy::mask::{Key, Masks, Rule};
 use mod_copy::memory::Budget;
 use mod_copy::message::{Additions, Field, Forwarded, Head, Message, Received};
-use mod_copy::mirror::{Chosen, Mirror};
+use mod_copy::mirror::{self, Chosen, Mirror};
 use mod_copy::outcome::{Failure, Outcome, StatusClass};
 use mod_copy::queue::{Held, Job, bounded};
 use mod_copy::stats::{Header, Ledger, Row, SPAN, SPANS, Segment, Traffic};
@@ -144,6 +145,12 @@ impl World {
         };
         let fields = fields();
         journey.decide(&scope, &received(method, &fields, journey.wants_content()))
+    }
+
+    fn offer(&self, message: Message) {
+        let (awaiting, fates) = (&mut Awaiting::None, &mut Fates::asked_for(false));
+        let source = mirror::Source::now(self.server, awaiting, fates);
+        self.mirror.offer(message, None, Chosen::all(self.list), source);
     }
 
     /// Waits until every copy has its outcome.
@@ -302,13 +309,7 @@ mod request_path {
             })
             .bench_values(|messages| {
                 for message in messages {
-                    world.mirror.offer(
-                        message,
-                        None,
-                        Chosen::all(world.list),
-                        world.server,
-                        &mut Awaiting::None,
-                    );
+                    world.offer(message);
                 }
             });
         world.come_to_rest();
@@ -385,13 +386,7 @@ mod exchange {
     fn over_loopback_one(bencher: Bencher<'_, '_>) {
         let world = world();
         bencher.with_inputs(message).bench_local_values(|message| {
-            world.mirror.offer(
-                message,
-                None,
-                Chosen::all(world.list),
-                world.server,
-                &mut Awaiting::None,
-            );
+            world.offer(message);
             world.come_to_rest();
         });
     }
@@ -403,13 +398,7 @@ mod exchange {
         let messages = || (0..TOGETHER).map(|_| message()).collect::<Vec<_>>();
         bencher.with_inputs(messages).bench_local_values(|messages| {
             for message in messages {
-                world.mirror.offer(
-                    message,
-                    None,
-                    Chosen::all(world.list),
-                    world.server,
-                    &mut Awaiting::None,
-                );
+                world.offer(message);
             }
             world.come_to_rest();
         });

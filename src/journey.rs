@@ -5,9 +5,10 @@ use crate::comparing::{Comparisons, Copies, Production};
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
 use crate::copylog::{self, Awaiting, Requested};
 use crate::edit::Edit;
+use crate::fates::Fates;
 use crate::memory::Budget;
 use crate::message::{Additions, Field, Forwarded, Head, Received};
-use crate::mirror::{Chosen, Mirror, OwnHeads};
+use crate::mirror::{Chosen, Mirror, OwnHeads, Source};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 use crate::select::{Ask, Asked};
 use crate::target::Target;
@@ -31,6 +32,8 @@ pub struct Journey {
     production: Option<Box<Production>>,
     /// The copies whose lines in a `CopyLog` wait for production's answer.
     awaiting: Awaiting,
+    /// What httpd's own logs are told.
+    fates: Fates,
 }
 
 #[derive(Debug)]
@@ -68,8 +71,8 @@ impl Journey {
     ) -> Journey {
         let capture = content.map(|_| Capture::new(server.capture_limit, mirror.budget()));
         let (declared, stage, awaiting) = (content.flatten(), Stage::Arrived, Awaiting::None);
-        let (copies, production) = (None, None);
-        Journey { mirror, server, declared, capture, stage, copies, production, awaiting }
+        let (copies, production, fates) = (None, None, Fates::asked_for(server.noted));
+        Journey { mirror, server, declared, capture, stage, copies, production, awaiting, fates }
     }
 
     /// Whether the request's fate is still open: it is neither handed over nor counted.
@@ -180,7 +183,8 @@ impl Journey {
     pub fn refuse(&mut self, reason: NotCopied, settings: &ScopeSettings) {
         if let (Stage::Arrived, Some(list)) = (&self.stage, settings.list()) {
             let reason = if settings.is_on() { reason } else { NotCopied::Off };
-            self.mirror.give_up(GivenUp::NotCopied(reason), Chosen::all(list));
+            let mirror = self.mirror;
+            mirror.give_up(GivenUp::NotCopied(reason), Chosen::all(list), &mut self.fates);
         }
         self.settle();
     }
@@ -197,6 +201,12 @@ impl Journey {
     #[inline(always)]
     pub fn is_awaited(&self) -> bool {
         !self.awaiting.is_none()
+    }
+
+    /// What httpd's logs are told of the request, where some ask: the names of its targets, and what became of
+    /// their copies.
+    pub fn notes(&self) -> Option<[String; 2]> {
+        self.fates.texts(self.mirror.policy())
     }
 
     /// Production has answered, and the request is over.
@@ -228,14 +238,15 @@ impl Journey {
             _ => None,
         };
         if let Some(reason) = not_copied {
-            self.mirror.give_up(GivenUp::NotCopied(reason), Chosen::all(list));
+            let all = Chosen::all(list);
+            self.mirror.give_up(GivenUp::NotCopied(reason), all, &mut self.fates);
             return None;
         }
         if self.mirror.is_open(list) {
             return Some(Chosen::all(list));
         }
         let request = Asked::new(received.method, received.has_content, scope.ask);
-        let (chosen, limited) = self.mirror.choose(list, &request);
+        let (chosen, limited) = self.mirror.choose(list, &request, &mut self.fates);
         if !limited.is_empty() {
             let requested = || Requested::received(received.method, received.target);
             self.log_dropped(Loss::Rate, limited, requested);
@@ -305,7 +316,8 @@ impl Journey {
             match self.own_head(scope, &target, received) {
                 Ok(head) => own.push((place, head)),
                 Err(reason) => {
-                    let one = self.mirror.give_up_one(reason, chosen, place);
+                    let fates = &mut self.fates;
+                    let one = self.mirror.give_up_one(reason, chosen, place, fates);
                     if let GivenUp::Dropped(loss) = reason {
                         let requested = || Requested::received(received.method, received.target);
                         self.log_dropped(loss, one, requested);
@@ -362,12 +374,11 @@ impl Journey {
         match content {
             Ok(content) => {
                 let message = head.with_content(content).with_trailers(trailers);
-                let (server, awaiting) = (self.server, &mut self.awaiting);
+                let source = Source::now(self.server, &mut self.awaiting, &mut self.fates);
                 match self.copies.take() {
-                    None => self.mirror.offer(message, own, chosen, server, awaiting),
+                    None => self.mirror.offer(message, own, chosen, source),
                     Some(copies) => {
-                        let from = (server, awaiting);
-                        self.mirror.offer_compared(message, own, *copies, chosen, from);
+                        self.mirror.offer_compared(message, own, *copies, chosen, source);
                     }
                 }
             }
@@ -380,7 +391,7 @@ impl Journey {
 
     /// Counts why these targets get no copy, and logs it where that is asked for.
     fn give_up(&mut self, reason: GivenUp, chosen: Chosen, requested: impl Fn() -> Requested) {
-        self.mirror.give_up(reason, chosen);
+        self.mirror.give_up(reason, chosen, &mut self.fates);
         if let GivenUp::Dropped(loss) = reason {
             self.log_dropped(loss, chosen, requested);
         }

@@ -12,6 +12,7 @@ use crate::compare::Aspects;
 use crate::comparing::{AskedId, Comparer, Comparisons, Copies, CopySide, Plan, pair};
 use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy, TargetId};
 use crate::copylog::{Awaiting, Copied, CopyLog, Requested, Told};
+use crate::fates::{Fate, Fates};
 use crate::forward::Forwarders;
 use crate::mask::Masks;
 use crate::memory::Budget;
@@ -136,6 +137,11 @@ impl Mirror {
         &self.budget
     }
 
+    /// The configuration that holds in it.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// The value of this server's loop mark.
     pub fn mark(&self) -> &str {
         &self.mark
@@ -159,7 +165,7 @@ impl Mirror {
 
     /// Which targets of the list the request goes to, by their rules and by what operators have set, and which would
     /// get it but for their rates; counts why it does not go to the others.
-    pub fn choose(&self, list: ListId, request: &Asked<'_>) -> (Chosen, Chosen) {
+    pub fn choose(&self, list: ListId, request: &Asked<'_>, fates: &mut Fates) -> (Chosen, Chosen) {
         let mut chosen = Chosen { list, places: [0; 2] };
         let mut limited = chosen;
         for (place, choice) in self.policy.list(list).iter().enumerate() {
@@ -167,6 +173,7 @@ impl Mirror {
             let steering = lane.account.steering();
             if !steering.is_on() {
                 lane.account.not_copied(NotCopied::Off);
+                fates.note(lane.id, Fate::NotCopied(NotCopied::Off));
                 continue;
             }
             let (valve, set) = (lane.account.valve(), steering.overrides());
@@ -176,7 +183,7 @@ impl Mirror {
                     if miss == Miss::Rate {
                         limited.add(place);
                     }
-                    lane.pass_over(miss);
+                    fates.note(lane.id, lane.pass_over(miss));
                 }
             }
         }
@@ -257,27 +264,18 @@ impl Mirror {
 
     /// Hands one copy to each of these targets; some have a head of their own. Never blocks: where it cannot,
     /// the copy is dropped.
-    ///
-    /// Where the server has a `CopyLog`, `awaiting` are then the copies whose lines wait for production's answer.
     #[inline(always)]
-    pub fn offer(
-        &self,
-        message: Message,
-        own: OwnHeads,
-        chosen: Chosen,
-        server: &ServerPolicy,
-        awaiting: &mut Awaiting,
-    ) {
-        let mut from = Source { server, offered: Instant::now(), awaiting };
+    pub fn offer(&self, message: Message, own: OwnHeads, chosen: Chosen, mut source: Source<'_>) {
+        let from = &mut source;
         if let Some(own) = own {
-            return self.offer_each(message, *own, Copies::default(), chosen, &mut from);
+            return self.offer_each(message, *own, Copies::default(), chosen, from);
         }
         if let Some(lane) = self.only(chosen) {
-            return self.offer_to(lane, Held::Alone(message), None, &mut from);
+            return self.offer_to(lane, Held::Alone(message), None, from);
         }
         let message = Arc::new(message);
         for lane in self.lanes(chosen) {
-            self.offer_to(lane, Held::Shared(Arc::clone(&message)), None, &mut from);
+            self.offer_to(lane, Held::Shared(Arc::clone(&message)), None, from);
         }
     }
 
@@ -289,11 +287,10 @@ impl Mirror {
         own: OwnHeads,
         copies: Copies,
         chosen: Chosen,
-        (server, awaiting): (&ServerPolicy, &mut Awaiting),
+        mut source: Source<'_>,
     ) {
         let own = own.map(|own| *own).unwrap_or_default();
-        let mut from = Source { server, offered: Instant::now(), awaiting };
-        self.offer_each(message, own, copies, chosen, &mut from);
+        self.offer_each(message, own, copies, chosen, &mut source);
     }
 
     #[cold]
@@ -341,11 +338,13 @@ impl Mirror {
         let told = if server.logs.is_some() { self.told(lane, from) } else { None };
         if self.stopping.load(Ordering::Relaxed) {
             tell_dropped(told, Loss::Stopping, &message);
+            from.fates.note(lane.id, Fate::Dropped(Loss::Stopping));
             return lane.drop_unsent(Loss::Stopping);
         }
         let breaker = lane.account.breaker();
         let Some(pass) = breaker.admit(clock::now) else {
             tell_dropped(told, Loss::Breaker, &message);
+            from.fates.note(lane.id, Fate::Dropped(Loss::Breaker));
             return lane.drop_unsent(Loss::Breaker);
         };
         let job = Job {
@@ -364,12 +363,23 @@ impl Mirror {
         if offered.is_err() {
             breaker.give_back(pass, clock::now);
             lane.drop_unsent(Loss::QueueFull);
+            return from.fates.note(lane.id, Fate::Dropped(Loss::QueueFull));
         }
+        from.fates.note(lane.id, Fate::HandedOver);
     }
 
     /// Counts, for each of these targets, why a request brings forth no copy.
-    pub fn give_up(&self, reason: GivenUp, chosen: Chosen) {
-        self.lanes(chosen).for_each(|lane| lane.give_up(reason));
+    pub fn give_up(&self, reason: GivenUp, chosen: Chosen, fates: &mut Fates) {
+        for lane in self.lanes(chosen) {
+            lane.give_up(reason);
+            fates.note(
+                lane.id,
+                match reason {
+                    GivenUp::NotCopied(reason) => Fate::NotCopied(reason),
+                    GivenUp::Dropped(loss) => Fate::Dropped(loss),
+                },
+            );
+        }
     }
 
     /// Has lines written of copies that were dropped before they were offered, where the server has a `CopyLog`.
@@ -393,10 +403,16 @@ impl Mirror {
     }
 
     /// Counts why the target at that place gets no copy, and leaves it out; that one alone.
-    pub fn give_up_one(&self, reason: GivenUp, chosen: &mut Chosen, place: usize) -> Chosen {
+    pub fn give_up_one(
+        &self,
+        reason: GivenUp,
+        chosen: &mut Chosen,
+        place: usize,
+        fates: &mut Fates,
+    ) -> Chosen {
         let mut one = Chosen { list: chosen.list, places: [0; 2] };
         one.add(place);
-        self.give_up(reason, one);
+        self.give_up(reason, one, fates);
         chosen.remove(place);
         one
     }
@@ -473,11 +489,26 @@ impl Mirror {
     }
 }
 
-/// Where copies come from.
-struct Source<'a> {
+/// Where copies come from, and who is told of them.
+#[derive(Debug)]
+pub struct Source<'a> {
     server: &'a ServerPolicy,
     offered: Instant,
     awaiting: &'a mut Awaiting,
+    fates: &'a mut Fates,
+}
+
+impl<'a> Source<'a> {
+    /// A request to this server, now. Where that has a `CopyLog`, `awaiting` are then the copies whose lines wait for
+    /// production's answer.
+    #[inline(always)]
+    pub fn now(
+        server: &'a ServerPolicy,
+        awaiting: &'a mut Awaiting,
+        fates: &'a mut Fates,
+    ) -> Source<'a> {
+        Source { server, offered: Instant::now(), awaiting, fates }
+    }
 }
 
 fn tell_dropped(told: Option<Told>, loss: Loss, message: &Message) {
@@ -510,8 +541,8 @@ impl Lane {
     }
 
     /// Counts why a request does not go to this target.
-    fn pass_over(&self, miss: Miss) {
-        self.account.not_copied(match miss {
+    fn pass_over(&self, miss: Miss) -> Fate {
+        let reason = match miss {
             Miss::Method => NotCopied::Method,
             Miss::Body => NotCopied::Body,
             Miss::Sampled => NotCopied::Sampled,
@@ -522,9 +553,12 @@ impl Lane {
             }
             Miss::Rate => {
                 self.account.select();
-                return self.drop_unsent(Loss::Rate);
+                self.drop_unsent(Loss::Rate);
+                return Fate::Dropped(Loss::Rate);
             }
-        });
+        };
+        self.account.not_copied(reason);
+        Fate::NotCopied(reason)
     }
 
     /// The 1st, 2nd, 4th, 8th … time that an expression cannot be evaluated the log is told.

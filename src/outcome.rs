@@ -168,6 +168,24 @@ pub enum NotCopied {
     Condition,
 }
 
+impl NotCopied {
+    /// The reason as the status page spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            NotCopied::Refused => "refused",
+            NotCopied::Incomplete => "incomplete",
+            NotCopied::TooLarge => "too large",
+            NotCopied::NotCopyable => "not copyable",
+            NotCopied::Loop => "loop",
+            NotCopied::Off => "off",
+            NotCopied::Method => "method",
+            NotCopied::Body => "body",
+            NotCopied::Sampled => "sampled",
+            NotCopied::Condition => "condition",
+        }
+    }
+}
+
 /// Why a request brings forth no copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GivenUp {

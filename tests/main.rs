@@ -54,6 +54,7 @@ mod life;
 mod loading;
 mod manager;
 mod metrics;
+mod notes;
 mod once;
 mod pages;
 mod pools;

@@ -138,6 +138,7 @@ impl ServerSettings {
                 receive_buffer: self.receive_buffer.or(proxy.receive_buffer).unwrap_or(0),
             },
             logs: self.logs,
+            noted: false,
             capture_limit: self.largest_body.unwrap_or(0).max(BODY_LIMIT),
         }
     }
@@ -153,6 +154,8 @@ pub struct ServerPolicy {
     limits: Limits,
     /// Where its copies are logged, if anywhere.
     pub logs: Option<Logs>,
+    /// Whether some log of httpd's asks for a request's notes.
+    pub noted: bool,
     /// How much of a body is captured before its scope is known.
     pub capture_limit: usize,
 }

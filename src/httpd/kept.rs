@@ -6,7 +6,7 @@ use std::ptr;
 use once_cell::sync::Lazy;
 
 use super::guard::guard;
-use super::{ffi, pool, proxy};
+use super::{ffi, notes, pool, proxy};
 use crate::boundary::Boundary;
 use crate::config::{ProxyDefaults, ScopeSettings, ServerPolicy, ServerSettings};
 
@@ -136,6 +136,8 @@ pub unsafe fn server_settings<'a>(
 ///
 /// `main` is httpd's main server, whose configuration was read, and `pconf` the configuration's pool.
 pub unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::server_rec) {
+    // SAFETY: the configuration was read.
+    let noted = unsafe { notes::are_named() };
     // SAFETY: the caller passes httpd's main server.
     let shared = unsafe { server_record(main) };
     // SAFETY: `create_server` made it when the module was loaded, unless that failed.
@@ -159,6 +161,7 @@ pub unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::serve
         // SAFETY: made by `create_server` or `merge_servers`; no request runs yet.
         let record = unsafe { &mut *record };
         record.policy = record.settings.resolve(proxy);
+        record.policy.noted = noted;
         next = server.next;
     }
 }

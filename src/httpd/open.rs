@@ -3,7 +3,7 @@
 //! Whether a manager works is decided at each request (see [`super::stranger`]), by what holds there. This only
 //! tells early who has forgotten it: another section may have it.
 
-use super::{ffi, log, pool};
+use super::{ffi, log, pool, tree};
 
 /// Directives that keep somebody out, or say that something else does.
 const CONTROLS: [&[u8]; 8] = [
@@ -23,11 +23,9 @@ const CONTROLS: [&[u8]; 8] = [
 ///
 /// httpd has read its configuration, and serves no request yet.
 pub unsafe fn warn(main: *const ffi::server_rec) {
-    // SAFETY: NULL, or httpd's tree, which lives as long as the configuration.
-    let mut next = unsafe { ffi::ap_conftree }.cast_const();
     // Sections are few and not deep: the ones in which one is are looked at when it is found.
-    // SAFETY: as above.
-    while let Some(directive) = unsafe { next.as_ref() } {
+    // SAFETY: the caller vouches for the configuration.
+    for directive in unsafe { tree::directives() } {
         if is_manager(directive) && !is_controlled(directive) {
             // SAFETY: a text of the tree.
             let file = String::from_utf8_lossy(unsafe { pool::bytes(directive.filename) });
@@ -37,25 +35,6 @@ pub unsafe fn warn(main: *const ffi::server_rec) {
                 directive.line_num
             );
             log::write(ffi::APLOG_WARNING, main, &line);
-        }
-        next = after(directive);
-    }
-}
-
-/// The directive that comes after in the files: within a section, then beside it, then after what it is in.
-fn after(directive: &ffi::ap_directive_t) -> *const ffi::ap_directive_t {
-    if !directive.first_child.is_null() {
-        return directive.first_child;
-    }
-    let mut directive = directive;
-    loop {
-        if !directive.next.is_null() {
-            return directive.next;
-        }
-        // SAFETY: NULL, or the section that it is in.
-        match unsafe { directive.parent.as_ref() } {
-            Some(section) => directive = section,
-            None => return std::ptr::null(),
         }
     }
 }

@@ -80,7 +80,7 @@ impl Passage {
             fields,
             notes,
         };
-        let owned = if passage.journey.wants_content() || server.logs.is_some() {
+        let owned = if passage.journey.wants_content() || server.logs.is_some() || server.noted {
             // SAFETY: the request's own pool.
             unsafe { pool::own(request.pool, passage) }
         } else {

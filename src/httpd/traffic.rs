@@ -6,7 +6,7 @@ use std::ptr;
 use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
 use super::witness::{self, Watch};
-use super::{child, config, ffi, meter, pool, tee};
+use super::{child, config, ffi, meter, notes, pool, tee};
 use crate::boundary::Boundary;
 use crate::copylog::{Id, Production};
 
@@ -136,6 +136,7 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
                 // Nobody has seen the answer.
                 drop(passage.journey.production_sides());
             }
+            notes::set(request, &passage.journey);
             if passage.journey.is_awaited() {
                 passage.journey.tell(production_of(request));
             }
@@ -153,7 +154,7 @@ fn production_of(request: &ffi::request_rec) -> Production {
     let next = |request: &&ffi::request_rec| unsafe { request.next.as_ref() };
     let answered = std::iter::successors(Some(request), next).last().unwrap_or(request);
     // SAFETY: the request's server, whose configuration was completed before children began.
-    let logs = unsafe { config::server_policy(request.server) }.logs;
+    let logs = unsafe { kept::server_policy(request.server) }.logs;
     let wants = logs.map(|logs| logs.wants).unwrap_or_default();
     Production {
         status: u16::try_from(answered.status).unwrap_or_default(),

@@ -69,7 +69,9 @@ impl World {
         let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
         let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
         let (message, chosen) = (head.with_content(None), Chosen::all(self.list));
-        self.mirror.offer(message, None, chosen, &self.server, &mut Awaiting::None);
+        let (awaiting, fates) = (&mut Awaiting::None, &mut nobody());
+        let source = Source::now(&self.server, awaiting, fates);
+        self.mirror.offer(message, None, chosen, source);
     }
 
     fn count(&self, target: usize, cell: Cell) -> u64 {
@@ -100,7 +102,8 @@ fn a_target_that_is_switched_off_is_not_chosen_and_gets_no_copy() {
     let steering = [0, 1].map(|target| world.segment.steering(world.slots[target]));
     let off = || [0, 1].map(|target| world.count(target, Cell::NotCopiedOff));
     let chosen = || {
-        let (chosen, _) = world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+        let (chosen, _) =
+            world.mirror.choose(world.list, &Asked::new(b"GET", false, &()), &mut nobody());
         [0, 1].map(|place| chosen.has(place))
     };
     assert!(world.mirror.is_open(world.list));
@@ -123,14 +126,14 @@ fn what_an_operator_sets_goes_before_any_rule() {
     first.set_sample(Share::parse("0.001%"));
     second.set_rate(Rate::parse("1000000/s"));
     for _ in 0..100 {
-        world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+        world.mirror.choose(world.list, &Asked::new(b"GET", false, &()), &mut nobody());
     }
     // By chance one in a hundred thousand is copied.
     assert!(world.count(0, Cell::NotCopiedSampled) >= 95);
     assert_eq!(world.count(1, Cell::DroppedRate), 0);
     second.set_rate(None);
     for _ in 0..100 {
-        world.mirror.choose(world.list, &Asked::new(b"GET", false, &()));
+        world.mirror.choose(world.list, &Asked::new(b"GET", false, &()), &mut nobody());
     }
     assert!(world.count(1, Cell::DroppedRate) > 50);
 }
@@ -175,4 +178,9 @@ fn a_probe_that_finds_the_queue_full_leaves_its_place_to_another() {
     assert!(world.mirror.would_take(Chosen::all(world.list)), "there is no probe under way");
     let state = world.segment.breaker(world.slots[0]).snapshot().state;
     assert!(matches!(state, Some(State::Open { .. })), "{state:?}");
+}
+
+/// Nobody asks what became of copies.
+fn nobody() -> Fates {
+    Fates::asked_for(false)
 }
