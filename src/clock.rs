@@ -10,6 +10,12 @@ pub fn now() -> Millis {
     nanos() / 1_000_000
 }
 
+/// Microseconds since 1970, as httpd counts them.
+pub fn wall() -> i64 {
+    let time = clock_gettime(ClockId::Realtime);
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
+}
+
 /// As [`now`], in nanoseconds.
 pub fn nanos() -> Nanos {
     let time = clock_gettime(ClockId::Monotonic);

@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a meeting is held for.
 pub trait Purpose: fmt::Debug {
@@ -38,13 +38,29 @@ pub struct CopySide<M: Purpose>(Arc<Meeting<M>>);
 #[derive(Debug)]
 struct Meeting<M: Purpose> {
     purpose: M,
-    production: OnceLock<M::Production>,
-    copy: OnceLock<M::Copy>,
+    production: Brought<M::Production>,
+    copy: Brought<M::Copy>,
+}
+
+/// What one side brings. Its lock is never contended: nobody else looks before both sides are gone.
+#[derive(Debug)]
+struct Brought<T>(Mutex<Option<T>>);
+
+impl<T> Brought<T> {
+    fn put(&self, what: T) {
+        let Brought(place) = self;
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    fn take(&mut self) -> Option<T> {
+        let Brought(place) = self;
+        place.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Arranges a meeting.
 pub fn arrange<M: Purpose>(purpose: M) -> (ProductionSide<M>, CopySide<M>) {
-    let (production, copy) = (OnceLock::new(), OnceLock::new());
+    let (production, copy) = (Brought(Mutex::new(None)), Brought(Mutex::new(None)));
     let meeting = Arc::new(Meeting { purpose, production, copy });
     (ProductionSide(Arc::clone(&meeting)), CopySide(meeting))
 }
@@ -52,16 +68,14 @@ pub fn arrange<M: Purpose>(purpose: M) -> (ProductionSide<M>, CopySide<M>) {
 impl<M: Purpose> ProductionSide<M> {
     /// Production has answered.
     pub fn arrive(self, knows: M::Production) {
-        // Nobody else sets it.
-        let _ = self.0.production.set(knows);
+        self.0.production.put(knows);
     }
 }
 
 impl<M: Purpose> CopySide<M> {
     /// The copy has its outcome.
     pub fn arrive(self, knows: M::Copy) {
-        // As above.
-        let _ = self.0.copy.set(knows);
+        self.0.copy.put(knows);
     }
 }
 

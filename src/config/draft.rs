@@ -16,7 +16,7 @@ use super::terms::{Compare, Terms};
 use super::values::Fault;
 use crate::balancer::Roster;
 use crate::comparing::{Asked, AskedId, Criteria};
-use crate::copylog::{Logs, LogsId, Medium, Spec, Wants};
+use crate::copylog::{Logs, LogsId, Medium, Spec};
 use crate::edit::Edits;
 use crate::mask::{Key, Masks};
 use crate::route::Route;
@@ -205,13 +205,13 @@ impl Place<'_> {
         if let Medium::File(path) = &mut spec.medium {
             *path = self.draft.server_root.join(&*path);
         }
-        let wants = spec.format.wants();
+        let names_parties = spec.format.names_parties();
         let logs = self.server.logs.get_or_insert_with(|| {
             self.draft.logs.push(Vec::new());
             let last = self.draft.logs.len().saturating_sub(1);
-            Logs { id: LogsId(u32::try_from(last).unwrap_or(u32::MAX)), wants: Wants::default() }
+            Logs { id: LogsId(u32::try_from(last).unwrap_or(u32::MAX)), name_parties: false }
         });
-        logs.wants = logs.wants.and(wants);
+        logs.name_parties |= names_parties;
         let LogsId(index) = logs.id;
         if let Some(logged) = self.draft.logs.get_mut(index as usize) {
             logged.push(Logged { spec, origin: self.origin.clone() });

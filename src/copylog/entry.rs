@@ -23,7 +23,7 @@ pub struct Entry {
     pub(super) target: TargetId,
     /// `None` where production's end was never seen.
     pub(super) production: Option<Production>,
-    pub(super) copy: Copied,
+    pub(super) copy: Box<Copied>,
 }
 
 /// What is known when production has answered.
@@ -33,14 +33,21 @@ pub struct Production {
     pub status: u16,
     /// When the request arrived, in microseconds since 1970.
     pub begun: Micros,
-    /// How long production took.
-    pub took: Duration,
+    /// How long production took, in microseconds.
+    pub took: Micros,
     /// The request's id.
     pub id: Id,
-    /// The client's address, where a format wants it.
-    pub client: Option<Box<[u8]>>,
-    /// The server's name, where a format wants it.
-    pub server: Option<Box<[u8]>>,
+    /// What only some formats want.
+    pub parties: Option<Box<Parties>>,
+}
+
+/// Who the request came from, and who answered.
+#[derive(Clone, Debug)]
+pub struct Parties {
+    /// The client's address.
+    pub client: Box<[u8]>,
+    /// The server's name.
+    pub server: Box<[u8]>,
 }
 
 /// What is known when the copy has its outcome.
@@ -62,21 +69,21 @@ impl Copied {
         traffic: Traffic,
         waited: Duration,
         requested: Requested,
-    ) -> Copied {
+    ) -> Box<Copied> {
         let (waited, requested) = (Some(waited), Some(requested));
-        Copied { outcome, traffic, waited, is_sent: true, requested }
+        Box::new(Copied { outcome, traffic, waited, is_sent: true, requested })
     }
 
     /// A copy that was dropped before.
-    pub fn dropped(loss: Loss, waited: Option<Duration>, requested: Requested) -> Copied {
+    pub fn dropped(loss: Loss, waited: Option<Duration>, requested: Requested) -> Box<Copied> {
         let (outcome, traffic) = (Outcome::Dropped(loss), Traffic::default());
-        Copied { outcome, traffic, waited, is_sent: false, requested: Some(requested) }
+        Box::new(Copied { outcome, traffic, waited, is_sent: false, requested: Some(requested) })
     }
 
     /// A copy that a fault of ours took from whoever had it.
-    pub(super) fn gone() -> Copied {
+    pub(super) fn gone() -> Box<Copied> {
         let (outcome, traffic) = (Outcome::Failed(Failure::Internal), Traffic::default());
-        Copied { outcome, traffic, waited: None, is_sent: false, requested: None }
+        Box::new(Copied { outcome, traffic, waited: None, is_sent: false, requested: None })
     }
 }
 
@@ -183,9 +190,10 @@ pub struct Due {
 
 impl Purpose for Due {
     type Production = Production;
-    type Copy = Copied;
+    /// Apart, for it is the larger part, and requests need not make room for it.
+    type Copy = Box<Copied>;
 
-    fn meet(&mut self, production: Option<Production>, copy: Option<Copied>) {
+    fn meet(&mut self, production: Option<Production>, copy: Option<Box<Copied>>) {
         let Due { logs, target, .. } = *self;
         let copy = copy.unwrap_or_else(Copied::gone);
         self.log.take(Entry { logs, target, production, copy });

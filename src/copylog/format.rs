@@ -116,22 +116,6 @@ pub const ITEMS: [(&str, Item, &str); 15] = [
     ("pid", Item::Pid, "the child process"),
 ];
 
-/// What a format wants to know of a request beyond what is always told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wants {
-    /// The client's address.
-    pub client: bool,
-    /// The name of its server.
-    pub server: bool,
-}
-
-impl Wants {
-    /// What either wants.
-    pub fn and(self, other: Wants) -> Wants {
-        Wants { client: self.client || other.client, server: self.server || other.server }
-    }
-}
-
 impl Format {
     /// Reads a format; escapes are those of `LogFormat`.
     pub fn parse(text: &str) -> Result<Format, Fault> {
@@ -162,13 +146,11 @@ impl Format {
         Ok(Format::Pattern(parts))
     }
 
-    /// What it wants to know of a request.
-    pub fn wants(&self) -> Wants {
-        let has = |item| match self {
-            Format::Json => false,
-            Format::Pattern(parts) => parts.contains(&Part::Item(item)),
-        };
-        Wants { client: has(Item::Client), server: has(Item::Server) }
+    /// Whether it tells who the request came from, or who answered.
+    pub fn names_parties(&self) -> bool {
+        let Format::Pattern(parts) = self else { return false };
+        let names = |part: &Part| matches!(part, Part::Item(Item::Client | Item::Server));
+        parts.iter().any(names)
     }
 }
 
@@ -288,11 +270,8 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_written_is_wanted_of_a_request() {
-        let wants = |format| Format::parse(format).unwrap().wants();
-        assert_eq!(wants("json"), Wants::default());
-        assert_eq!(wants("%m"), Wants::default());
-        assert_eq!(wants("%h"), Wants { client: true, server: false });
-        assert_eq!(wants("%v %a"), Wants { client: true, server: true });
+    fn parties_are_asked_for_where_they_are_written() {
+        let names = |format| Format::parse(format).unwrap().names_parties();
+        assert_eq!(["json", "%m", "%h", "%m %v"].map(names), [false, false, true, true]);
     }
 }

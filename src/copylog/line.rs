@@ -95,7 +95,7 @@ fn object(line: &mut Vec<u8>, shown: &Shown<'_>) {
     number(line, "wait_us", copy.waited.map(|time| time.as_micros()));
     number(line, "connect_us", shown.connect().map(|time| time.as_micros()));
     number(line, "exchange_us", shown.exchange().map(|time| time.as_micros()));
-    number(line, "production_us", production.as_ref().map(|known| known.took.as_micros()));
+    number(line, "production_us", production.as_ref().map(|known| known.took));
     number(line, "bytes_sent", Some(copy.traffic.sent));
     number(line, "bytes_received", Some(copy.traffic.received));
     let id = production.as_ref().map(|production| production.id.bytes());

@@ -23,8 +23,8 @@ mod pattern;
 mod spec;
 mod writer;
 
-pub use entry::{Awaiting, Copied, Entry, Id, Production, Requested, Told};
-pub use format::{Format, ITEMS, LETTERS, Wants};
+pub use entry::{Awaiting, Copied, Entry, Id, Parties, Production, Requested, Told};
+pub use format::{Format, ITEMS, LETTERS};
 pub use spec::{Logs, LogsId, Medium, Spec, Which};
 pub use writer::{CopyLog, Output};
 

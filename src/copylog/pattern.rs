@@ -21,10 +21,11 @@ pub(super) fn write(line: &mut Vec<u8>, parts: &[Part], shown: &Shown<'_>) {
 fn value(line: &mut Vec<u8>, what: Item, shown: &Shown<'_>) {
     let Entry { production, copy, .. } = shown.entry;
     let production = production.as_ref();
+    let parties = production.and_then(|known| known.parties.as_deref());
     let sent = &copy.traffic;
     match what {
-        Item::Client => text(line, production.and_then(|known| known.client.as_deref())),
-        Item::Server => text(line, production.and_then(|known| known.server.as_deref())),
+        Item::Client => text(line, parties.map(|parties| &*parties.client)),
+        Item::Server => text(line, parties.map(|parties| &*parties.server)),
         Item::ClfTime => moment(line, production, clf),
         Item::Time => moment(line, production, rfc_3339),
         Item::Method => text(line, copy.requested.as_ref().map(Requested::method)),
@@ -35,7 +36,7 @@ fn value(line: &mut Vec<u8>, what: Item, shown: &Shown<'_>) {
         Item::ExchangeSeconds => number(line, shown.exchange().map(|time| time.as_secs())),
         Item::Wait => number(line, copy.waited.map(|time| time.as_micros())),
         Item::Connect => number(line, shown.connect().map(|time| time.as_micros())),
-        Item::ProductionTime => number(line, production.map(|known| known.took.as_micros())),
+        Item::ProductionTime => number(line, production.map(|known| known.took)),
         Item::Sent => number(line, Some(sent.sent)),
         Item::Received => number(line, Some(sent.received)),
         Item::ReceivedClf => number(line, Some(sent.received).filter(|bytes| *bytes > 0)),

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::format::{Format, Wants};
+use super::format::Format;
 use crate::config::Fault;
 
-/// The logs of one server, in the draft or the policy, and what they want to know of a request.
+/// The logs of one server, in the draft or the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logs {
     /// Which they are.
     pub id: LogsId,
-    /// What some of them want to know.
-    pub wants: Wants,
+    /// Whether some of them tell who requests came from, or who answered.
+    pub name_parties: bool,
 }
 
 /// The place of a server's logs among those of all servers.

@@ -25,14 +25,13 @@ fn policy(lines: &[(&str, &str)]) -> Policy {
     draft.resolve().unwrap()
 }
 
-fn written(policy: &Policy, format: &str, copy: Copied) -> String {
+fn written(policy: &Policy, format: &str, copy: Box<Copied>) -> String {
     let production = Production {
         status: u16::MAX,
         begun: 1_709_210_096_789_999,
-        took: Duration::MAX,
+        took: i64::MAX,
         id: Id::of(&[0x01; 99]),
-        client: None,
-        server: None,
+        parties: None,
     };
     let (target, _) = policy.identified().next().unwrap();
     let entry = Entry { logs: LogsId(0), target, production: Some(production), copy };
@@ -42,7 +41,7 @@ fn written(policy: &Policy, format: &str, copy: Copied) -> String {
     String::from_utf8(line).unwrap()
 }
 
-fn failed(requested: Requested) -> Copied {
+fn failed(requested: Requested) -> Box<Copied> {
     let traffic = Traffic {
         sent: u64::MAX,
         received: u64::MAX,

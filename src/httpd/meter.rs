@@ -4,7 +4,7 @@
 //! and a test in each callback. Timed is the work at arrival, decision and end, and on each part of the content; not
 //! the three callbacks that only note how far a request has come.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::request::Passage;
 use super::{child, ffi};
@@ -54,8 +54,6 @@ fn count(started: Nanos, passage: &mut Passage, request: &ffi::request_rec) {
 }
 
 /// How long ago that was, as httpd's clock has it.
-pub fn since(time: ffi::apr_time_t) -> Duration {
-    let time = Duration::from_micros(u64::try_from(time).unwrap_or_default());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(time)
+fn since(time: ffi::apr_time_t) -> Duration {
+    Duration::from_micros(u64::try_from(clock::wall().saturating_sub(time)).unwrap_or_default())
 }

@@ -6,9 +6,10 @@ use std::ptr;
 use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
 use super::witness::{self, Watch};
-use super::{child, config, ffi, meter, notes, pool, tee};
+use super::{child, ffi, kept, meter, notes, pool, tee};
 use crate::boundary::Boundary;
-use crate::copylog::{Id, Production};
+use crate::clock;
+use crate::copylog::{Id, Parties, Production};
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
 pub unsafe extern "C" fn arrive(r: *mut ffi::request_rec) -> c_int {
@@ -155,22 +156,24 @@ fn production_of(request: &ffi::request_rec) -> Production {
     let answered = std::iter::successors(Some(request), next).last().unwrap_or(request);
     // SAFETY: the request's server, whose configuration was completed before children began.
     let logs = unsafe { kept::server_policy(request.server) }.logs;
-    let wants = logs.map(|logs| logs.wants).unwrap_or_default();
     Production {
         status: u16::try_from(answered.status).unwrap_or_default(),
         begun: request.request_time,
-        took: meter::since(request.request_time),
+        took: clock::wall().saturating_sub(request.request_time).max(0),
         id: id_of(request),
-        client: wants.client.then(|| {
-            // SAFETY: a text of the request's pool.
-            unsafe { pool::bytes(request.useragent_ip) }.into()
-        }),
-        server: wants.server.then(|| {
-            // SAFETY: the request's server.
-            let name = unsafe { (*request.server).server_hostname };
-            // SAFETY: NULL, or a text that lives as long as the configuration.
-            unsafe { pool::bytes(name) }.into()
-        }),
+        parties: logs.filter(|logs| logs.name_parties).map(|_| Box::new(parties_of(request))),
+    }
+}
+
+#[cold]
+fn parties_of(request: &ffi::request_rec) -> Parties {
+    // SAFETY: the request's server.
+    let server = unsafe { (*request.server).server_hostname };
+    Parties {
+        // SAFETY: a text of the request's pool.
+        client: unsafe { pool::bytes(request.useragent_ip) }.into(),
+        // SAFETY: NULL, or a text that lives as long as the configuration.
+        server: unsafe { pool::bytes(server) }.into(),
     }
 }
 
