@@ -289,7 +289,8 @@ impl Hand {
         if let Some(keep) = keep {
             keep.arrive(&message, self.begun);
         }
-        let told = self.told.take().map(|told| (told, Requested::of(&message, self.masks.is_none())));
+        let told =
+            self.told.take().map(|told| (told, Requested::of(&message, self.masks.is_none())));
         drop(message);
         let change = self.account.breaker().report(self.pass, sign(outcome), clock::now);
         self.account.settle(outcome, self.traffic);
