@@ -283,7 +283,7 @@ impl Journey {
     /// As [`serialise`](Self::serialise), with the heads of those targets that have fields of their own.
     #[cold]
     fn heads<'a, F>(
-        &self,
+        &mut self,
         scope: &Scope<'a>,
         chosen: &mut Chosen,
         received: &Received<'a, F>,
