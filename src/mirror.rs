@@ -117,7 +117,7 @@ impl Mirror {
             Ok(Lane { id, target, account, forwarders, masks })
         };
         let lanes = policy.identified().zip(slots).map(lane).collect::<io::Result<_>>()?;
-        let budget = Budget::new(policy.memory()).prepared();
+        let budget = Budget::new(policy.memory()).wiping(policy.hides()).prepared();
         let (stopping, comparer, log) = (AtomicBool::new(false), None, None);
         Ok(Mirror { policy, lanes, budget, ledger, mark, stopping, comparer, log })
     }

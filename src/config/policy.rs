@@ -131,6 +131,12 @@ impl Policy {
         self.lists.get(index as usize).is_some_and(|list| list.has_own_fields)
     }
 
+    /// Whether some target may not see all of a request.
+    pub fn hides(&self) -> bool {
+        let hides = |known: &Resolved| known.masks.is_some() || known.target.edits.is_some();
+        self.targets.iter().any(hides)
+    }
+
     /// Whether some scope's rule for the target adapts, for each target in the order of their ids.
     pub fn adapting(&self) -> impl Iterator<Item = bool> {
         let adapts = |target: usize| {

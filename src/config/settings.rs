@@ -213,6 +213,36 @@ mod tests {
     }
 
     #[test]
+    fn all_but_the_targets_goes_value_by_value() {
+        let outer = ScopeSettings {
+            preserve_host: Some(true),
+            add_headers: Some(false),
+            body_limit: Some(1),
+            manager_open: Some(true),
+            ..scope(A, None)
+        };
+        let values = |settings: &ScopeSettings| {
+            let ScopeSettings { preserve_host, add_headers, body_limit, manager_open, .. } =
+                *settings;
+            (preserve_host, add_headers, body_limit, manager_open)
+        };
+        for inner in [
+            ScopeSettings { preserve_host: Some(false), ..ScopeSettings::default() },
+            ScopeSettings { add_headers: Some(true), ..ScopeSettings::default() },
+            ScopeSettings { body_limit: Some(2), ..ScopeSettings::default() },
+            ScopeSettings { manager_open: Some(false), ..ScopeSettings::default() },
+            // Targets of its own replace those of the outer scope, and nothing else.
+            scope(B, None),
+        ] {
+            let (was, own) = (values(&outer), values(&inner));
+            let expected = (own.0.or(was.0), own.1.or(was.1), own.2.or(was.2), own.3.or(was.3));
+            let merged = outer.merge(&inner);
+            assert_eq!(values(&merged), expected);
+            assert_eq!(merged.list(), inner.list().or(A));
+        }
+    }
+
+    #[test]
     fn merging_is_associative() {
         let lists = [None, A, B];
         let switches = [None, Some(true), Some(false)];

@@ -68,10 +68,13 @@ pub(super) fn scrub(message: Held, masks: &Masks) -> Result<Held, Unsent> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::FileExt;
+
     use super::*;
     use crate::forward::testing::message_of;
     use crate::mask::{Key, Rule};
-    use crate::memory::Budget;
+    use crate::memory::{Budget, wipe};
     use crate::message::Message;
     use crate::target::{Aim, Url};
 
@@ -128,6 +131,56 @@ mod tests {
         let message = message_of("POST", Some(content.as_bytes()), budget);
         let lost = scrub(Held::Alone(message), &masks(&["json", "password"])).unwrap_err();
         assert_eq!((lost, lost.loss(), budget.used()), (Unsent::Memory, Loss::Memory, 0));
+    }
+
+    /// What is looked for, each byte less by one: so it is in memory only where it is meant to be.
+    const HIDDEN: &[u8] = b"sghr u`ktd hr enq mnancx'r dxdr nmkx";
+
+    /// How often [`HIDDEN`] lies in this process's memory, but for mappings that are too large to be ours.
+    fn found_in_memory() -> usize {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let writable = maps.lines().filter(|line| line.contains(" rw"));
+        let ranges = writable.map(|line| {
+            let (range, _) = line.split_once(' ').unwrap();
+            let (from, to) = range.split_once('-').unwrap();
+            [from, to].map(|at| u64::from_str_radix(at, 16).unwrap())
+        });
+        let found = ranges.filter(|[from, to]| to - from < 1 << 28).map(|[from, to]| {
+            let mut mapped = vec![0; (to - from) as usize];
+            // The stack of a thread that ended meanwhile is no longer there.
+            let is_there = memory.read_exact_at(&mut mapped, from).is_ok();
+            mapped.iter_mut().for_each(|byte| *byte = byte.wrapping_sub(1));
+            let found = memchr::memmem::find_iter(&mapped, HIDDEN).count();
+            wipe(&mut mapped);
+            if is_there { found } else { 0 }
+        });
+        found.sum()
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "what Miri has for memory is not the process's")]
+    fn what_was_masked_is_nowhere_in_memory_once_the_copy_is_gone() {
+        let budget: &'static Budget = Box::leak(Box::new(Budget::new(1 << 20).wiping(true)));
+        for filling in [10, 40_000] {
+            let mut content = Vec::with_capacity(100_000);
+            for _ in 0..2 {
+                content.extend_from_slice(br#"{"password":""#);
+                content.extend(HIDDEN.iter().map(|byte| byte + 1));
+                content.extend_from_slice(br#"","rest":""#);
+                content.resize(content.len() + filling, b'x');
+                content.extend_from_slice(b"\"}");
+            }
+            content.insert(0, b'[');
+            content.insert(content.len() / 2 + 1, b',');
+            content.push(b']');
+            let message = message_of("POST", Some(&content), budget);
+            wipe(&mut content);
+            assert!(found_in_memory() >= 2, "the copy itself");
+            let scrubbed = scrub(Held::Alone(message), &masks(&["json", "password"])).unwrap();
+            assert_eq!(found_in_memory(), 0, "the copy as it was is gone when it is sent");
+            assert_eq!(sent(&scrubbed).matches("***").count(), 2);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use flate2::bufread::{DeflateEncoder, GzEncoder, MultiGzDecoder, ZlibEncoder};
 use flate2::{Compression, Decompress, FlushDecompress, Status};
 
 use super::Unmaskable;
+use super::cleartext::Cleartext;
 
 /// The most codings on top of one another.
 const MOST: usize = 4;
@@ -33,16 +34,16 @@ pub(super) fn decode<'a>(
     content: &[u8],
     values: impl Iterator<Item = &'a [u8]>,
     limit: usize,
-) -> Result<Option<(Vec<u8>, Codings)>, Unmaskable> {
+) -> Result<Option<(Cleartext, Codings)>, Unmaskable> {
     let words = values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
     let words: Vec<&[u8]> =
         words.filter(|word| !word.is_empty() && !word.eq_ignore_ascii_case(b"identity")).collect();
     if words.len() > MOST {
         return Err(Unmaskable::Coding);
     }
-    let (mut decoded, mut codings) = (None, Codings::default());
+    let (mut decoded, mut codings) = (None::<Cleartext>, Codings::default());
     for word in words.iter().rev() {
-        let coded = decoded.as_deref().unwrap_or(content);
+        let coded = decoded.as_ref().map_or(content, |decoded| decoded);
         let (bytes, coding) = take_off(word, coded, limit)?;
         decoded = Some(bytes);
         codings.0.push(coding);
@@ -50,10 +51,10 @@ pub(super) fn decode<'a>(
     Ok(decoded.map(|decoded| (decoded, codings)))
 }
 
-fn take_off(word: &[u8], coded: &[u8], limit: usize) -> Result<(Vec<u8>, Coding), Unmaskable> {
+fn take_off(word: &[u8], coded: &[u8], limit: usize) -> Result<(Cleartext, Coding), Unmaskable> {
     match word.to_ascii_lowercase().as_slice() {
         b"gzip" | b"x-gzip" => {
-            let mut decoded = Vec::new();
+            let mut decoded = Cleartext::default();
             let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
             let read = MultiGzDecoder::new(coded).take(most).read_to_end(&mut decoded);
             match read {
@@ -81,9 +82,9 @@ fn is_zlib(coded: &[u8]) -> bool {
 }
 
 /// Decodes one stream, which has to end where the bytes end.
-fn inflate(coded: &[u8], zlib: bool, limit: usize) -> Result<Vec<u8>, Unmaskable> {
+fn inflate(coded: &[u8], zlib: bool, limit: usize) -> Result<Cleartext, Unmaskable> {
     let mut stream = Decompress::new(zlib);
-    let mut decoded = Vec::new();
+    let mut decoded = Cleartext::default();
     loop {
         decoded.try_reserve(STEP).map_err(|_| Unmaskable::TooLarge)?;
         let taken = usize::try_from(stream.total_in()).map_err(|_| Unmaskable::TooLarge)?;
@@ -130,7 +131,7 @@ mod tests {
 
     fn decoded(content: &[u8], codings: &str, limit: usize) -> Result<Vec<u8>, Unmaskable> {
         let decoded = decode(content, [codings.as_bytes()].into_iter(), limit)?;
-        Ok(decoded.map_or(content.to_vec(), |(decoded, _)| decoded))
+        Ok(decoded.map_or(content.to_vec(), |(decoded, _)| decoded.to_vec()))
     }
 
     #[test]
@@ -146,7 +147,7 @@ mod tests {
             let coded = Codings(codings.clone()).encode(plain.clone()).unwrap();
             let (found, taken) =
                 decode(&coded, [names.as_bytes()].into_iter(), 1000).unwrap().unwrap();
-            assert_eq!((found, taken), (plain.clone(), Codings(codings)), "{names}");
+            assert_eq!((&*found, taken), (&plain, Codings(codings)), "{names}");
             assert_eq!(decoded(&coded, names, 699), Err(Unmaskable::TooLarge));
             assert_eq!(decoded(&coded[..coded.len() - 1], names, 1000), Err(Unmaskable::Encoded));
             let more = [&coded[..], b"more"].concat();

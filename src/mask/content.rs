@@ -1,7 +1,6 @@
 //! Content: decoded, masked as what it is, and encoded again.
 
-use std::borrow::Cow;
-
+use super::cleartext::Cleartext;
 use super::head::Head;
 use super::json::Values;
 use super::media::Media;
@@ -23,12 +22,16 @@ impl Masks {
         if !self.looks_into(&media) {
             return Ok(None);
         }
+        let joined;
         let content = match pieces.as_slice() {
-            [piece] => Cow::Borrowed(*piece),
-            pieces => Cow::Owned(pieces.concat()),
+            [piece] => *piece,
+            pieces => {
+                joined = Cleartext::joined(pieces);
+                &joined
+            }
         };
-        match coding::decode(&content, head.values("content-encoding"), limit)? {
-            None => self.decoded(&content, &media, limit),
+        match coding::decode(content, head.values("content-encoding"), limit)? {
+            None => self.decoded(content, &media, limit),
             Some((decoded, codings)) => {
                 let masked = self.decoded(&decoded, &media, limit)?;
                 masked.map(|masked| codings.encode(masked)).transpose()

@@ -6,6 +6,7 @@
 //! What is not looked into: content that is neither JSON nor a form, nor of no known type; JSON, or a URL, inside
 //! of a string or a form's value; the path of a request target.
 
+mod cleartext;
 mod coding;
 mod content;
 mod cookie;
@@ -31,6 +32,7 @@ pub use rule::{DEFAULT_TEXT, Rule, Unclear};
 
 use std::fmt;
 
+use cleartext::Cleartext;
 use head::Head;
 use rule::Place;
 use rules::Rules;
@@ -128,7 +130,7 @@ impl Masks {
         content: impl IntoIterator<Item = &'a [u8]>,
         limit: usize,
     ) -> Result<Masked, Unmaskable> {
-        let head = head.concat();
+        let head = Cleartext::joined(head);
         let head = Head::read(&head)?;
         let content = self.content(&head, content.into_iter(), limit)?;
         let head = head.mask(self, content.as_ref().map(Vec::len))?;

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{Budget, SMALL};
+use super::{Budget, SMALL, wipe};
 
 /// What a copy takes beside its bytes: the record, its reference count, its place in the queues.
 const RECORD: usize = 256;
@@ -95,7 +95,11 @@ impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
         let leased = self.leased();
-        let bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if self.budget.wipes {
+            // All of them: one that was given up was written to, and not filled.
+            wipe(&mut bytes);
+        }
         if bytes.len() == SMALL {
             // Where there are enough of them, it is freed.
             let _ = self.budget.kept().small.push(bytes);
@@ -143,6 +147,23 @@ mod tests {
         assert_eq!((second.as_ptr(), second.len()), (place, 0));
         assert_eq!(second.room().len(), SMALL);
         assert_eq!(BUDGET.used(), SMALL + RECORD);
+    }
+
+    #[test]
+    fn where_copies_are_wiped_a_buffer_comes_back_without_a_byte_of_them() {
+        let budget: &'static Budget = Box::leak(Box::new(Budget::new(1 << 20).wiping(true)));
+        for filled in [true, false] {
+            let mut first = budget.buffer(10).unwrap();
+            first.room()[..6].copy_from_slice(b"secret");
+            if filled {
+                first.fill(6);
+            }
+            let place = first.as_ptr();
+            drop(first);
+            let spare = budget.kept().small.pop().unwrap();
+            assert_eq!(spare.as_ptr(), place);
+            assert!(spare.iter().all(|byte| *byte == 0), "filled: {filled}");
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@
 //! connection's own (some 32 KiB, and up to 128 KiB more while the head of an answer arrives that is as long as
 //! one may be; over HTTP/2 what its windows let come at once, a megabyte, and 32 KiB of content for each copy under
 //! way).
+//!
+//! Where masks, or a target's own lines, hide something of copies, whatever held one is wiped as soon as it is done
+//! with: see [`Budget::wiping`].
 
 mod buffer;
 mod segments;
@@ -45,6 +48,8 @@ pub struct Budget {
     /// Bytes that are leased, and those of spare segments.
     used: AtomicUsize,
     limit: usize,
+    /// Whether what held a copy is wiped.
+    wipes: bool,
     kept: OnceCell<Kept>,
 }
 
@@ -70,6 +75,13 @@ impl Drop for Lease {
     }
 }
 
+/// Overwrites bytes with zeros, also where nobody reads them any more.
+pub fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    // As if somebody did: writing what is only freed then is otherwise left out.
+    std::hint::black_box(bytes);
+}
+
 /// What was given back, and waits to be used again.
 #[derive(Debug)]
 struct Kept {
@@ -80,7 +92,13 @@ struct Kept {
 impl Budget {
     /// An unused allowance of `limit` bytes.
     pub const fn new(limit: usize) -> Budget {
-        Budget { used: AtomicUsize::new(0), limit, kept: OnceCell::new() }
+        Budget { used: AtomicUsize::new(0), limit, wipes: false, kept: OnceCell::new() }
+    }
+
+    /// Whether what held a copy is overwritten with zeros when it is given back, and not only when the next copy
+    /// comes: what staging may not see is then gone from this module's memory, and from a core of it.
+    pub fn wiping(self, wipes: bool) -> Budget {
+        Budget { wipes, ..self }
     }
 
     /// Makes the place for spares now, so that no request has to, nor waits for one that does.
@@ -170,6 +188,9 @@ impl Budget {
 
     /// Keeps a segment for the next copy, or, where there are enough of them, frees it.
     fn spare(&self, mut segment: Vec<u8>) {
+        if self.wipes {
+            wipe(&mut segment);
+        }
         segment.clear();
         if !self.kept().segments.push(segment) {
             self.give_back(SEGMENT_LEASE);

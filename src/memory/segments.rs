@@ -72,6 +72,8 @@ impl Drop for Segments {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use super::super::SEGMENT_LEASE;
     use super::*;
 
@@ -100,6 +102,24 @@ mod tests {
         assert!(second.append(b"x"));
         assert_eq!(second.iter().next(), Some(&b"x"[..]));
         assert_eq!(second.iter().next().unwrap().as_ptr(), place);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri's memory is not the process's")]
+    fn where_copies_are_wiped_a_segment_comes_back_without_a_byte_of_them() {
+        for wipes in [true, false] {
+            let budget: &'static Budget =
+                Box::leak(Box::new(Budget::new(8 * SEGMENT_LEASE).wiping(wipes)));
+            let mut first = budget.segments();
+            assert!(first.append(b"secret"));
+            let place = first.iter().next().unwrap().as_ptr().addr();
+            drop(first);
+            let mut left = [b'?'; 6];
+            // It is among the spares, empty: what lies there, only the system tells.
+            let memory = std::fs::File::open("/proc/self/mem").unwrap();
+            memory.read_exact_at(&mut left, place as u64).unwrap();
+            assert_eq!(&left, if wipes { &[0; 6] } else { b"secret" });
+        }
     }
 
     #[test]
