@@ -392,6 +392,7 @@ pub const WRONG_LINES: &[(&str, &str)] = &[
         "CopyMask body password",
         "CopyMask: expected standard, query, form, json, cookie or header, found 'body'",
     ),
+    ("CopyManagerOpen yes", "CopyManagerOpen: expected On or Off, found 'yes'"),
     ("CopyMask json", "CopyMask: expected a name to mask, found nothing"),
     ("CopyMask json drop", "CopyMask: expected a name before the action, found 'drop'"),
     ("CopyMask standard json", "CopyMask: expected nothing after standard, found 'json'"),
@@ -501,3 +502,9 @@ pub const WRONG_CONTEXTS: &[(&str, usize, &str)] = &[
         "CopyMemory not allowed in <Location> context",
     ),
 ];
+
+/// Blocks whose first line is wrong.
+pub const WRONG_BLOCKS: &[(&str, &str)] = &[(
+    "<CopyTarget http://s/ max=x>\n</CopyTarget>",
+    "<CopyTarget: max=: expected a number from 1 to 10000, found 'x'",
+)];

@@ -2,7 +2,9 @@
 
 mod lines;
 
-use lines::{WRONG_CONTEXTS, WRONG_LINES, WRONG_TOGETHER};
+use lines::{WRONG_CONTEXTS, WRONG_BLOCKS, WRONG_LINES, WRONG_TOGETHER};
+
+use mod_copy::config::DIRECTIVES;
 
 use crate::mpm::Mpm;
 use crate::server::Server;
@@ -24,6 +26,30 @@ fn a_wrong_line_names_its_directive_what_was_expected_and_what_was_found() {
             format!("AH00526: Syntax error on line 1 of FILE:\n{message}\n"),
             "{line}"
         );
+    }
+}
+
+#[test]
+fn a_wrong_block_names_its_line() {
+    for (lines, message) in WRONG_BLOCKS {
+        assert_eq!(
+            told(lines),
+            format!("AH00526: Syntax error on line 1 of FILE:\n{message}\n"),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn every_directive_has_a_row_of_wrong_use() {
+    let used: Vec<&str> = [WRONG_LINES, WRONG_BLOCKS]
+        .into_iter()
+        .flatten()
+        .filter_map(|(lines, _)| lines.split_whitespace().next())
+        .collect();
+    for directive in &DIRECTIVES {
+        let name = directive.name.to_str().unwrap();
+        assert!(used.contains(&name), "{name}: none of the wrong lines is one of it");
     }
 }
 

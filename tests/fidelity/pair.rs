@@ -32,7 +32,7 @@ pub struct Pair {
 /// Every counter that may move, summed over all targets.
 type Tally = BTreeMap<&'static str, u64>;
 
-const COUNTERS: [&str; 10] = [
+const COUNTERS: [&str; 14] = [
     "selected",
     "delivered",
     "failed",
@@ -43,6 +43,10 @@ const COUNTERS: [&str; 10] = [
     "not_copied.not_copyable",
     "not_copied.loop",
     "not_copied.off",
+    "not_copied.method",
+    "not_copied.body",
+    "not_copied.sampled",
+    "not_copied.condition",
 ];
 
 fn tally(status: &Status) -> Tally {

@@ -54,6 +54,7 @@ pub fn places(site: &Site, root: &str) -> String {
          <Directory \"{htdocs}/docs\">\nOptions +MultiViews +FollowSymLinks\nAllowOverride FileInfo\n</Directory>\n\
          <Directory \"{htdocs}/ssi\">\nOptions +Includes\nAddType text/html .shtml\n\
          AddOutputFilter INCLUDES .shtml\nKeptBodySize 1024\n</Directory>\n\
+         AliasMatch \"^/conditions/\" \"{htdocs}/a.html\"\nSetEnvIf X-Tenant ^a$ tenant\n\
          RewriteEngine On\nRewriteRule \"^/unavailable$\" \"-\" [R=503]\nRewriteRule \"^/forbidden$\" \"-\" [F]\n",
         cgi = site.path("cgi")
     );
@@ -68,6 +69,10 @@ fn main_target(staging: &Staging) -> String {
     format!("CopyTarget {} name=main max=1", staging.url("/"))
 }
 
+/// A condition on three fields, each looked at in another way.
+const EXPRESSION: &str = "\"expr=req('X-Tenant') == 'a' && %{HTTP:Accept-Language} =~ /^de/ && \
+                          %{HTTP_COOKIE} =~ /plan=pro/\"";
+
 /// What the main virtual host has where the module is loaded: places that are copied in another way.
 pub fn copying(staging: &Staging, own: &str) -> String {
     let to = |path: &str, name: &str| format!("CopyTarget {} name={name} max=1", staging.url(path));
@@ -80,6 +85,11 @@ pub fn copying(staging: &Staging, own: &str) -> String {
         ("/proxy/bare/", "CopyAddHeaders Off".to_owned()),
         ("/proxy/off/", "MirrorRequest Off".to_owned()),
         ("/proxy/limit/", "CopyBodyLimit 1K".to_owned()),
+        ("/conditions/expr", format!("MirrorRequest main {EXPRESSION}")),
+        ("/conditions/key", "MirrorRequest main sample=50% samplekey=%{HTTP:X-Key}".to_owned()),
+        ("/conditions/env", "MirrorRequest main env=tenant".to_owned()),
+        ("/conditions/not-env", "MirrorRequest main env=!tenant".to_owned()),
+        ("/conditions/reading", "MirrorRequest main methods=GET,HEAD body=off".to_owned()),
         ("/proxy/bodiless/", "CopyBodyLimit 0".to_owned()),
         ("/proxy/huge/", "CopyBodyLimit 200M".to_owned()),
         ("/proxy/loop/", format!("CopyTarget {own} name=itself max=1")),

@@ -158,7 +158,7 @@ impl Site {
             builder = builder.without_copy();
         }
         let log = "LogFormat \"%v \\\"%r\\\" %>s out %O keepalive %k in %I\" account";
-        let memory = if staging.is_some() { "CopyMemory 512M" } else { "" };
+        let memory = if staging.is_some() { "CopyMemory 512M\nCopyTimeout 60" } else { "" };
         builder
             .global(format!("DavLockDB \"{root}/dav/lock\"\nCacheRoot \"{root}/cache\""))
             .global(format!("{log}\nTraceEnable On\nSetEnv ap_trust_cgilike_cl 1"))

@@ -3,6 +3,7 @@
 mod block;
 mod fields;
 mod masks;
+mod secrecy;
 
 use crate::client::{Client, request_with};
 use crate::conf::Builder;

@@ -1,6 +1,7 @@
 //! The rows, by topic.
 
 mod bodies;
+mod conditions;
 mod expectations;
 mod fields;
 mod methods;
@@ -27,6 +28,7 @@ pub fn under(mpm: Mpm) -> Vec<Row> {
         outcomes::rows(),
         refusals::rows(),
         undisturbed::rows(),
+        conditions::rows(),
     ];
     topics.into_iter().flatten().collect()
 }
