@@ -18,6 +18,7 @@ pub enum Boundary {
     PreConfig,
     CheckConfig,
     PostConfig,
+    TestConfig,
     ChildInit,
     ChildCleanup,
     PoolCleanup,

@@ -158,12 +158,30 @@ fn every_example_is_right_and_starts() {
 fn mod_info_shows_the_directives() {
     let server = Server::on(Mpm::Event)
         .modules(&["info"])
-        .vhost("CopyTarget http://127.0.0.1:1/ name=next status=D")
+        .vhost("CopyTarget http://127.0.0.1:1/ name=next status=D\nCopyTimeout 7s")
+        .vhost("<CopyTarget http://127.0.0.1:2/ status=D>\nCopyMask standard\n</CopyTarget>")
         .vhost("<Location \"/info\">\nSetHandler server-info\nMirrorRequest Off\n</Location>")
         .start();
-    let page = client::get(server.port(), "/info").text();
-    for part in ["mod_copy.c", "CopyTarget <i>http://127.0.0.1:1/ name=next status=D</i>"] {
-        assert!(page.contains(part), "{part} in\n{page}");
+    let lines = [
+        "CopyTarget <i>http://127.0.0.1:1/ name=next status=D</i>",
+        "CopyTimeout <i>7s</i>",
+        "&lt;CopyTarget http://127.0.0.1:2/ status=D&gt;",
+        "CopyMask <i>standard</i>",
+        "&lt;/CopyTarget&gt;",
+        "MirrorRequest <i>Off</i>",
+    ];
+    for query in ["", "?config", "?mod_copy.c"] {
+        let page = client::get(server.port(), &format!("/info{query}")).text();
+        assert!(query == "?config" || page.contains("mod_copy.c"), "{query}\n{page}");
+        for line in lines {
+            assert!(page.contains(line), "{line} in {query}\n{page}");
+        }
+    }
+    let table = client::get(server.port(), "/info?mod_copy.c").text();
+    for line in DIRECTIVES {
+        let name = line.split(' ').next().unwrap().trim_start_matches('<');
+        let row = [format!("<tt>{name} - <i>"), format!("<tt>&lt;{name}&gt; - <i>")];
+        assert!(row.iter().any(|row| table.contains(row)), "{name} in\n{table}");
     }
 }
 

@@ -43,6 +43,7 @@ mod copylog;
 mod corpus;
 mod documentation;
 mod doubt;
+mod dump;
 mod faults;
 mod fidelity;
 mod fidelity_h2;

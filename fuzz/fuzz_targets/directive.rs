@@ -23,7 +23,7 @@ impl Written {
         let in_section = line.starts_with(' ');
         let (name, arguments) =
             line.trim_start().split_once(' ').unwrap_or((line.trim_start(), ""));
-        let origin = Origin { file: "fuzz.conf".to_owned(), line: number };
+        let origin = Origin { file: "fuzz.conf".to_owned(), line: number, section: None };
         let mut place = Place {
             draft: &mut self.draft,
             scope: &mut self.scopes[usize::from(in_section)],

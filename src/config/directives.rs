@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::draft::Place;
 use super::values::{self, Fault};
+use super::written::Line;
 use super::{compare, key_file, lines};
 use crate::copylog::Spec;
 use crate::{mask, tls};
@@ -52,9 +53,19 @@ pub struct Directive {
 
 impl Directive {
     /// Takes the directive's arguments into the configuration.
-    pub fn apply(&self, place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
+    pub fn apply(&'static self, place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
         place.server.sections |= place.in_section;
-        (self.apply)(place, arguments)
+        let block = place.draft.block_of().map(str::to_owned);
+        (self.apply)(place, arguments)?;
+        place.draft.record(Line {
+            directive: self,
+            arguments: arguments.to_owned(),
+            origin: place.origin.clone(),
+            server: place.which,
+            block,
+            scope: *place.scope,
+        });
+        Ok(())
     }
 }
 

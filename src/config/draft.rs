@@ -14,6 +14,7 @@ use super::policy::{Choice, Policy, Resolved, TargetId};
 use super::settings::{ListId, ScopeSettings, ServerSettings};
 use super::terms::{Compare, Terms};
 use super::values::Fault;
+use super::written::{Line, Section};
 use crate::balancer::Roster;
 use crate::comparing::{Asked, AskedId, Criteria};
 use crate::copylog::{Logs, LogsId, Medium, Spec};
@@ -32,6 +33,8 @@ pub struct Origin {
     pub file: String,
     /// The line in it.
     pub line: u32,
+    /// The section around it; none in a server itself, or in a target's block there.
+    pub section: Option<Arc<Section>>,
 }
 
 impl fmt::Display for Origin {
@@ -45,7 +48,8 @@ impl fmt::Display for Origin {
 pub struct Misfit {
     directive: &'static str,
     fault: Fault,
-    origin: Origin,
+    /// Where.
+    origin: String,
 }
 
 impl fmt::Display for Misfit {
@@ -73,6 +77,8 @@ pub struct Draft {
     expressions: Vec<Written>,
     /// What scopes ask for by `CopyCompare`.
     asked: Vec<Asked>,
+    /// Every directive that was read.
+    lines: Vec<Line>,
     pub(super) memory: Option<usize>,
     pub(super) drain_timeout: Option<Duration>,
     pub(super) dns_refresh: Option<Duration>,
@@ -253,6 +259,21 @@ impl Draft {
         }
     }
 
+    /// Takes note of a directive that was read.
+    pub(super) fn record(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    /// The target whose block is being read.
+    pub(super) fn block_of(&self) -> Option<&str> {
+        self.block.as_ref().map(|block| block.target.name.as_str())
+    }
+
+    /// Every directive that was read, in order.
+    pub fn take_lines(&mut self) -> Vec<Line> {
+        std::mem::take(&mut self.lines)
+    }
+
     /// Whether a target's block is being read.
     pub fn has_block(&self) -> bool {
         self.block.is_some()
@@ -386,7 +407,7 @@ impl Draft {
             (None, _) => Ok(Some(Choice { target, rule })),
             (Some(known), Reference::Named(name, _, origin, _)) if known.rule != rule => {
                 let fault = Fault::new("one rule for a target in the same scope", name);
-                Err(Misfit { directive: "MirrorRequest", fault, origin: origin.clone() })
+                Err(Misfit { directive: "MirrorRequest", fault, origin: origin.to_string() })
             }
             (Some(_), _) => Ok(None),
         }
@@ -456,7 +477,7 @@ impl Draft {
         let misfit = |tls::Fault { directive, what }| Misfit {
             directive,
             fault: Fault::said(what),
-            origin: origin.clone(),
+            origin: origin.to_string(),
         };
         match &target.destination {
             Destination::Url(url) => {
@@ -487,7 +508,7 @@ impl Draft {
         let Definition { target, origin, servers, .. } = defined;
         let misfit = |expected: &'static str| {
             let fault = Fault::new(expected, &target.name);
-            Misfit { directive: "CopyTarget", fault, origin: origin.clone() }
+            Misfit { directive: "CopyTarget", fault, origin: origin.to_string() }
         };
         let Some(server) = servers.first().filter(|first| servers.iter().all(|one| one == *first))
         else {
@@ -508,7 +529,7 @@ impl Draft {
             vhost => main.merge(&written(*vhost)).merge(terms),
         });
         let first = all.next().unwrap_or_default();
-        let misfit = |fault| Misfit { directive: "CopyTarget", fault, origin: origin.clone() };
+        let misfit = |fault| Misfit { directive: "CopyTarget", fault, origin: origin.to_string() };
         if !all.all(|other| other == first) {
             return Err(misfit(differing(target.name.clone(), origin)));
         }
@@ -532,7 +553,8 @@ impl Draft {
             Reference::Named(name, _, origin, server) => (name, origin, *server),
         };
         let url = Destination::parse(name).ok();
-        let misfit = |fault| Misfit { directive: "MirrorRequest", fault, origin: origin.clone() };
+        let misfit =
+            |fault| Misfit { directive: "MirrorRequest", fault, origin: origin.to_string() };
         let is_meant = |target: &Target| match &url {
             Some(url) => target.destination == *url,
             None => target.name == *name,

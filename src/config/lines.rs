@@ -258,6 +258,6 @@ fn select(place: &mut Place<'_>, words: &[String], arguments: &str) -> Result<()
 }
 
 /// Whether a word is a key and its value: no name has a `=`, and no URL one before its `:`.
-fn is_keyed(word: &str) -> bool {
+pub(super) fn is_keyed(word: &str) -> bool {
     word.split_once('=').is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }

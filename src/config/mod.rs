@@ -3,6 +3,7 @@
 mod compare;
 mod directives;
 mod draft;
+mod dump;
 mod key_file;
 mod lines;
 mod policy;
@@ -16,9 +17,11 @@ mod values;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod values;
+mod written;
 
 pub use directives::{BLOCK, Context, DIRECTIVES, Directive, find};
 pub use draft::{Balancers, Draft, Kind, Misfit, Origin, Place, Server, Written};
+pub use dump::{Dump, Host};
 pub use lines::TARGET_KEYS;
 pub use policy::{Choice, Policy, Resolved, TargetId};
 
@@ -27,3 +30,4 @@ pub use settings::{
     BODY_LIMIT, ListId, ProxyDefaults, ScopeSettings, ServerPolicy, ServerSettings,
 };
 pub use values::{Fault, without_password, words};
+pub use written::{Line, Section};

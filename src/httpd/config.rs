@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{balancer, copylog, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf};
+use super::{balancer, copylog, dump, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::comparing::Shelf;
 use crate::config::{
-    Context, Directive, Draft, Fault, Origin, Place, Policy, Resolved, ScopeSettings,
+    Context, Directive, Draft, Dump, Fault, Host, Line, Origin, Place, Policy, Resolved, ScopeSettings, Section,
     without_password,
 };
 use crate::copylog::Output;
@@ -52,6 +52,8 @@ impl Generation {
 static DRAFT: Lazy<Mutex<Draft>> = Lazy::new(Mutex::default);
 /// The configuration that was read and found right.
 static CHECKED: Mutex<Option<Policy>> = Mutex::new(None);
+/// Its lines, where they are to be printed.
+static WRITTEN: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 /// The configuration in force; owned by `pconf`.
 static GENERATION: AtomicPtr<Generation> = AtomicPtr::new(ptr::null_mut());
 
@@ -140,7 +142,7 @@ unsafe fn read(
             which: unsafe { which(parameters.server) },
             in_section,
             // SAFETY: httpd's node of the directive.
-            origin: unsafe { origin(parameters.directive) },
+            origin: unsafe { origin(parameters.directive, parameters.context) },
         };
         // SAFETY: httpd's node of the directive, and its pool for this configuration.
         unsafe { hide_password(parameters.directive, parameters.pool) };
@@ -171,13 +173,16 @@ unsafe fn hide_password(directive: *mut ffi::ap_directive_t, pool: *mut ffi::apr
 }
 
 /// Which server it is, for as long as a configuration is read.
-unsafe fn which(server: *const ffi::server_rec) -> Option<usize> {
+pub unsafe fn which(server: *const ffi::server_rec) -> Option<usize> {
     // SAFETY: the caller passes a server of httpd's.
     let is_virtual = unsafe { (*server).is_virtual } != 0;
     is_virtual.then(|| server.addr())
 }
 
-unsafe fn origin(directive: *const ffi::ap_directive_t) -> Origin {
+unsafe fn origin(
+    directive: *const ffi::ap_directive_t,
+    settings: *const ffi::ap_conf_vector_t,
+) -> Origin {
     // SAFETY: the caller passes NULL or a node of httpd's configuration tree.
     let Some(directive) = (unsafe { directive.as_ref() }) else {
         return Origin::default();
@@ -187,7 +192,46 @@ unsafe fn origin(directive: *const ffi::ap_directive_t) -> Origin {
     Origin {
         file: String::from_utf8_lossy(file).into_owned(),
         line: u32::try_from(directive.line_num).unwrap_or_default(),
+        // SAFETY: a node of httpd's configuration tree.
+        section: unsafe { section(directive.parent, settings.expose_provenance()) }.map(Arc::new),
     }
+}
+
+/// The sections around a directive: all but the virtual host, and a target's block.
+unsafe fn section(innermost: *const ffi::ap_directive_t, settings: usize) -> Option<Section> {
+    let mut section: Option<Section> = None;
+    let mut next = innermost;
+    // SAFETY: the caller passes NULL or a node of httpd's configuration tree, whose root has no parent.
+    while let Some(around) = unsafe { next.as_ref() } {
+        // SAFETY: texts that live as long as the tree.
+        let name = unsafe { pool::bytes(around.directive) };
+        // SAFETY: as above.
+        let arguments = unsafe { pool::bytes(around.args) };
+        let is_scope = ["<virtualhost", "<copytarget"]
+            .iter()
+            .all(|other| !name.eq_ignore_ascii_case(other.as_bytes()));
+        if is_scope {
+            let name = String::from_utf8_lossy(name);
+            let title = format!("{name} {}", String::from_utf8_lossy(arguments).trim());
+            let id = next.addr();
+            section = Some(match section {
+                Some(mut inner) => {
+                    inner.within.push(id);
+                    Section { title: format!("{title} {}", inner.title), ..inner }
+                }
+                None => Section { title, at: place(around), id, within: Vec::new(), settings },
+            });
+        }
+        next = around.parent;
+    }
+    section
+}
+
+/// The file and line of a node of httpd's configuration tree.
+fn place(directive: &ffi::ap_directive_t) -> String {
+    // SAFETY: NULL or a text that lives as long as the tree.
+    let file = unsafe { pool::bytes(directive.filename) };
+    format!("{}:{}", String::from_utf8_lossy(file), directive.line_num)
 }
 
 /// `pre_config`: forgets what an earlier reading left.
@@ -203,6 +247,7 @@ pub unsafe extern "C" fn begin(
         let root = OsStr::from_bytes(unsafe { pool::bytes(root) });
         *lock(&DRAFT) = Draft::in_server_root(root.into());
         *lock(&CHECKED) = None;
+        lock(&WRITTEN).clear();
         expr::take();
         edit::take();
         GENERATION.store(ptr::null_mut(), Ordering::Release);
@@ -218,7 +263,11 @@ pub unsafe extern "C" fn check(
     main: *mut ffi::server_rec,
 ) -> c_int {
     guard(Boundary::CheckConfig, ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
-        let draft = std::mem::take(&mut *lock(&DRAFT));
+        let mut draft = std::mem::take(&mut *lock(&DRAFT));
+        let lines = draft.take_lines();
+        if dump::is_asked() {
+            *lock(&WRITTEN) = lines;
+        }
         proxy::find();
         edit::find();
         // SAFETY: httpd's main server; modules have been found.
@@ -237,6 +286,18 @@ pub unsafe extern "C" fn check(
             }
         }
     })
+}
+
+/// What these hosts of the checked configuration copy.
+pub fn dump(hosts: &[Host]) -> String {
+    let (policy, lines) = (lock(&CHECKED), lock(&WRITTEN));
+    let proxys = |section: &Section| {
+        let settings = ptr::with_exposed_provenance(section.settings);
+        // SAFETY: httpd's settings of a section, which live as long as the configuration does.
+        unsafe { proxy::written_in(settings) }
+    };
+    let Some(policy) = policy.as_ref() else { return String::new() };
+    Dump { lines: &lines, policy, proxys: &proxys }.text(hosts)
 }
 
 /// `post_config`: puts the checked configuration into force for the children to come.

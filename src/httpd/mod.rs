@@ -10,6 +10,7 @@ mod block;
 mod child;
 mod config;
 mod copylog;
+mod dump;
 mod edit;
 mod expr;
 mod ffi;

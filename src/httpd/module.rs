@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::guard::{guard, watch_panics};
-use super::{block, child, config, ffi, kept, manager, status, tee, traffic, witness};
+use super::{block, child, config, dump, ffi, kept, manager, status, tee, traffic, witness};
 use crate::boundary::Boundary;
 use crate::config::{Context, DIRECTIVES, Directive};
 
@@ -102,6 +102,8 @@ fn hook() {
     unsafe { ffi::ap_hook_check_config(Some(config::check), none, none, MIDDLE) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_post_config(Some(config::complete), none, none, LAST) };
+    // SAFETY: as above.
+    unsafe { ffi::ap_hook_test_config(Some(dump::print), none, none, MIDDLE) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_child_init(Some(child::begin), none, none, LAST) };
     // SAFETY: as above.

@@ -54,6 +54,38 @@ pub unsafe fn preserve_host(scope: *const ffi::ap_conf_vector_t) -> bool {
     conf.preserve_host() != 0
 }
 
+/// mod_proxy's directives that are defaults of ours, as far as they are written for a server, with their values.
+///
+/// # Safety
+///
+/// `server` is one of httpd's.
+pub unsafe fn written(server: *const ffi::server_rec) -> Vec<(&'static str, String)> {
+    // SAFETY: the caller vouches for the server.
+    let defaults = unsafe { defaults(server) };
+    let timeout = defaults.timeout.map(|timeout| format!("{}s", timeout.as_secs()));
+    let buffer = defaults.receive_buffer.map(|bytes| bytes.to_string());
+    let all = [("ProxyTimeout", timeout), ("ProxyReceiveBufferSize", buffer)];
+    let of_server = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    // SAFETY: as above.
+    let scope = unsafe { (*server).lookup_defaults };
+    // SAFETY: the server's own settings.
+    of_server.chain(unsafe { written_in(scope) }).collect()
+}
+
+/// As [`written`], of those that may stand in a section.
+///
+/// # Safety
+///
+/// `scope` is a per-directory configuration of httpd's.
+pub unsafe fn written_in(scope: *const ffi::ap_conf_vector_t) -> Vec<(&'static str, String)> {
+    let conf = settings::<ffi::proxy_dir_conf>(scope);
+    // SAFETY: NULL, or mod_proxy's own record.
+    let conf = conf.and_then(|conf| unsafe { conf.as_ref() });
+    let written = conf.filter(|conf| conf.preserve_host_set() != 0);
+    let value = written.map(|conf| if conf.preserve_host() == 0 { "Off" } else { "On" });
+    value.map(|value| ("ProxyPreserveHost", value.to_owned())).into_iter().collect()
+}
+
 /// What a vector of configurations holds for mod_proxy.
 pub fn settings<T>(configs: *const ffi::ap_conf_vector_t) -> Option<*const T> {
     let module = MOD_PROXY.load(Ordering::Acquire);

@@ -46,6 +46,8 @@ pub struct Masks {
     cookie: Rules,
     header: Rules,
     key: Key,
+    /// How many rules were written.
+    rules: usize,
 }
 
 /// A message as staging may see it.
@@ -105,7 +107,13 @@ impl Masks {
             cookie: of(Place::Cookie),
             header: of(Place::Header),
             key,
+            rules: rules.len(),
         }
+    }
+
+    /// How many rules it was made of.
+    pub fn len(&self) -> usize {
+        self.rules
     }
 
     /// Whether there is nothing that could be masked.

@@ -4,7 +4,7 @@ use crate::client::{request, request_with};
 use crate::conf::Builder;
 use crate::injection::Faults;
 use crate::mpm::{Mpm, on_each_mpm};
-use crate::server::Server;
+use crate::server::{Server, ask};
 use crate::staging::{Mode, Staging};
 use crate::wait::wait_for;
 
@@ -279,6 +279,18 @@ fn a_panic_in_a_directive_or_its_check_is_a_configuration_error() {
         );
         assert!(builder.configtest().passed, "{point}");
     }
+}
+
+#[test]
+fn a_panic_while_the_configuration_is_printed_is_told_and_the_syntax_is_ok() {
+    let staging = Staging::start();
+    let builder = mirroring(Mpm::Event, &staging);
+    Faults::of(builder.root()).panic_at("TestConfig-enter");
+    builder.write();
+    let printed = ask(builder.root(), &["-t", "-D", "DUMP_COPY"]);
+    let told = String::from_utf8_lossy(&printed.stderr).into_owned();
+    assert!(printed.status.success() && printed.stdout.is_empty(), "{told}");
+    assert!(told.contains("CPY0091:") && told.contains("Syntax OK"), "{told}");
 }
 
 /// How many lines tell of so many panics: one of the 1st, 2nd, 4th, 8th …

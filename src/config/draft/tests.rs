@@ -12,7 +12,7 @@ struct Lines {
 
 impl Lines {
     fn line(&mut self, scope: usize, directive: &str, arguments: &str) -> Result<(), Fault> {
-        let origin = Origin { file: "vhost.conf".to_owned(), line: 7 };
+        let origin = Origin { file: "vhost.conf".to_owned(), line: 7, section: None };
         let scope = &mut self.scopes[scope];
         let mut place = Place {
             draft: &mut self.draft,
