@@ -190,7 +190,8 @@ fn received<'a>(
 
 fn head() -> Head {
     static BUDGET: OnceLock<Budget> = OnceLock::new();
-    let additions = Additions { mark: "5ec2e7", forwarded: Some(CLIENT), preserve_host: false };
+    let additions =
+        Additions { mark: "5ec2e7", forwarded: Some(CLIENT), preserve_host: false, trace: None };
     let budget = BUDGET.get_or_init(|| Budget::new(1 << 30).prepared());
     Head::serialise(&received(b"GET", &fields(), false), &additions, budget).unwrap()
 }

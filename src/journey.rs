@@ -277,6 +277,7 @@ impl Journey {
             mark: self.mirror.mark(),
             forwarded: add_headers.then(scope.client),
             preserve_host: scope.settings.preserve_host().unwrap_or_else(scope.proxy_preserve_host),
+            trace: scope.settings.trace().and_then(|trace| self.mirror.trace(trace)),
         }
     }
 
@@ -352,6 +353,9 @@ impl Journey {
         }
         let add_headers = target.add_headers.unwrap_or(scope.settings.add_headers());
         let mut additions = self.additions(scope, add_headers);
+        if let Some(own) = &target.trace {
+            additions.trace = own.as_ref();
+        }
         // A name that was set for this target is the one that staging is to see.
         additions.preserve_host |= host(&fields) != received_host;
         let &Received { method, target, connection, has_content, .. } = received;

@@ -10,13 +10,13 @@ use crate::breaker::{Millis, Pass};
 use crate::clock;
 use crate::compare::Aspects;
 use crate::comparing::{AskedId, Comparer, Comparisons, Copies, CopySide, Plan, pair};
-use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy, TargetId};
+use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy, TargetId, Traced};
 use crate::copylog::{Awaiting, Copied, CopyLog, Requested, Told};
 use crate::fates::{Fate, Fates};
 use crate::forward::Forwarders;
 use crate::mask::Masks;
 use crate::memory::Budget;
-use crate::message::{Head, Message};
+use crate::message::{Head, Message, TraceHeader};
 use crate::outcome::{Failure, GivenUp, Loss, NotCopied, Outcome};
 use crate::queue::{Held, Job};
 use crate::select::{Asked, Miss, chance};
@@ -145,6 +145,11 @@ impl Mirror {
     /// The value of this server's loop mark.
     pub fn mark(&self) -> &str {
         &self.mark
+    }
+
+    /// The field that marks a scope's copies.
+    pub fn trace(&self, trace: Traced) -> Option<&TraceHeader> {
+        self.policy.trace(trace)
     }
 
     /// Whether the list names any target.

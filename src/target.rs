@@ -16,6 +16,7 @@ use http::Uri;
 use crate::breaker::Rules;
 use crate::comparing::Asked;
 use crate::edit::Edits;
+use crate::message::TraceHeader;
 
 /// `CopyDNSRefresh` where none is written.
 pub const DNS_REFRESH: Duration = Duration::from_secs(60);
@@ -51,6 +52,8 @@ pub struct Target {
     pub preserve_host: Option<bool>,
     /// Whether its copies have `X-Forwarded-*`; `None` follows the request's scope.
     pub add_headers: Option<bool>,
+    /// The field that marks its copies, or that none does; `None` follows the request's scope.
+    pub trace: Option<Option<TraceHeader>>,
     /// What its block changes in the fields of its copies.
     pub edits: Option<Edits>,
     /// What is compared of its copies; `None` follows the request's scope.
@@ -60,7 +63,7 @@ pub struct Target {
 impl Target {
     /// Whether the fields of its copies may be others than those of its scope.
     pub fn has_own_fields(&self) -> bool {
-        self.edits.is_some() || self.add_headers.is_some()
+        self.edits.is_some() || self.add_headers.is_some() || self.trace.is_some()
     }
 
     /// The target that a bare URL means: named by it, and with every default.
@@ -81,6 +84,7 @@ impl Target {
             dns_refresh: DNS_REFRESH,
             preserve_host: None,
             add_headers: None,
+            trace: None,
             edits: None,
             compare: None,
         }

@@ -24,6 +24,7 @@ const DIRECTIVES: [&str; 26] = [
     "CopyBodyLimit 1M",
     "CopyManagerOpen On",
     "CopyCompare status headers body",
+    "CopyTraceHeader X-Shadow",
     "CopyReceiveBufferSize 64K",
     "CopyTLSVerify Off",
     "CopyTLSCACertificateFile ca.pem",
@@ -92,7 +93,7 @@ fn every_directive_is_right_where_it_is_allowed() {
     let in_server = DIRECTIVES.join("\n");
     let in_vhost = DIRECTIVES[..22].join("\n");
     let in_section =
-        DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..9]).copied().collect::<Vec<_>>().join("\n");
+        DIRECTIVES[..2].iter().chain(&DIRECTIVES[4..10]).copied().collect::<Vec<_>>().join("\n");
     let authority = Authority::named("staging's");
     let client = authority.client("production");
     assert_passes(

@@ -68,3 +68,4 @@ mod session;
 mod stopping;
 mod targets;
 mod tls;
+mod traced;

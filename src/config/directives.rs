@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::draft::Place;
+use super::settings::Traced;
 use super::values::{self, Fault};
 use super::written::Line;
 use super::{compare, key_file, lines};
 use crate::copylog::Spec;
+use crate::message::TraceHeader;
 use crate::{mask, tls};
 
 /// Where a directive may stand.
@@ -184,6 +186,23 @@ pub static DIRECTIVES: [Directive; 26] = [
             match place.block() {
                 Some(block) => block.target.add_headers = add,
                 None => place.scope.add_headers = add,
+            }
+            Ok(())
+        },
+    },
+    Directive {
+        name: c"CopyTraceHeader",
+        arguments: "name[: value] | Off",
+        default: "Off",
+        context: Context::Directory,
+        in_block: true,
+        help: c"A field that each copy has, so that tracing systems tell it from the request itself",
+        apply: |place, arguments| {
+            let header = trace_header(arguments)?;
+            match (place.block(), header) {
+                (Some(block), header) => block.target.trace = Some(header),
+                (None, None) => place.scope.trace = Some(Traced::Off),
+                (None, Some(header)) => place.scope.trace = Some(place.draft.trace(header)),
             }
             Ok(())
         },
@@ -425,6 +444,16 @@ fn receive_buffer(text: &str) -> Result<u32, Fault> {
 
 fn file(place: &Place<'_>, arguments: &str) -> Result<PathBuf, Fault> {
     Ok(place.file(&values::single(arguments, "one file")?))
+}
+
+/// The field that copies are marked with; `None` for `Off`.
+fn trace_header(arguments: &str) -> Result<Option<TraceHeader>, Fault> {
+    let text = values::words(arguments).join(" ");
+    if values::switch(&text) == Some(false) {
+        return Ok(None);
+    }
+    let header = TraceHeader::parse(&text);
+    header.map(Some).map_err(|(expected, found)| Fault::new(expected, found))
 }
 
 /// The directive of that name, letter case aside.

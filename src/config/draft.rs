@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::key_file;
 use super::policy::{Choice, Policy, Resolved, TargetId};
-use super::settings::{ListId, ScopeSettings, ServerSettings};
+use super::settings::{ListId, ScopeSettings, ServerSettings, Traced};
 use super::terms::{Compare, Terms};
 use super::values::Fault;
 use super::written::{Line, Section};
@@ -20,6 +20,7 @@ use crate::comparing::{Asked, AskedId, Criteria};
 use crate::copylog::{Logs, LogsId, Medium, Spec};
 use crate::edit::Edits;
 use crate::mask::{Key, Masks};
+use crate::message::TraceHeader;
 use crate::route::Route;
 use crate::select::{Expression, Rule};
 use crate::stats;
@@ -77,6 +78,8 @@ pub struct Draft {
     expressions: Vec<Written>,
     /// What scopes ask for by `CopyCompare`.
     asked: Vec<Asked>,
+    /// The fields that scopes mark copies with.
+    traces: Vec<TraceHeader>,
     /// Every directive that was read.
     lines: Vec<Line>,
     pub(super) memory: Option<usize>,
@@ -306,6 +309,16 @@ impl Draft {
         place.map(AskedId).map_err(|_| Fault::said("too many different ones in this configuration"))
     }
 
+    /// The place of a field that marks copies; that of the same one, if it is there already.
+    pub(super) fn trace(&mut self, header: TraceHeader) -> Traced {
+        let known = self.traces.iter().position(|known| *known == header);
+        let place = known.unwrap_or_else(|| {
+            self.traces.push(header);
+            self.traces.len().saturating_sub(1)
+        });
+        Traced::By(u32::try_from(place).unwrap_or(u32::MAX))
+    }
+
     /// Every expression so far, in the order of their places.
     pub fn expressions(&self) -> &[Written] {
         &self.expressions
@@ -373,7 +386,8 @@ impl Draft {
         let spec = |Logged { spec, .. }| spec;
         let logs = logs.into_iter().map(|logs| logs.into_iter().map(spec).collect()).collect();
         let lists = (lists, self.asked);
-        Ok(Policy::new(targets, lists, logs, self.memory, self.drain_timeout))
+        let policy = Policy::new(targets, lists, logs, self.memory, self.drain_timeout);
+        Ok(policy.traced(self.traces))
     }
 
     /// Why a log cannot be written to, as far as `apachectl configtest` can see, whoever calls it.
@@ -451,7 +465,7 @@ impl Draft {
                     misfits.push(Misfit {
                         directive: "CopyControl",
                         fault,
-                        origin: origin.clone(),
+                        origin: origin.to_string(),
                     });
                 }
             }

@@ -27,7 +27,7 @@ pub use policy::{Choice, Policy, Resolved, TargetId};
 
 pub use rules::RULE_KEYS;
 pub use settings::{
-    BODY_LIMIT, ListId, ProxyDefaults, ScopeSettings, ServerPolicy, ServerSettings,
+    BODY_LIMIT, ListId, ProxyDefaults, ScopeSettings, ServerPolicy, ServerSettings, Traced,
 };
 pub use values::{Fault, without_password, words};
 pub use written::{Line, Section};

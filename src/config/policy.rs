@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::ListId;
+use super::settings::{ListId, Traced};
 use crate::comparing::{Asked, AskedId, Criteria};
 use crate::copylog::Spec;
 use crate::mask::Masks;
+use crate::message::TraceHeader;
 use crate::route::Route;
 use crate::select::Rule;
 use crate::target::Target;
@@ -70,6 +71,8 @@ pub struct Policy {
     logs: Vec<Vec<Spec>>,
     memory: usize,
     drain_timeout: Duration,
+    /// The fields that scopes mark copies with.
+    traces: Vec<TraceHeader>,
 }
 
 impl Policy {
@@ -97,6 +100,19 @@ impl Policy {
             logs,
             memory: memory.unwrap_or(64 << 20),
             drain_timeout: drain_timeout.unwrap_or(Duration::from_secs(2)),
+            traces: Vec::new(),
+        }
+    }
+
+    pub(super) fn traced(self, traces: Vec<TraceHeader>) -> Policy {
+        Policy { traces, ..self }
+    }
+
+    /// The field that marks a scope's copies.
+    pub fn trace(&self, trace: Traced) -> Option<&TraceHeader> {
+        match trace {
+            Traced::Off => None,
+            Traced::By(place) => self.traces.get(place as usize),
         }
     }
 

@@ -11,6 +11,16 @@ use crate::target::{Limits, Target};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListId(pub(super) u32);
 
+/// The `CopyTraceHeader` of a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// `Off`
+    Off,
+    /// The one at this place among those of the [`Draft`](super::draft::Draft) or the
+    /// [`Policy`](super::policy::Policy).
+    By(u32),
+}
+
 /// What is written in a server, a virtual host or a `<Directory>`-like section.
 ///
 /// Plain data: httpd merges it for each request, into memory that it frees without telling.
@@ -24,6 +34,7 @@ pub struct ScopeSettings {
     pub(super) mirror: Option<bool>,
     pub(super) preserve_host: Option<bool>,
     pub(super) add_headers: Option<bool>,
+    pub(super) trace: Option<Traced>,
     pub(super) body_limit: Option<usize>,
     pub(super) manager_open: Option<bool>,
     pub(super) compare: Option<AskedId>,
@@ -46,6 +57,7 @@ impl ScopeSettings {
             mirror: inner.mirror.or(inherited),
             preserve_host: inner.preserve_host.or(self.preserve_host),
             add_headers: inner.add_headers.or(self.add_headers),
+            trace: inner.trace.or(self.trace),
             body_limit: inner.body_limit.or(self.body_limit),
             manager_open: inner.manager_open.or(self.manager_open),
             compare: inner.compare.or(self.compare),
@@ -70,6 +82,12 @@ impl ScopeSettings {
     /// `CopyAddHeaders`.
     pub fn add_headers(&self) -> bool {
         self.add_headers.unwrap_or(true)
+    }
+
+    /// `CopyTraceHeader`, if one holds.
+    #[inline]
+    pub fn trace(&self) -> Option<Traced> {
+        self.trace
     }
 
     /// `CopyManagerOpen`.
@@ -217,25 +235,34 @@ mod tests {
         let outer = ScopeSettings {
             preserve_host: Some(true),
             add_headers: Some(false),
+            trace: Some(Traced::By(1)),
             body_limit: Some(1),
             manager_open: Some(true),
             ..scope(A, None)
         };
         let values = |settings: &ScopeSettings| {
-            let ScopeSettings { preserve_host, add_headers, body_limit, manager_open, .. } =
-                *settings;
-            (preserve_host, add_headers, body_limit, manager_open)
+            let ScopeSettings {
+                preserve_host, add_headers, trace, body_limit, manager_open, ..
+            } = *settings;
+            (preserve_host, add_headers, body_limit, manager_open, trace)
         };
         for inner in [
             ScopeSettings { preserve_host: Some(false), ..ScopeSettings::default() },
             ScopeSettings { add_headers: Some(true), ..ScopeSettings::default() },
+            ScopeSettings { trace: Some(Traced::Off), ..ScopeSettings::default() },
             ScopeSettings { body_limit: Some(2), ..ScopeSettings::default() },
             ScopeSettings { manager_open: Some(false), ..ScopeSettings::default() },
             // Targets of its own replace those of the outer scope, and nothing else.
             scope(B, None),
         ] {
             let (was, own) = (values(&outer), values(&inner));
-            let expected = (own.0.or(was.0), own.1.or(was.1), own.2.or(was.2), own.3.or(was.3));
+            let expected = (
+                own.0.or(was.0),
+                own.1.or(was.1),
+                own.2.or(was.2),
+                own.3.or(was.3),
+                own.4.or(was.4),
+            );
             let merged = outer.merge(&inner);
             assert_eq!(values(&merged), expected);
             assert_eq!(merged.list(), inner.list().or(A));

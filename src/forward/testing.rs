@@ -47,7 +47,7 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
         connection: b"",
         has_content: content.is_some(),
     };
-    let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true };
+    let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true, trace: None };
     let head = Head::serialise(&received, &additions, budget).unwrap();
     let content = content.map(|bytes| {
         let mut content = budget.segments();

@@ -47,6 +47,11 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Whether a field of this name means nothing to a copy but to be copied.
+pub(super) fn is_end_to_end(name: &[u8]) -> bool {
+    Role::of(name) == Role::EndToEnd
+}
+
 impl Role {
     #[inline(always)]
     fn of(name: &[u8]) -> Role {

@@ -4,10 +4,12 @@ mod field;
 mod h2;
 mod request_target;
 mod rewrite;
+mod trace;
 mod writer;
 
 pub use field::{Field, Notes};
 pub(crate) use h2::trailers;
+pub use trace::TraceHeader;
 
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ pub struct Additions<'a> {
     pub forwarded: Option<Forwarded<'a>>,
     /// `CopyPreserveHost On`: staging sees the client's `Host`, else its own.
     pub preserve_host: bool,
+    /// `CopyTraceHeader`
+    pub trace: Option<&'a TraceHeader>,
 }
 
 /// What `X-Forwarded-For` and `X-Forwarded-Proto` say; `X-Forwarded-Host` repeats the received `Host`.

@@ -28,6 +28,7 @@ struct Case<'a> {
     preserve_host: bool,
     forwarded: bool,
     proxy: Option<&'a str>,
+    trace: &'a str,
 }
 
 const GET: Case<'static> = Case {
@@ -40,6 +41,7 @@ const GET: Case<'static> = Case {
     preserve_host: false,
     forwarded: false,
     proxy: None,
+    trace: "",
 };
 
 impl Case<'_> {
@@ -57,6 +59,7 @@ impl Case<'_> {
         let fields = fields(self.fields);
         let mut notes = Notes::default();
         fields.iter().for_each(|field| notes.note(field.name, || field.value));
+        let trace = TraceHeader::parse(self.trace).ok();
         Head::serialise(
             &Received {
                 method: self.method.as_bytes(),
@@ -71,6 +74,7 @@ impl Case<'_> {
                     .forwarded
                     .then_some(Forwarded { client: b"192.0.2.7", proto: "https" }),
                 preserve_host: self.preserve_host,
+                trace: trace.as_ref(),
             },
             budget,
         )
@@ -99,6 +103,38 @@ fn spelling_order_and_values_are_kept() {
         "PURGE /a/../b?c=d?e HTTP/1.1\nuSER-aGENT: x\nhost: staging:8080\nAccept: */*\n\
          X-Empty: \nX-Last: 1\nX-Mod-Copy: 5ec2e7\n\n"
     );
+}
+
+#[test]
+fn a_trace_header_marks_the_copy_and_the_trace_is_kept() {
+    const PARENT: &str = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const STATE: &str = "TraceState: rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
+    const OURS: &str = "X-Mod-Copy: 5ec2e7";
+    let cases: [(&str, &[&str], &[&str]); 7] = [
+        ("", &[PARENT, STATE], &[PARENT, STATE, OURS]),
+        ("X-Shadow", &[PARENT, STATE], &[PARENT, STATE, OURS, "X-Shadow: 1"]),
+        ("X-Shadow: yes", &["x-shadow: no", PARENT], &["x-shadow: yes", PARENT, OURS]),
+        (
+            "tracestate: copy=1",
+            &[PARENT, STATE],
+            &[PARENT, "TraceState: copy=1,rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", OURS],
+        ),
+        ("tracestate: copy=1", &["tracestate:"], &["tracestate: copy=1", OURS]),
+        ("tracestate: copy=1", &[PARENT], &[PARENT, OURS, "tracestate: copy=1"]),
+        // What the client's connection is to end is added for all the same.
+        ("X-Shadow: yes", &["Connection: X-Shadow", "X-Shadow: no"], &[OURS, "X-Shadow: yes"]),
+    ];
+    for (trace, received, staged) in cases {
+        // A head that fits into a small buffer, and one that does not.
+        for padding in [0, 5000] {
+            let padding = format!("X-Long: {}", "x".repeat(padding));
+            let fields = [&["Host: a", &padding], received].concat().join("\n");
+            let case = Case { fields: &fields, trace, content: Some("hello"), ..GET };
+            let staged = [&["Host: staging:8080", &padding], staged, &["Content-Length: 5"]];
+            let expected = format!("GET / HTTP/1.1\n{}\n\nhello", staged.concat().join("\n"));
+            assert_eq!(case.staged().unwrap(), expected, "{trace} {received:?}");
+        }
+    }
 }
 
 #[test]
@@ -249,7 +285,7 @@ fn a_head_beyond_the_budget_is_dropped() {
         connection: b"",
         has_content: false,
     };
-    let additions = Additions { mark: MARK, forwarded: None, preserve_host: false };
+    let additions = Additions { mark: MARK, forwarded: None, preserve_host: false, trace: None };
     let dropped = Head::serialise(&received, &additions, &SMALL).unwrap_err();
     assert_eq!(dropped, GivenUp::Dropped(Loss::Memory));
     assert_eq!(SMALL.used(), 0);

@@ -2,7 +2,7 @@
 
 use super::field::{Field, Role, is};
 use super::request_target::origin_form;
-use super::{Additions, Head, LOOP_MARK, Received, place};
+use super::{Additions, Head, LOOP_MARK, Received, TraceHeader, place};
 use crate::memory::{Budget, Buffer};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
@@ -95,7 +95,10 @@ fn write<'a>(
         has_length: false,
         takes_trailers: false,
         joined: 0,
+        trace: additions.trace,
     };
+    // As most are, where nothing is taken out or replaced.
+    let is_plain = nominated.is_empty() && additions.trace.is_none();
     let (root, target) = origin_form(target);
     writer.bytes([method])?;
     if !root.is_empty() {
@@ -104,14 +107,16 @@ fn write<'a>(
     writer.bytes([target])?;
     let target = writer.written();
     for field in received.fields.clone() {
-        // As most are.
-        if field.role == Role::EndToEnd && nominated.is_empty() {
+        if field.role == Role::EndToEnd && is_plain {
             writer.line(field.name, field.value)?;
         } else {
             writer.special(&field, || received.fields.clone())?;
         }
     }
     writer.what_was_not_received()?;
+    if let Some(trace) = writer.trace {
+        writer.line(trace.name().as_bytes(), trace.value().as_bytes())?;
+    }
     writer.check_room_for_the_rest()?;
     let (end, host, has_length) = (writer.written(), writer.host, writer.has_length);
     let takes_trailers = writer.takes_trailers;
@@ -150,7 +155,8 @@ fn most<'a>(
         .map_or(0, |forwarded| forwarded.client.len() + forwarded.proto.len() + host);
     let fields = fields.map(|field| field.name.len() + field.value.len() + LINES);
     let line = received.method.len() + received.target.len();
-    let most = line + fields.sum::<usize>() + forwarded + additions.mark.len() + OF_OUR_OWN;
+    let trace = additions.trace.map_or(0, |trace| trace.name().len() + trace.value().len() + LINES);
+    let most = line + fields.sum::<usize>() + forwarded + trace + additions.mark.len() + OF_OUR_OWN;
     u32::try_from(most).map(|_| most).map_err(|_| GivenUp::Dropped(Loss::Memory))
 }
 
@@ -183,6 +189,8 @@ struct Writer<'a, 'b> {
     takes_trailers: bool,
     /// A bit for each role whose received field something was added to.
     joined: u16,
+    /// The field that marks the copy, until it is written.
+    trace: Option<&'b TraceHeader>,
 }
 
 impl<'a> Writer<'a, '_> {
@@ -198,7 +206,13 @@ impl<'a> Writer<'a, '_> {
         let &Field { name, value, role } = field;
         match role {
             Role::EndToEnd if self.ends_here(name) => Ok(()),
-            Role::EndToEnd => self.line(name, value),
+            Role::EndToEnd => match self.trace {
+                Some(trace) if name.eq_ignore_ascii_case(trace.name().as_bytes()) => {
+                    self.trace = None;
+                    self.mark(trace, name, value)
+                }
+                _ => self.line(name, value),
+            },
             Role::HopByHop | Role::Connection | Role::TransferEncoding | Role::Upgrade => Ok(()),
             Role::Te => {
                 self.takes_trailers |= lists(value, b"trailers");
@@ -229,6 +243,16 @@ impl<'a> Writer<'a, '_> {
                 self.join(role, name, value)
             }
             Role::ForwardedFor | Role::ForwardedProto => self.join(role, name, value),
+        }
+    }
+
+    /// Writes the field that marks the copy in the place of a received one.
+    #[cold]
+    fn mark(&mut self, trace: &TraceHeader, name: &[u8], value: &[u8]) -> Result<(), Stop> {
+        let own = trace.value().as_bytes();
+        match trace.leads_others() && !value.is_empty() {
+            true => self.bytes([name, b": ", own, b",", value, b"\r\n"]),
+            false => self.line(name, own),
         }
     }
 

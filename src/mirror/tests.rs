@@ -66,7 +66,8 @@ impl World {
             connection: b"",
             has_content: false,
         };
-        let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: false };
+        let additions =
+            Additions { mark: "5ec2e7", forwarded: None, preserve_host: false, trace: None };
         let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
         let (message, chosen) = (head.with_content(None), Chosen::all(self.list));
         let (awaiting, fates) = (&mut Awaiting::None, &mut nobody());

@@ -392,6 +392,26 @@ pub const WRONG_LINES: &[(&str, &str)] = &[
         "CopyMask body password",
         "CopyMask: expected standard, query, form, json, cookie or header, found 'body'",
     ),
+    (
+        "CopyTraceHeader",
+        "CopyTraceHeader: expected a field's name, as X-Shadow or \"X-Shadow: 1\", found nothing",
+    ),
+    (
+        "CopyTraceHeader \"X Shadow: 1\"",
+        "CopyTraceHeader: expected a field's name, as X-Shadow or \"X-Shadow: 1\", found 'X Shadow'",
+    ),
+    (
+        "CopyTraceHeader Host:a",
+        "CopyTraceHeader: expected the name of a field that copies do not have already, found 'Host'",
+    ),
+    (
+        "CopyTraceHeader traceparent",
+        "CopyTraceHeader: expected the name of a field that copies do not have already, found 'traceparent'",
+    ),
+    (
+        "CopyTraceHeader tracestate: shadow",
+        "CopyTraceHeader: expected a member for tracestate, as \"tracestate: copy=1\", found 'shadow'",
+    ),
     ("CopyManagerOpen yes", "CopyManagerOpen: expected On or Off, found 'yes'"),
     ("CopyMask json", "CopyMask: expected a name to mask, found nothing"),
     ("CopyMask json drop", "CopyMask: expected a name before the action, found 'drop'"),
