@@ -487,7 +487,7 @@ mod status {
     #[divan::bench(args = [1, 16, 256])]
     fn json(bencher: Bencher<'_, '_>, children: u32) {
         let (segment, targets) = busy(1, children);
-        let source = Source { segment, targets, compare: None };
+        let source = Source { segment, targets, rates: Vec::new(), compare: None };
         bencher.bench(|| render(&source, Format::Json, ""));
     }
 
@@ -495,7 +495,7 @@ mod status {
     #[divan::bench(args = [1, 50])]
     fn html(bencher: Bencher<'_, '_>, targets: u32) {
         let (segment, targets) = busy(targets, 16);
-        let source = Source { segment, targets, compare: None };
+        let source = Source { segment, targets, rates: Vec::new(), compare: None };
         let bencher = bencher.counter(BytesCount::new(render(&source, Format::Html, "").len()));
         bencher.bench(|| render(&source, Format::Html, ""));
     }
@@ -504,7 +504,7 @@ mod status {
     #[divan::bench(args = [1, 50])]
     fn metrics(bencher: Bencher<'_, '_>, targets: u32) {
         let (segment, targets) = busy(targets, 16);
-        let source = Source { segment, targets, compare: None };
+        let source = Source { segment, targets, rates: Vec::new(), compare: None };
         bencher.bench(|| render(&source, Format::Prometheus, ""));
     }
 

@@ -123,7 +123,7 @@ fn switching_off_stops_copies_in_every_child_while_requests_come(mpm: Mpm) {
 
 fn what_is_set_goes_on_through_restarts_and_is_marked_until_it_is_withdrawn(mpm: Mpm) {
     let staging = Staging::start();
-    let server = managed(mpm, &staging, "").start();
+    let server = managed(mpm, &staging, "rate=90/s").start();
     switch(&server, "off");
     let set = change(&server, json!({ "target": "next", "sample": "2.5%", "rate": "7/s" }));
     assert_eq!(set.status, 200, "{}", set.text());
@@ -133,6 +133,8 @@ fn what_is_set_goes_on_through_restarts_and_is_marked_until_it_is_withdrawn(mpm:
     for round in 0..3 {
         let settings = server.status().0["targets"][0]["settings"].clone();
         assert_eq!(settings, expected, "round {round}");
+        let rate = server.status().0["targets"][0]["rate"].clone();
+        assert_eq!(rate, json!({ "configured": 90, "effective": 7 }), "round {round}");
         assert_eq!(client::get(server.port(), "/a").status, 200);
         if round == 0 { server.graceful() } else { server.restart() }
     }

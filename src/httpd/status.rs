@@ -47,7 +47,8 @@ pub fn source() -> Option<Source> {
     let criteria = known.map(|known| (known.target.name.clone(), Arc::clone(&known.criteria)));
     let criteria = || criteria.collect();
     let compare = generation.shelf.map(|shelf| CompareSource { shelf, criteria: criteria() });
-    Some(Source { segment: generation.segment, targets: targets.collect(), compare })
+    let rates = generation.policy.targets().iter().map(|known| known.rule.rate).collect();
+    Some(Source { segment: generation.segment, targets: targets.collect(), rates, compare })
 }
 
 /// mod_status's `status_hook`: our part of its page, or of its `?auto`.

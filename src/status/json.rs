@@ -70,6 +70,8 @@ pub(super) fn of_target(reading: &TargetReading) -> Value {
         "adapt": adapt, "lowered": lowered, "cause": cause, "usual_us": usual
     });
     member("sample", sample);
+    let [configured, effective] = reading.limit.map(|rate| rate.map(Rate::copies));
+    member("rate", json!({ "configured": configured, "effective": effective }));
     member("compared", super::compare::json::counts(|count| reading.compared(count)));
     member("unanswered", totals.count(Cell::Unanswered).into());
     member("bytes_sent", totals.count(Cell::BytesSent).into());

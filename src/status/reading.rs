@@ -10,7 +10,7 @@ use super::rates::{Flow, rates};
 use crate::breaker::{Millis, State};
 use crate::clock;
 use crate::comparing::Count;
-use crate::select::{Share, Throttle, pressure};
+use crate::select::{Rate, Share, Throttle, pressure};
 use crate::stats::{Cell, Costs, Growth, Memory, Segment, Settings, Totals};
 use crate::target::Target;
 
@@ -24,6 +24,8 @@ pub struct Source {
     pub segment: Segment,
     /// The targets of the configuration in force.
     pub targets: Vec<Arc<Target>>,
+    /// `rate=` of their own lines, in the same order; none beyond its end.
+    pub rates: Vec<Option<Rate>>,
     /// What was compared, if anything ever was.
     pub compare: Option<CompareSource>,
 }
@@ -55,6 +57,8 @@ pub(super) struct TargetReading {
     pub(super) settings: Settings,
     pub(super) breaker: BreakerReading,
     pub(super) sample: SampleReading,
+    /// The most copies a second: as it is configured, and as it is.
+    pub(super) limit: [Option<Rate>; 2],
     /// How long the oldest copy has waited, to within a second.
     pub(super) oldest: Duration,
     pub(super) series: Vec<Option<Growth>>,
@@ -114,16 +118,20 @@ impl Reading {
     }
 
     pub(super) fn take_at(source: &Source, now: Now) -> Reading {
-        let Source { segment, targets, compare } = source;
+        let Source { segment, targets, rates, compare } = source;
         let of_target = |totals: Totals| {
-            let target = targets.iter().find(|target| target.name == totals.name).cloned();
+            let place = targets.iter().position(|target| target.name == totals.name);
+            let target = place.and_then(|place| targets.get(place)).cloned();
+            let rate = place.and_then(|place| rates.get(place).copied()).flatten();
             let compared = compare.as_ref().map_or(
                 [0; Count::ALL.len()],
                 |CompareSource { shelf, .. }| {
                     Count::ALL.map(|count| shelf.counted(totals.slot, count))
                 },
             );
-            TargetReading { compared, ..TargetReading::take(segment, totals, target, now) }
+            let reading = TargetReading::take(segment, totals, target, now);
+            let [_, set] = reading.limit;
+            TargetReading { compared, limit: [rate, set.or(rate)], ..reading }
         };
         Reading {
             started: segment.started(),
@@ -155,6 +163,7 @@ impl TargetReading {
             settings,
             breaker: BreakerReading::of(&totals, now),
             sample: SampleReading::of(&totals, settings),
+            limit: [None, settings.overrides.rate],
             oldest: Duration::from_millis(oldest),
             rates: rates(&series),
             series,

@@ -22,7 +22,7 @@ fn shown(segment: &Segment, names: &[&str], format: Format) -> String {
 
 fn shown_at(segment: &Segment, names: &[&str], format: Format, now: Now) -> String {
     let targets: Vec<Arc<Target>> = names.iter().map(|name| Arc::new(target(name))).collect();
-    let source = Source { segment: *segment, targets, compare: None };
+    let source = Source { segment: *segment, targets, rates: Vec::new(), compare: None };
     show(&Reading::take_at(&source, now), format, "")
 }
 
@@ -207,7 +207,8 @@ fn a_page_is_read_again_after_the_seconds_that_were_asked_for() {
     let asked =
         ["", "refresh", "refresh=5", "html&refresh=30", "refresh=0", "refresh=x;url=//evil"];
     assert_eq!(asked.map(refresh), [None, Some(10), Some(5), Some(30), None, None]);
-    let source = Source { segment: segment(1), targets: Vec::new(), compare: None };
+    let source =
+        Source { segment: segment(1), targets: Vec::new(), rates: Vec::new(), compare: None };
     let page = |query| render(&source, Format::Html, query);
     assert!(page("refresh=5").contains(r#"<meta http-equiv="refresh" content="5">"#));
     assert!(!page("refresh=5;url=//evil").contains("http-equiv"));
@@ -255,7 +256,11 @@ fn the_manager_escapes_what_it_says_too() {
     let targets = vec![Arc::new(target(HOSTILE[1]))];
     let notice = Notice::Refused(HOSTILE[0].to_owned());
     let controls = Controls { nonce: "5ec2e7", notice: Some(&notice) };
-    let page = render_controls(&Source { segment, targets, compare: None }, "", &controls);
+    let page = render_controls(
+        &Source { segment, targets, rates: Vec::new(), compare: None },
+        "",
+        &controls,
+    );
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
     assert!(page.contains(r#"name="nonce" value="5ec2e7""#));
     assert!(page.contains("&quot;&gt;&lt;img src=x onerror=alert(1)&gt;"));
@@ -311,6 +316,41 @@ fn what_an_operator_has_set_is_shown_as_such() {
     });
     assert_eq!(json["targets"][0]["settings"], expected);
     assert!(metrics.contains("mod_copy_on{target=\"http://staging/\"} 0\n"), "{metrics}");
+}
+
+#[test]
+fn the_most_copies_a_second_are_shown_beside_what_is_configured() {
+    let segment = counted();
+    let steering = segment.steering(segment.slot(NAME).unwrap());
+    let shown = |configured: Option<Rate>, format| {
+        let targets = vec![Arc::new(target(NAME))];
+        let source = Source { segment, targets, rates: vec![configured], compare: None };
+        show(&Reading::take(&source), format, "")
+    };
+    for (set, configured, text, html, json) in [
+        (None, None, None, "no limit", [Value::Null, Value::Null]),
+        (None, Rate::of(500), Some("500/s"), "500/s", [500.into(), 500.into()]),
+        (
+            Rate::of(40),
+            Rate::of(500),
+            Some("40/s, configured 500/s"),
+            "40/s",
+            [500.into(), 40.into()],
+        ),
+        (Rate::of(40), None, Some("40/s, configured no limit"), "40/s", [Value::Null, 40.into()]),
+    ] {
+        steering.set_rate(set);
+        let page = shown(configured, Format::Text);
+        let line = page.lines().find_map(|line| line.strip_prefix("  at most    "));
+        assert_eq!(line, text, "{page}");
+        let page = shown(configured, Format::Html);
+        let (_, fact) = page.split_once("most a second").unwrap();
+        assert!(fact.split("</tr>").next().unwrap().contains(html), "{fact}");
+        let page: Value = serde_json::from_str(&shown(configured, Format::Json)).unwrap();
+        let [configured, effective] = json;
+        let expected = json!({ "configured": configured, "effective": effective });
+        assert_eq!(page["targets"][0]["rate"], expected);
+    }
 }
 
 #[test]

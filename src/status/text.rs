@@ -5,6 +5,7 @@ use std::fmt::{Result, Write};
 use super::counters::{COST_QUANTILES, GROUPS, QUANTILES, spoken};
 use super::rates::WINDOWS;
 use super::reading::{BreakerReading, Reading, SampleReading, TargetReading};
+use crate::select::Rate;
 use crate::stats::{Cell, Settings};
 
 pub(super) fn page(reading: &Reading) -> String {
@@ -79,6 +80,7 @@ fn of_target(page: &mut String, target: &TargetReading) -> Result {
     }
     breaker(page, &target.breaker)?;
     sample(page, &target.sample)?;
+    limit(page, target.limit)?;
     writeln!(page, "  {:<11}{}", "unanswered", totals.count(Cell::Unanswered))?;
     let (sent, received) = (totals.count(Cell::BytesSent), totals.count(Cell::BytesReceived));
     writeln!(page, "  bytes      {sent} sent, {received} received")?;
@@ -120,6 +122,19 @@ fn sample(page: &mut String, sample: &SampleReading) -> Result {
         write!(page, ", lowered {lowered}, last cause {cause}, usual {usual} µs")?;
     }
     writeln!(page)
+}
+
+fn limit(page: &mut String, limit: [Option<Rate>; 2]) -> Result {
+    let told = |rate: Option<Rate>| rate.map_or("no limit".to_owned(), |rate| rate.to_string());
+    match limit {
+        [None, None] => Ok(()),
+        [configured, effective] if configured == effective => {
+            writeln!(page, "  at most    {}", told(effective))
+        }
+        [configured, effective] => {
+            writeln!(page, "  at most    {}, configured {}", told(effective), told(configured))
+        }
+    }
 }
 
 /// What an operator has set otherwise than it is configured.

@@ -65,7 +65,13 @@ fn now(reading: &Reading, target: &TargetReading) -> Markup {
             }
             (fact("sample", sample(target)))
             (fact("most a second", html! {
-                @if let Some(rate) = target.settings.overrides.rate { (rate) (by_hand()) } @else { "as configured" }
+                @match target.limit {
+                    [_, None] => "no limit",
+                    [configured, Some(rate)] => {
+                        (rate)
+                        @if configured != Some(rate) { (by_hand()) }
+                    }
+                }
             }))
             (fact("queued", html! {
                 (count(totals.queued()))
