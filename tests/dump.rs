@@ -67,7 +67,7 @@ ProxyReceiveBufferSize 4096
 <Proxy \"balancer://farm\">
     BalancerMember \"http://127.0.0.1:1/\"
 </Proxy>
-CopyTarget http://127.0.0.1:2/v1 name=next max=5 sample=10% methods=GET,HEAD
+CopyTarget http://127.0.0.1:2/v1 name=next max=5 sample=10% methods=GET,HEAD proxy=http://s3cr3t:s3cr3t@127.0.0.1:9/
 CopyTarget balancer://farm/ name=farm failures=0 \\
     env=beta
 <CopyTarget https://127.0.0.1:3/ name=tls timeout=2s rate=500/s>
@@ -179,6 +179,7 @@ main server production.test
   copies nothing
 target next http://127.0.0.1:2/v1 (vhost.conf:7)
   max=5 (vhost.conf:7)
+  proxy=http://***@127.0.0.1:9/ (vhost.conf:7)
   masks of 5 rules
 target farm balancer://farm/ (vhost.conf:9)
   failures=0 (vhost.conf:9)

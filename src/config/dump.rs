@@ -9,9 +9,8 @@ use super::lines::TARGET_KEYS;
 use super::policy::{Choice, Policy, Resolved};
 use super::rules::RULE_KEYS;
 use super::settings::ScopeSettings;
-use super::written::{
-    Line, Section, adds_up, defaults, key_default, names_targets, without_credentials,
-};
+use super::values::without_password;
+use super::written::{Line, Section, adds_up, defaults, key_default, names_targets};
 
 /// A server, or a virtual host, as httpd has it.
 #[derive(Debug)]
@@ -263,13 +262,13 @@ impl Page {
     }
 
     fn fact(&mut self, indent: usize, text: &str, origin: &str) {
-        self.line(indent, &format!("{} ({origin})", without_credentials(text)));
+        self.line(indent, &format!("{} ({origin})", without_password(text)));
     }
 
     fn at(&mut self, indent: usize, text: &str, origin: Option<&Origin>) {
         match origin {
             Some(origin) => self.fact(indent, text, &origin.to_string()),
-            None => self.line(indent, &without_credentials(text)),
+            None => self.line(indent, &without_password(text)),
         }
     }
 

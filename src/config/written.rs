@@ -111,25 +111,6 @@ pub fn defaults(directive: &Directive) -> (Option<&'static str>, &'static str) {
     }
 }
 
-/// The text with `***` for what stands before the `@` of a URL: a name, and perhaps a password.
-pub fn without_credentials(text: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        shown.push_str(before);
-        shown.push_str("://");
-        let authority = after.split(['/', ' ', '"', '\'', '|']).next().unwrap_or_default();
-        rest = match authority.rsplit_once('@') {
-            Some((credentials, _)) => {
-                shown.push_str("***");
-                after.get(credentials.len()..).unwrap_or_default()
-            }
-            None => after,
-        };
-    }
-    shown + rest
-}
-
 /// A key's default, where it is a value; or the directive whose value it is.
 pub fn key_default(default: &'static str) -> Result<&'static str, Option<&'static Directive>> {
     match default.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
@@ -142,22 +123,6 @@ pub fn key_default(default: &'static str) -> Result<&'static str, Option<&'stati
 mod tests {
     use super::*;
     use crate::config::{DIRECTIVES, TARGET_KEYS};
-
-    #[test]
-    fn no_credentials_of_a_url_are_shown() {
-        for (text, shown) in [
-            ("http://a/b@c", "http://a/b@c"),
-            ("http://user:s3cr3t@a/", "http://***@a/"),
-            (
-                "proxy=socks5://u:p@q@host:1 x=http://v@w",
-                "proxy=socks5://***@host:1 x=http://***@w",
-            ),
-            ("\"unix:/a|http://s3cr3t@h/\" end", "\"unix:/a|http://***@h/\" end"),
-            ("no url, an@at", "no url, an@at"),
-        ] {
-            assert_eq!(without_credentials(text), shown);
-        }
-    }
 
     #[test]
     fn what_mod_proxy_has_is_told_from_what_we_have() {

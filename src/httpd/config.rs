@@ -10,13 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
-use super::{balancer, copylog, dump, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf};
+use super::{
+    balancer, copylog, dump, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf,
+};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::comparing::Shelf;
 use crate::config::{
-    Context, Directive, Draft, Dump, Fault, Host, Line, Origin, Place, Policy, Resolved, ScopeSettings, Section,
-    without_password,
+    Context, Directive, Draft, Dump, Fault, Host, Line, Origin, Place, Policy, Resolved,
+    ScopeSettings, Section, without_password,
 };
 use crate::copylog::Output;
 use crate::edit::Edits;

@@ -2,7 +2,7 @@
 
 mod lines;
 
-use lines::{WRONG_CONTEXTS, WRONG_BLOCKS, WRONG_LINES, WRONG_TOGETHER};
+use lines::{WRONG_BLOCKS, WRONG_CONTEXTS, WRONG_LINES, WRONG_TOGETHER};
 
 use mod_copy::config::DIRECTIVES;
 

@@ -71,7 +71,7 @@ fn a_copy_arrives_as_it_was_sent() {
         connection: b"x-hop",
         has_content: true,
     };
-    let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true };
+    let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true, trace: None };
     let mut segments = budget().segments();
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
     assert!(segments.append(&bytes));
@@ -124,7 +124,8 @@ fn what_no_uri_has_and_who_names_no_host_are_sent_as_any_client_would() {
             connection: b"",
             has_content: false,
         };
-        let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true };
+        let additions =
+            Additions { mark: "5ec2e7", forwarded: None, preserve_host: true, trace: None };
         mirror.offer(Head::serialise(&received, &additions, budget()).unwrap().with_content(None));
         let arrived = staging.next();
         let host = arrived.field("host").map(|host| format!(" host={host}")).unwrap_or_default();
