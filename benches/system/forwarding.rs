@@ -172,8 +172,12 @@ fn message(budget: &'static Budget) -> Message {
         has_content: true,
     };
     let forwarded = Some(Forwarded { client: b"127.0.0.1", proto: "http" });
-    let additions =
-        Additions { mark: "0123456789abcdef0123456789abcdef", forwarded, preserve_host: false };
+    let additions = Additions {
+        mark: "0123456789abcdef0123456789abcdef",
+        forwarded,
+        preserve_host: false,
+        trace: None,
+    };
     let head = Head::serialise(&received, &additions, budget).unwrap();
     let mut content = budget.segments();
     assert!(content.append(&CONTENT));
