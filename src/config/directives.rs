@@ -75,7 +75,7 @@ impl Directive {
 pub const BLOCK: &CStr = c"<CopyTarget";
 
 /// Every directive, in the order of the reference.
-pub static DIRECTIVES: [Directive; 26] = [
+pub static DIRECTIVES: [Directive; 27] = [
     Directive {
         name: c"CopyTarget",
         arguments: "URL [key=value …] [env=[!]VAR | \"expr=…\"]",

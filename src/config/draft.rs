@@ -405,7 +405,7 @@ impl Draft {
             _ => return None,
         };
         let fault = Fault::new(expected, spec.medium.name());
-        Some(Misfit { directive: "CopyLog", fault, origin: origin.clone() })
+        Some(Misfit { directive: "CopyLog", fault, origin: origin.to_string() })
     }
 
     /// What a reference adds to its list: nothing, where that has the target with the same rule already.
