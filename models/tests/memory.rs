@@ -53,6 +53,8 @@ fn a_spare_segment_makes_room_for_one_of_those_who_need_it() {
     model(|| {
         // No spares of another run.
         let budget: &'static Budget = Box::leak(Box::new(Budget::new(20_000)));
+        // Its atomics are made before there are others.
+        assert_eq!(budget.used(), 0);
         let mut segments: Segments = budget.segments();
         assert!(segments.append(b"x"));
         let others: Vec<_> = (0..2).map(|_| thread::spawn(|| budget.buffer(12_000))).collect();
