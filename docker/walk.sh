@@ -119,6 +119,25 @@ limits() {
     docker unpause "$run-staging" >/dev/null
 }
 
+mirror_log() {
+    say "the mirror log: failures, and no contents, for root to write and httpd's group to read"
+    site 'CopyTarget "http://staging.internal.net/" retry=1
+CopyLog "/var/log/apache2/mirror_log"'
+    says "Syntax OK" "apachectl configtest"
+    type "apachectl graceful"
+    logged() { in_container production cat /var/log/apache2/mirror_log | grep -F -- "$1" | grep -qF -- "$2"; }
+    sent() {
+        get -d 'password=s3cret' 'http://production/?walk=log' && logged walk=log delivered
+    }
+    until_true sent
+    says "640 root www-data" "stat -c '%a %U %G' /var/log/apache2/mirror_log"
+    docker stop -t 5 "$run-staging" >/dev/null
+    get 'http://production/?walk=failure'
+    until_true logged walk=failure failed
+    ! in_container production grep -F s3cret /var/log/apache2/mirror_log || fail "a content is in the mirror log"
+    start staging
+}
+
 restarts() {
     say "restarts under load"
     load 8 &
@@ -185,6 +204,7 @@ ProxyPreserveHost On'
 prepare
 switch_on
 limits
+mirror_log
 restarts
 tls
 staging_off_and_on
