@@ -234,7 +234,7 @@ impl Carrier {
                 Err(broken) => broken,
             };
             let may = match left {
-                Left::Unsent | Left::Unprocessed => true,
+                Left::Unsent | Left::Refused => true,
                 Left::Cut => link.is_proven() && link.heard() == heard && errand.message.is_safe(),
                 Left::Processed => false,
             };

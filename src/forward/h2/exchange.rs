@@ -51,7 +51,7 @@ impl Exchange<'_> {
         let (request, size) = words::request(self.message, self.aim).map_err(unsayable)?;
         let mut sender = link.sender();
         let ready = poll_fn(|context| sender.poll_ready(context)).await;
-        ready.map_err(|error| Broken::unsent(&error))?;
+        ready.map_err(|error| Broken::unready(&error))?;
         let is_empty = self.message.content_pieces().next().is_none();
         let ends = is_empty && self.message.trailers().is_none();
         let begun = sender.send_request(request, ends);
@@ -142,7 +142,7 @@ impl Exchange<'_> {
     ) -> Result<(), Broken> {
         let (mut read, mut allowed) = (0_u64, PORTION);
         while let Some(piece) = content.data().await {
-            let piece = piece.map_err(|error| Broken::after(CONTENT, &error))?;
+            let piece = piece.map_err(|error| Broken::amid(CONTENT, &error))?;
             let length = piece.len();
             read = read.saturating_add(length as u64);
             *received = received.saturating_add(length as u64);

@@ -18,10 +18,10 @@ pub(super) struct Broken {
 /// What staging has seen of the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// Nothing, for the connection took no more streams.
+    /// Nothing that it has looked at, and the connection takes no more streams.
     Unsent,
-    /// Nothing that it has looked at: it says so.
-    Unprocessed,
+    /// Nothing that it has looked at: it refused the stream, and may take another.
+    Refused,
     /// Nobody knows: the connection ended.
     Cut,
     /// It has dealt with it.
@@ -29,6 +29,11 @@ pub(super) enum Left {
 }
 
 impl Broken {
+    /// The connection takes no more streams, whyever: it ends, or has no number left for one.
+    pub(super) fn unready(error: &Error) -> Broken {
+        Broken { fault: fault("open a stream", error), left: Left::Unsent }
+    }
+
     /// An error before the copy had a stream.
     pub(super) fn unsent(error: &Error) -> Broken {
         let of_the_connection = error.is_io() || error.is_go_away();
@@ -41,11 +46,17 @@ impl Broken {
         let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
         let left = match error.is_remote() {
             // Streams up to the last that GOAWAY names are not told of it.
-            true if error.is_go_away() || refused => Left::Unprocessed,
+            true if error.is_go_away() => Left::Unsent,
+            true if refused => Left::Refused,
             _ if error.is_io() => Left::Cut,
             _ => Left::Processed,
         };
         Broken { fault: fault(doing, error), left }
+    }
+
+    /// An error after the answer's head has come: whatever staging says now, it has looked at the copy.
+    pub(super) fn amid(doing: &str, error: &Error) -> Broken {
+        Broken { fault: fault(doing, error), left: Left::Processed }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 
 use super::super::super::testing::{LONG, Staging as Plain};
+use super::super::wrong::{Broken, Left};
 use super::raw::{self, DATA, END_STREAM, begun, frame, go_away, ok, reset};
 use super::*;
 use crate::outcome::Failure;
@@ -333,4 +334,51 @@ fn whatever_comes_back_each_copy_has_one_outcome() {
     assert_eq!(totals.sum(&Cell::OUTCOMES), 400, "{totals:?}");
     assert_eq!(totals.count(Cell::Taken), 400);
     assert_eq!(failed(&totals, Failure::Internal), 0, "{totals:?}");
+}
+
+#[test]
+fn what_staging_has_begun_to_answer_is_not_sent_again_whatever_it_says() {
+    for (said, name) in [(reset as fn(u32, u32) -> Vec<u8>, "REFUSED_STREAM"), (above, "GOAWAY")] {
+        let staging = Plain::start(move |_, stream| {
+            raw::greet(stream, b"").unwrap();
+            let Some(first) = raw::request(stream) else { return };
+            stream.write_all(&[begun(first), said(first, 7)].concat()).unwrap();
+            while let Some(next) = raw::request(stream) {
+                stream.write_all(&ok(next)).unwrap();
+            }
+        });
+        let mirror = Mirror::to(staging.address, MANY);
+        let totals = outcome(&mirror, message("POST", Some(b"once")), LIMITS);
+        assert_eq!(failed(&totals, Failure::Reset), 1, "{name}: {totals:?}");
+        assert_eq!(totals.count(Cell::Delivered2xx), 0, "{name}");
+        staging.await_connections(1);
+        assert_eq!(staging.connections(), 0, "{name}");
+    }
+}
+
+/// A GOAWAY that says that this stream was not looked at.
+fn above(_: u32, _: u32) -> Vec<u8> {
+    go_away(0, 0)
+}
+
+#[test]
+fn goaway_costs_a_copy_one_try_and_no_more() {
+    let staging = Plain::start(|number, stream| {
+        raw::greet(stream, b"").unwrap();
+        let Some(first) = raw::request(stream) else { return };
+        let said = if number < 2 { go_away(0, 0) } else { ok(first) };
+        stream.write_all(&said).unwrap();
+        while raw::next(stream).is_some() {}
+    });
+    let mirror = Mirror::to(staging.address, MANY);
+    let totals = outcome(&mirror, message("POST", Some(b"once")), LIMITS);
+    assert_eq!(totals.count(Cell::Delivered2xx), 1, "{totals:?}");
+    staging.await_connections(3);
+}
+
+#[test]
+fn a_connection_that_takes_no_more_streams_has_left_the_copy_unsent_whyever() {
+    // Neither staging's word nor the socket's, as when the numbers of streams are used up.
+    let error = h2::Error::from(h2::Reason::INTERNAL_ERROR);
+    assert_eq!(Broken::unready(&error).left, Left::Unsent);
 }
