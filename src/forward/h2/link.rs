@@ -23,8 +23,10 @@ const WINDOW: u32 = 1024 * 1024;
 const UNSENT: usize = 32 * 1024;
 /// The most bytes of an answer's fields.
 const HEAD_LIMIT: u32 = 64 * 1024;
-/// How many streams that were reset are remembered for a while, for staging may still speak of them.
-const RESETS: usize = 256;
+/// How many streams that were reset are remembered for a while, for staging may still speak of them: whenever it speaks
+/// of one that is forgotten the library counts an error, and after 1024 in all it ends the connection
+/// (`ENHANCE_YOUR_CALM`). So many are cut in that while only where answers are cut by the thousand.
+const RESETS: usize = 4096;
 /// How long a connection that nobody uses any more has to say so.
 const FAREWELL: Duration = Duration::from_secs(1);
 
