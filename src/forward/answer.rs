@@ -22,7 +22,7 @@ const GLANCE: usize = 4 * 1024;
 /// What ends a head, or is longer than what does.
 const END: &[u8] = b"\n\r\n";
 /// The most interim (1xx) answers before the final one.
-const INTERIM_LIMIT: u32 = 16;
+pub(super) const INTERIM_LIMIT: u32 = 16;
 /// The most bytes of a line between chunks.
 const LINE_LIMIT: usize = 8 * 1024;
 

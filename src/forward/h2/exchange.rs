@@ -9,6 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
+use http::Response;
 
 use crate::comparing::Keeping;
 use crate::message::Message;
@@ -17,7 +18,7 @@ use crate::stats::{Account, Traffic};
 use crate::target::Aim;
 
 use super::super::allowance::Allowance;
-use super::super::answer::{DISCARD_LIMIT, KEPT_LIMIT, PORTION};
+use super::super::answer::{DISCARD_LIMIT, INTERIM_LIMIT, KEPT_LIMIT, PORTION};
 use super::super::courier::Keep;
 use super::super::fault::Fault;
 use super::link::Link;
@@ -111,7 +112,7 @@ impl Exchange<'_> {
         response: ResponseFuture,
         (received, status): (&mut u64, &mut u16),
     ) -> Result<StatusClass, Broken> {
-        let answer = response.await.map_err(|error| Broken::after(HEAD, &error))?;
+        let answer = head(response).await?;
         self.doing.set(CONTENT);
         *received = received.saturating_add(words::size_of(answer.headers()));
         let answered = answer.status().as_u16();
@@ -165,6 +166,22 @@ impl Exchange<'_> {
         }
         Ok(())
     }
+}
+
+/// The answer's head, after few interim ones.
+async fn head(mut response: ResponseFuture) -> Result<Response<RecvStream>, Broken> {
+    let mut interim: u32 = 0;
+    while let Some(Ok(_)) = poll_fn(|context| response.poll_informational(context)).await {
+        interim = interim.saturating_add(1);
+        if interim > INTERIM_LIMIT {
+            let what = format!("{HEAD}: more than {INTERIM_LIMIT} interim answers");
+            return Err(Broken {
+                fault: Fault::new(Failure::Protocol, what),
+                left: Left::Processed,
+            });
+        }
+    }
+    response.await.map_err(|error| Broken::after(HEAD, &error))
 }
 
 /// Waits until staging and the connection take some of so many bytes: how many.

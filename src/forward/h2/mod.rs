@@ -34,6 +34,8 @@
 //!
 //! **Memory.** A copy's content lies where it was captured until a window takes a part of it; so many bytes of each
 //! stream at most wait for the socket ([`link`]), and the connection's window is what may come and not be read yet.
+//! No window bounds interim (1xx) answers. The one that is too many ends its stream, as for HTTP/1.1; those that the
+//! connection reads in one turn are kept until the copy's turn comes, right after it.
 
 mod carrier;
 mod dial;

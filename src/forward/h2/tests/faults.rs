@@ -382,3 +382,20 @@ fn a_connection_that_takes_no_more_streams_has_left_the_copy_unsent_whyever() {
     let error = h2::Error::from(h2::Reason::INTERNAL_ERROR);
     assert_eq!(Broken::unready(&error).left, Left::Unsent);
 }
+
+#[test]
+fn so_many_interim_answers_are_borne_and_no_more() {
+    for (interim, delivered) in [(16, 1), (17, 0)] {
+        let staging = Plain::start(move |_, stream| {
+            raw::greet(stream, b"").unwrap();
+            while let Some(next) = raw::request(stream) {
+                let early = raw::early_hints(next).repeat(interim);
+                stream.write_all(&[early, ok(next)].concat()).unwrap();
+            }
+        });
+        let mirror = Mirror::to(staging.address, MANY);
+        let totals = outcome(&mirror, message("GET", None), LIMITS);
+        assert_eq!(totals.count(Cell::Delivered2xx), delivered, "{interim}: {totals:?}");
+        assert_eq!(failed(&totals, Failure::Protocol), 1 - delivered, "{interim}: {totals:?}");
+    }
+}

@@ -71,6 +71,11 @@ pub(super) fn begun(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &[0x88])
 }
 
+/// `:status: 103`, an interim answer.
+pub(super) fn early_hints(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &[0x08, 3, b'1', b'0', b'3'])
+}
+
 pub(super) fn reset(stream: u32, reason: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &reason.to_be_bytes())
 }
