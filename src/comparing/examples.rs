@@ -48,7 +48,7 @@ mod tests {
             [(&b"Content-Type"[..], &b"application/json"[..]), (b"Set-Cookie", cookie)]
         };
         let fields = [fields(b"sid=1"), fields(b"sid=2")];
-        let bodies = [r#"{"a":1,"b":2,"c":3}"#, r#"{"a":4,"b":5,"c":6}"#];
+        let bodies = [r#"{"a":1,"b":2,"c":3,"last_4":7}"#, r#"{"a":4,"b":5,"c":6,"last_4":8}"#];
         let answer = |side: usize| Answer {
             status: 200,
             fields: &fields[side],
@@ -56,7 +56,12 @@ mod tests {
             latency: Duration::ZERO,
         };
         let mut found = compare(&answer(0), &answer(1), &Rules::default()).differences;
-        let rules = [["json", "a", "drop"], ["json", "b", "fixed:x"], ["cookie", "sid", "drop"]];
+        let rules = [
+            ["json", "a", "drop"],
+            ["json", "b", "fixed:x"],
+            ["json", "last_4", "fixed:x"],
+            ["cookie", "sid", "drop"],
+        ];
         let rules = rules.iter().flat_map(|words| Rule::parse(words).unwrap());
         mask_examples(&mut found, &Masks::of(&rules.collect::<Vec<_>>(), Key::of(b"a key")));
         let shown = found.list().iter().map(|found| {
@@ -72,6 +77,7 @@ mod tests {
             ("$.a", None),
             ("$.b", Some("x x".to_owned())),
             ("$.c", Some("3 6".to_owned())),
+            ("$.last_{n}", None),
         ];
         assert_eq!(shown, expected);
     }

@@ -34,12 +34,16 @@ impl Masks {
         }
     }
 
-    /// A cookie, `NAME=VALUE`, that an answer sets.
+    /// A cookie, `NAME=VALUE`, that an answer sets: what hides those that requests bring hides it too.
+    ///
+    /// A folded name, `wordpress_logged_in_{hex}`, may be one that a rule names.
     pub fn shown_cookie(&self, name: &str, cookie: &str) -> Option<String> {
         let value = cookie.split_once('=').map_or(cookie, |(_, value)| value);
-        let action = self.header.find(b"set-cookie").or_else(|| self.cookie.find(name.as_bytes()));
-        match action {
+        let field = self.header.find(b"set-cookie").or_else(|| self.header.find(b"cookie"));
+        let may_be_named = is_folded(name) && !self.cookie.is_empty();
+        match field.or_else(|| self.cookie.find(name.as_bytes())) {
             Some(action) => self.shown_by(action, value, cookie),
+            None if may_be_named => None,
             None => Some(cookie.to_owned()),
         }
     }
@@ -64,7 +68,12 @@ impl Masks {
     }
 }
 
-/// The steps of a path as reports write it, `None` for an element; `None` where the path was cut.
+/// Whether a name as reports write it stands for one of many: which, no rule can tell.
+fn is_folded(name: &str) -> bool {
+    name.contains('{')
+}
+
+/// The steps of a path as reports write it, `None` for an element; `None` where the path was cut or a name folded.
 fn steps(path: &str) -> Option<Vec<Option<&str>>> {
     let mut rest = path.strip_prefix('$')?;
     let mut steps = Vec::new();
@@ -79,7 +88,7 @@ fn steps(path: &str) -> Option<Vec<Option<&str>>> {
             let (name, after) = dotted.split_at(dotted.find(['.', '[']).unwrap_or(dotted.len()));
             (Some(name), after)
         };
-        if step.is_some_and(|name| name.ends_with(CUT)) {
+        if step.is_some_and(|name| name.ends_with(CUT) || is_folded(name)) {
             return None;
         }
         steps.push(step);
@@ -147,6 +156,27 @@ mod tests {
         assert_eq!(masks.shown_cookie("sid", "sid=1").map(|hash| hash.len()), Some(32));
         assert_eq!(masks.shown_cookie("lang", "lang=de").as_deref(), Some("lang=de"));
         assert_eq!(masks.shown_text("a line"), None);
+    }
+
+    #[test]
+    fn what_has_a_folded_name_is_hidden_from_rules_that_may_name_it() {
+        for rule in ["json last_4", "json $.card.last_4"] {
+            assert_eq!(masks(&[rule]).shown_json("$.card.last_{n}", "1234"), None, "{rule}");
+            assert_eq!(masks(&[rule]).shown_json("$['{email}'].name", "\"x\""), None, "{rule}");
+        }
+        let (folded, cookie) = ("wordpress_logged_in_{hex}", "wordpress_logged_in_8f14e45f=x");
+        let named = masks(&["cookie wordpress_logged_in_8f14e45f drop"]);
+        assert_eq!(named.shown_cookie(folded, cookie), None);
+        assert_eq!(masks(&["json a"]).shown_cookie(folded, cookie).as_deref(), Some(cookie));
+    }
+
+    #[test]
+    fn a_mask_on_the_whole_of_cookies_hides_those_that_answers_set() {
+        for (rule, shown) in
+            [("standard", None), ("header Cookie", Some("***")), ("header Set-Cookie drop", None)]
+        {
+            assert_eq!(masks(&[rule]).shown_cookie("sid", "sid=1").as_deref(), shown, "{rule}");
+        }
     }
 
     #[test]
