@@ -183,7 +183,8 @@ fn set_key(target: &mut Target, key: &str, value: &str) -> Result<(), Fault> {
             target.bind_address = Some(address);
         }
         "proxy" => {
-            let proxy = Proxy::parse(value).map_err(|expected| Fault::new(expected, value))?;
+            let fault = |expected| Fault::new(expected, values::without_user(value));
+            let proxy = Proxy::parse(value).map_err(fault)?;
             target.proxy = Some(Arc::new(proxy));
         }
         "status" => match value {

@@ -31,19 +31,43 @@ impl Fault {
     }
 }
 
-/// The text without what stands before the host of its URLs: that may be a password.
+/// The text without what stands before the host of its URLs, and of its proxies: that may be a password.
 pub fn without_password(text: &str) -> Cow<'_, str> {
-    let is_shown = |word: &str| !word.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
-    if text.split_ascii_whitespace().all(is_shown) {
-        return Cow::Borrowed(text);
+    // A blank in quotes ends no word: it may be one of the password.
+    let mut quote = None;
+    let ends_word = |c: char| {
+        match quote {
+            Some(open) if open == c => quote = None,
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            _ => {}
+        }
+        quote.is_none() && c.is_ascii_whitespace()
+    };
+    let shown: String = text.split_inclusive(ends_word).map(shown_word).collect();
+    if shown == text { Cow::Borrowed(text) } else { Cow::Owned(shown) }
+}
+
+fn shown_word(word: &str) -> Cow<'_, str> {
+    let proxy = word.split_once("proxy=");
+    if let Some((quote, proxy)) = proxy.filter(|(quote, _)| matches!(*quote, "" | "\"" | "'")) {
+        return Cow::Owned(format!("{quote}proxy={}", without_user(proxy)));
     }
-    let shown = text.split_inclusive(|c: char| c.is_ascii_whitespace()).map(|word| {
-        let host = word
-            .split_once("://")
-            .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
-        host.map_or(word.to_owned(), |(scheme, host)| format!("{scheme}://***@{host}"))
-    });
-    Cow::Owned(shown.collect())
+    let url = word.split_once("://");
+    match url.and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => Cow::Owned(format!("{scheme}://***@{host}")),
+        None => Cow::Borrowed(word),
+    }
+}
+
+/// A proxy without what stands before its host, whether or not its scheme was written.
+pub fn without_user(proxy: &str) -> Cow<'_, str> {
+    let Some((user, host)) = proxy.rsplit_once('@') else { return Cow::Borrowed(proxy) };
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let scheme = user.split_once("://").map(|(scheme, _)| scheme);
+    Cow::Owned(match scheme.filter(|scheme| is_word(scheme.trim_start_matches(['"', '\'']))) {
+        Some(scheme) => format!("{scheme}://***@{host}"),
+        None => format!("***@{host}"),
+    })
 }
 
 impl fmt::Display for Fault {
@@ -267,6 +291,9 @@ mod tests {
             ("x proxy=http://u:p@h:1 y=z", "x proxy=http://***@h:1 y=z"),
             ("proxy=\"http://u:p@/@h:1\"", "proxy=\"http://***@h:1\""),
             ("a@b", "a@b"),
+            ("x proxy=u:p@h:1 y=a@b", "x proxy=***@h:1 y=a@b"),
+            ("\"proxy=u:p://q@h:1\" y", "\"proxy=***@h:1\" y"),
+            ("proxy=\"http://u:p q@h:1\" y=a@b", "proxy=\"http://***@h:1\" y=a@b"),
         ] {
             assert_eq!(without_password(text), shown);
             let fault = Fault::new("nothing", text).to_string();

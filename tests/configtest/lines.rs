@@ -143,6 +143,16 @@ pub const WRONG_LINES: &[(&str, &str)] = &[
          socks5://[user:password@]host:port, found 'https://***@proxy.internal.net:3128'",
     ),
     (
+        "CopyTarget http://staging/ proxy=user:password@proxy.internal.net:3128",
+        "CopyTarget: proxy=: expected a proxy as http://[user:password@]host:port or \
+         socks5://[user:password@]host:port, found '***@proxy.internal.net:3128'",
+    ),
+    (
+        "CopyTarget http://staging/ proxy=\"http://user:pass word@proxy.internal.net\"",
+        "CopyTarget: proxy=: expected a proxy as http://[user:password@]host:port or \
+         socks5://[user:password@]host:port, found 'http://***@proxy.internal.net'",
+    ),
+    (
         "CopyTarget http://staging/ proxy=socks5://user:@proxy.internal.net:1080",
         "CopyTarget: proxy=: expected a user without : and a password of 1 to 255 bytes each, others than letters and \
          digits as %XX, found 'socks5://***@proxy.internal.net:1080'",
