@@ -131,8 +131,13 @@ impl Keeping {
         if self.stage == Stage::Whole {
             self.digesting.take(&self.lines.bytes);
             self.lines.bytes = Vec::new();
-            self.lines.lease = None;
             self.stage = Stage::Digest;
+            // The fields stay, and so does what they take.
+            self.lines.lease = None;
+            if !self.lease(self.lines.fields.len()) {
+                self.lines.fields = Vec::new();
+                self.stage = Stage::Shed;
+            }
         }
     }
 
@@ -275,6 +280,19 @@ mod tests {
         keeping.restart();
         keeping.content(b"ok");
         assert_eq!(kept(keeping).answer(&[]).body, Body::Whole(b"ok"));
+    }
+
+    #[test]
+    fn what_is_digested_gives_back_its_body_and_keeps_its_fields_counted() {
+        let budget = budget(1 << 20);
+        let mut keeping = Keeping::new(budget, Some(10_000));
+        keeping.head(200, [&b"A: 1\r\n"[..], b"\r\n"]);
+        keeping.content(&[b'x'; 9_000]);
+        assert!(budget.used() > 9_000);
+        keeping.digest();
+        assert_eq!(budget.used(), b"A: 1\r\n\r\n".len());
+        assert_eq!(kept(keeping).fields(), [(&b"A"[..], &b"1"[..])]);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]
