@@ -16,7 +16,7 @@ use crossbeam_channel::TryRecvError;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::timeout;
 
 use crate::bell::{Bell, Rope};
@@ -58,19 +58,7 @@ pub(super) fn start(
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let name = thread_name(&target.name);
     let work = move || {
-        let carrier = Carrier {
-            target,
-            aim: Arc::clone(&makings.aim),
-            account,
-            jobs,
-            bell,
-            allowance: Arc::clone(&makings.shared.allowance),
-            links: Rc::new(Links::new(makings, tls)),
-            under_way: Cell::new(0),
-            ended: Notify::new(),
-            last_offered: Cell::new(None),
-            frequent: Cell::new(false),
-        };
+        let carrier = Carrier::new(target, account, (jobs, bell), (makings, tls));
         live(&runtime, ear, carrier);
     };
     account.forwarder(true);
@@ -105,7 +93,7 @@ fn live(runtime: &Runtime, ear: Ear, carrier: Carrier) {
 }
 
 /// What the thread has.
-struct Carrier {
+pub(super) struct Carrier {
     target: Arc<Target>,
     aim: Arc<Aim>,
     account: Account,
@@ -129,23 +117,46 @@ impl Drop for Carrier {
 }
 
 impl Carrier {
+    pub(super) fn new(
+        target: Arc<Target>,
+        account: Account,
+        (jobs, bell): (Jobs, Arc<Bell>),
+        (makings, tls): (Makings, Option<Tls>),
+    ) -> Carrier {
+        Carrier {
+            target,
+            aim: Arc::clone(&makings.aim),
+            account,
+            jobs,
+            bell,
+            allowance: Arc::clone(&makings.shared.allowance),
+            links: Rc::new(Links::new(makings, tls)),
+            under_way: Cell::new(0),
+            ended: Notify::new(),
+            last_offered: Cell::new(None),
+            frequent: Cell::new(false),
+        }
+    }
+
     /// Takes copies until none will ever come, and those that are under way have ended.
-    async fn serve(self: Rc<Carrier>, ear: &UnixStream) {
+    pub(super) async fn serve(self: Rc<Carrier>, ear: &UnixStream) {
         loop {
             Boundary::Forwarder.enter();
-            let taken = Instant::now();
-            while self.under_way.get() < self.most() {
-                match self.jobs.try_recv() {
-                    Ok(job) => self.take(job, taken),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) if self.under_way.get() == 0 => return,
-                    Err(TryRecvError::Disconnected) => {
-                        self.ended.notified().await;
-                        break;
+            if self.under_way.get() >= self.most() {
+                self.ended.notified().await;
+                continue;
+            }
+            match self.jobs.try_recv() {
+                Ok(job) => {
+                    // Masking takes its time: each copy sets out before the next is masked.
+                    if self.take(job, Instant::now()) {
+                        yield_now().await;
                     }
                 }
+                Err(TryRecvError::Empty) => self.sleep(ear).await,
+                Err(TryRecvError::Disconnected) if self.under_way.get() == 0 => return,
+                Err(TryRecvError::Disconnected) => self.ended.notified().await,
             }
-            self.sleep(ear).await;
         }
     }
 
@@ -154,33 +165,31 @@ impl Carrier {
         self.links.streams().min(self.target.pool.max).max(1)
     }
 
-    /// Takes a copy in hand, unless it is dropped, and sets out with it.
-    fn take(self: &Rc<Carrier>, job: Job, taken: Instant) {
+    /// Takes a copy in hand, unless it is dropped, and sets out with it; whether it was masked first.
+    fn take(self: &Rc<Carrier>, job: Job, taken: Instant) -> bool {
         let last = self.last_offered.replace(Some(job.offered));
         let frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
         self.frequent.set(frequent);
-        match Hand::take(job, taken, self.account) {
-            Ok(mut hand) => {
-                let mut begun = taken;
-                if hand.unmasked().is_some() {
-                    if let Some(unsent) = hand.mask() {
-                        return report::unsent(self.account, &self.target.name, unsent);
-                    }
-                    begun = Instant::now();
-                    hand.begin(begun);
-                }
-                let under_way = UnderWay::of(Rc::clone(self));
-                spawn_local(async move { under_way.carry(hand, begun).await });
+        let mut hand = match Hand::take(job, taken, self.account) {
+            Ok(hand) => hand,
+            Err(Untaken::Closed | Untaken::Off | Untaken::Breaker) => return false,
+        };
+        let (mut begun, is_masked) = (taken, hand.unmasked().is_some());
+        if is_masked {
+            if let Some(unsent) = hand.mask() {
+                report::unsent(self.account, &self.target.name, unsent);
+                return true;
             }
-            Err(Untaken::Closed | Untaken::Off | Untaken::Breaker) => {}
+            begun = Instant::now();
+            hand.begin(begun);
         }
+        let under_way = UnderWay::of(Rc::clone(self));
+        spawn_local(async move { under_way.carry(hand, begun).await });
+        is_masked
     }
 
-    /// Sleeps until a copy can be taken; or for long, and then lets go of what nobody needed.
+    /// Sleeps until a copy may have come, or one has ended; or for long, and then lets go of what nobody needed.
     async fn sleep(&self, ear: &UnixStream) {
-        if self.under_way.get() >= self.most() {
-            return self.ended.notified().await;
-        }
         if self.frequent.take() {
             // To be woken would cost the request path more.
             let _ = timeout(NAP, self.ended.notified()).await;

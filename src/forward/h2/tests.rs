@@ -4,16 +4,25 @@ mod faults;
 mod raw;
 mod server;
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use crate::bell::Bell;
+use crate::mask::{Key, Masks, Rule};
 use crate::memory::Budget;
 use crate::message::{Additions, Field, Head, Message, Received};
+use crate::queue::{self, Job};
 use crate::route::Route;
 use crate::stats::{Cell, Totals};
-use crate::target::{Limits, Pool, Target, Url};
+use crate::target::{Aim, Limits, Pool, Target, Url};
 
-use super::super::Forwarders;
 use super::super::testing::{Counters, LIMITS, budget, job, message};
+use super::super::{Forwarders, Makings, Shared, names};
+use super::carrier::Carrier;
 use server::{Staging, answer, content};
 
 /// A target, and where its copies are counted.
@@ -147,6 +156,41 @@ fn many_are_in_flight_on_one_connection_and_no_more_than_max() {
     let totals = mirror.settled();
     assert_eq!((totals.count(Cell::Delivered2xx), totals.count(Cell::Unanswered)), (130, 0));
     assert_eq!(staging.connections(), 1);
+}
+
+#[test]
+fn each_masked_copy_sets_out_before_the_next_is_masked() {
+    let counters = Counters::new();
+    let url = Url::parse("h2c://127.0.0.1:1/").unwrap();
+    let target = Arc::new(Target { pool: MANY, ..Target::at(url.clone()) });
+    let shared = Shared::of(&target);
+    let names = shared.names(&url, Box::new(names::system));
+    let makings = Makings::of(Aim::of(&target, url), names, shared).unwrap();
+    let (offers, jobs) = queue::bounded(10);
+    let masks = Masks::of(&Rule::parse(&["json", "password"]).unwrap(), Key::of(b"a key"));
+    let masks = Arc::new(masks);
+    for _ in 0..3 {
+        counters.account.select();
+        let message = message("POST", Some(br#"{"password":"secret"}"#));
+        let job = Job { masks: Some(Arc::clone(&masks)), ..job(message, LIMITS) };
+        offers.offer(job).unwrap();
+    }
+    counters.account.forwarder(true);
+    let (bell, ear) = Bell::new().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let ear = tokio::net::UnixStream::from_std(ear).unwrap();
+        let queue = (jobs, Arc::new(bell));
+        let carrier = Carrier::new(target, counters.account, queue, (makings, None));
+        let mut serve = pin!(Rc::new(carrier).serve(&ear));
+        // Each time that it lets the others on, one more is masked.
+        for masked in 1..=3 {
+            let is_pending =
+                poll_fn(|context| Poll::Ready(serve.as_mut().poll(context).is_pending())).await;
+            assert!(is_pending);
+            assert_eq!(counters.totals().count(Cell::Taken), masked);
+        }
+    });
 }
 
 #[test]
