@@ -87,7 +87,8 @@ fn play(request: &Request) {
         has_content: request.content.is_some(),
     };
     let forwarded = request.forwarded.then_some(Forwarded { client: b"192.0.2.7", proto: "https" });
-    let additions = Additions { mark: MARK, forwarded, preserve_host: request.preserve_host, trace: None };
+    let additions =
+        Additions { mark: MARK, forwarded, preserve_host: request.preserve_host, trace: None };
     tight(received.method.len(), &received, &additions);
     let mut head = match Head::serialise(&received, &additions, &AMPLE) {
         Ok(head) => head,
