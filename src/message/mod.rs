@@ -143,7 +143,7 @@ pub struct Message {
 }
 
 /// How many parts a message's head has: see [`Message::head_parts`].
-pub const HEAD_PARTS: usize = 12;
+pub const HEAD_PARTS: usize = 15;
 
 impl Message {
     /// The message as staging is to see it, in parts that lie here and there: its head's, then its content's.
@@ -168,12 +168,34 @@ impl Message {
         };
         let (method, line, end) = (self.method(), b" HTTP/1.1\r\n", b"\r\n");
         let Some(via) = via else {
-            return [method, b" ", b"", path, rest, line, b"", first, second, third, fourth, end];
+            let none: &[u8] = b"";
+            return [
+                method, b" ", path, rest, line, first, second, third, fourth, end, none, none,
+                none, none, none,
+            ];
         };
         // The server as a whole is its authority without a path (RFC 9112 section 3.2.4).
         let path = if path == b"*" { b"" } else { path };
         let (root, own) = (via.authority.as_bytes(), via.authorization.as_bytes());
-        [method, b" ", root, path, rest, line, own, first, second, third, fourth, end]
+        let [[first, behind_first], [third, behind_third], [fourth, behind_fourth]] =
+            [first, third, fourth].map(around_proxy_authorization);
+        [
+            method,
+            b" ",
+            root,
+            path,
+            rest,
+            line,
+            own,
+            first,
+            behind_first,
+            second,
+            third,
+            behind_third,
+            fourth,
+            behind_fourth,
+            end,
+        ]
     }
 
     /// The method, as received.
@@ -218,6 +240,21 @@ impl Head {
     fn slice(&self, from: u32, to: u32) -> &[u8] {
         self.bytes.get(from as usize..to as usize).unwrap_or_default()
     }
+}
+
+/// What is before the line of `Proxy-Authorization` among field lines, and what is behind it: a proxy of ours is asked
+/// with our own, and has no business with what a client said to another.
+fn around_proxy_authorization(lines: &[u8]) -> [&[u8]; 2] {
+    const NAME: &[u8] = b"Proxy-Authorization:";
+    let mut begin = 0;
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        let end = begin + line.len();
+        if line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {
+            return [lines.get(..begin), lines.get(end..)].map(Option::unwrap_or_default);
+        }
+        begin = end;
+    }
+    [lines, b""]
 }
 
 /// A place in a head, which is never longer than can be told so: short, for heads are moved about.

@@ -313,3 +313,26 @@ fn a_proxy_of_http_is_told_where_a_plain_request_goes_and_who_asks() {
     assert_eq!(sent("/a", "http://staging/", "socks5://u:p@proxy:1080"), tunnelled);
     assert_eq!(sent("/a", "unix:/a|http://staging/", asking), tunnelled);
 }
+
+#[test]
+fn what_a_client_said_to_a_proxy_is_not_told_to_ours() {
+    let (before, after) =
+        ("proxy-authorization: Basic eDp5\nHost: a", "Host: a\nProxy-Authorization: Basic eDp5");
+    let none = "proxy-authorization: Basic eDp5";
+    for fields in [before, after, none] {
+        let sent = |url, proxy| Case { target: "/a", url, fields, proxy, ..GET }.staged().unwrap();
+        assert_eq!(
+            sent("http://staging/", Some("http://u:p@proxy:3128")),
+            "GET http://staging/a HTTP/1.1\nProxy-Authorization: Basic dTpw\nHost: staging\n\
+             X-Mod-Copy: 5ec2e7\n\n"
+        );
+        for (url, proxy) in
+            [("http://staging/", None), ("https://staging/", Some("http://u:p@proxy:3128"))]
+        {
+            assert!(
+                sent(url, proxy).contains("Basic eDp5\n"),
+                "staging sees it as production does"
+            );
+        }
+    }
+}
