@@ -276,6 +276,11 @@ impl Mirror {
             return self.offer_each(message, *own, Copies::default(), chosen, from);
         }
         if let Some(lane) = self.only(chosen) {
+            // What follows the content nobody has edited.
+            let message = match lane.target.edits {
+                Some(_) => message.with_trailers(None),
+                None => message,
+            };
             return self.offer_to(lane, Held::Alone(message), None, from);
         }
         let message = Arc::new(message);

@@ -90,6 +90,25 @@ fn copies_arrive_as_they_were_sent(mpm: Mpm) {
     assert_eq!(staging.connections(), 1);
 }
 
+#[test]
+fn what_edits_do_not_reach_does_not_follow_the_content() {
+    let (origin, staging) = (Origin::start(), answering());
+    let target = format!("<CopyTarget h2c://{}/v1 name=staging>", staging.address);
+    let edits = "RequestHeader unset X-Secret\n</CopyTarget>";
+    let server = Server::on(Mpm::Event)
+        .modules(&["headers"])
+        .vhost(format!("{target}\n{edits}"))
+        .proxy(&origin)
+        .start();
+    server.client().exchange(
+        "POST /chunked HTTP/1.1\r\nHost: www.example.com\r\nX-Secret: 1\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n0\r\nX-Secret: 2\r\n\r\n",
+    );
+    let copy = staging.next();
+    assert_eq!((copy.content.as_slice(), copy.field("x-secret")), (&b"hello"[..], None));
+    assert_eq!(copy.trailers, []);
+}
+
 /// What httpd itself may need to stop, on a busy machine.
 const SLACK: Duration = Duration::from_millis(2500);
 
