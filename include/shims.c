@@ -52,8 +52,7 @@ apr_status_t copy_bucket_read(apr_bucket *bucket, const char **data, apr_size_t 
 int copy_bucket_is_in_memory(const apr_bucket *bucket)
 {
     return APR_BUCKET_IS_HEAP(bucket) || APR_BUCKET_IS_TRANSIENT(bucket)
-        || APR_BUCKET_IS_IMMORTAL(bucket) || APR_BUCKET_IS_POOL(bucket)
-        || APR_BUCKET_IS_MMAP(bucket);
+        || APR_BUCKET_IS_IMMORTAL(bucket) || APR_BUCKET_IS_POOL(bucket);
 }
 
 int copy_bucket_file(const apr_bucket *bucket)

@@ -99,7 +99,10 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
                 here.watch = Some(unsafe { pool::own(root.pool, watch) });
             }
         }
-        if let Some(watch) = here.watch {
+        if let Some(mut watch) = here.watch {
+            // A document that is redirected to takes the place of what was begun.
+            // SAFETY: the only look at it.
+            unsafe { watch.as_mut() }.restart();
             // SAFETY: a live request, and its root's watch.
             unsafe { witness::install(r, watch) };
         }

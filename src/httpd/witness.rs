@@ -1,16 +1,18 @@
 //! The witness: an output filter that sees production's answer on its way to the client, and changes nothing.
 //!
 //! It is in the chain of those requests alone that are compared. It stands right above the filters that code the
-//! content, so that it sees the content as it is. Each brigade is looked at and passed on at once, as it came: no bucket is
-//! read that is not in memory already, save a file's, which is read beside its bucket.
+//! content, so that it sees the content as it is. Each brigade is looked at and passed on at once, as it came: no bucket
+//! is read that is not in memory already. What a file holds is read beside its bucket, as far as no disk need be waited for.
 
 use std::ffi::{CStr, c_char, c_void};
+use std::io::IoSliceMut;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Instant;
 
 use rustix::fd::BorrowedFd;
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::guard::guard;
 use super::pool::success;
@@ -41,6 +43,8 @@ pub struct Watch {
     flushes: u32,
     /// How the content is coded where it is seen, once some is.
     coding: Option<Vec<u8>>,
+    /// Whether what was seen first was a part already, by whoever answers; else httpd cuts parts out below.
+    was_partial: bool,
 }
 
 impl Watch {
@@ -52,6 +56,7 @@ impl Watch {
             begun: Instant::now(),
             flushes: 0,
             coding: None,
+            was_partial: false,
         }
     }
 
@@ -61,8 +66,8 @@ impl Watch {
     }
 
     /// Another answer takes the place of what was seen.
-    fn restart(&mut self) {
-        (self.flushes, self.coding) = (0, None);
+    pub fn restart(&mut self) {
+        (self.flushes, self.coding, self.was_partial) = (0, None, false);
         if let Some(keeping) = &mut self.keeping {
             keeping.restart();
         }
@@ -189,7 +194,7 @@ unsafe fn look(
                 if is_stream {
                     keeping.digest();
                 }
-                note_coding(request, watch);
+                note_form(request, watch);
                 if let Some(keeping) = &mut watch.keeping {
                     // SAFETY: a bucket of data.
                     unsafe { take(bucket, keeping) };
@@ -200,15 +205,20 @@ unsafe fn look(
     }
 }
 
-/// Takes note of how the content is coded here: those below may code it, and say so.
-fn note_coding(request: &ffi::request_rec, watch: &mut Watch) {
+/// Takes note of how the content is coded here, and whether it is whole: those below may change it, and say so.
+fn note_form(request: &ffi::request_rec, watch: &mut Watch) {
     if watch.coding.is_none() {
         // SAFETY: the request's own table; the name ends in NUL.
         let field = unsafe { ffi::apr_table_get(request.headers_out, CODING.as_ptr()) };
         let coding = if field.is_null() { request.content_encoding } else { field };
         // SAFETY: NULL, or a text of the request's pool.
         watch.coding = Some(unsafe { pool::bytes(coding) }.to_vec());
+        watch.was_partial = is_partial(request);
     }
+}
+
+fn is_partial(request: &ffi::request_rec) -> bool {
+    u32::try_from(request.status) == Ok(ffi::HTTP_PARTIAL_CONTENT)
 }
 
 /// Takes what a bucket holds, if that can be had without changing it.
@@ -236,13 +246,15 @@ unsafe fn take(bucket: *mut ffi::apr_bucket, keeping: &mut Keeping) {
     read_file(unsafe { BorrowedFd::borrow_raw(file) }, start, length, keeping);
 }
 
-/// Reads a part of a file, whose own place in it stays where it is.
+/// Reads a part of a file, whose own place in it stays where it is; as far as it is in memory, for the request
+/// waits for no disk.
 fn read_file(file: BorrowedFd<'_>, start: i64, length: usize, keeping: &mut Keeping) {
     let (Ok(mut place), mut left) = (u64::try_from(start), length) else { return keeping.lose() };
     let mut portion = [0; PORTION];
     while left > 0 {
         let most = portion.get_mut(..left.min(PORTION)).unwrap_or_default();
-        let read = rustix::io::pread(file, &mut *most, place).unwrap_or(0);
+        let mut into = [IoSliceMut::new(&mut *most)];
+        let read = preadv2(file, &mut into, place, ReadWriteFlags::NOWAIT).unwrap_or(0);
         let bytes = most.get(..read).filter(|bytes| !bytes.is_empty());
         let Some(bytes) = bytes else { return keeping.lose() };
         keeping.content(bytes);
@@ -256,6 +268,10 @@ const CODING: &CStr = c"Content-Encoding";
 /// The answer has passed: brings it to where it is compared.
 fn conclude(request: &ffi::request_rec, watch: &mut Watch, ended: Instant) {
     let Some(mut keeping) = watch.keeping.take() else { return };
+    // What was seen is the whole of which clients get a part.
+    if is_partial(request) && !watch.was_partial && watch.coding.is_some() {
+        keeping.lose();
+    }
     // SAFETY: the request's own table, as it was sent.
     let entries = unsafe { request::entries(request.headers_out) };
     let field = |entry: &ffi::apr_table_entry_t| {

@@ -107,6 +107,50 @@ fn what_production_makes_itself_is_seen_as_clients_see_it(mpm: Mpm) {
 }
 
 #[test]
+fn a_document_that_an_error_redirects_to_is_what_clients_see() {
+    let origin = Staging::with_answers(|received| match path(received).as_str() {
+        "/sorry" => json("[1]"),
+        _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n".to_vec(),
+    });
+    let staging = Staging::with_answers(|_| json("[2]"));
+    let server = comparing(Mpm::Event, &origin, &staging).vhost("ErrorDocument 502 /sorry").start();
+    assert_eq!(server.client().get("/broken").text(), "[1]");
+    let compared = compared(&server, "next", 1);
+    let differences = compared.differences("real");
+    assert!(differences.contains(&"GET /broken $[*] value".to_owned()), "{}", compared.0);
+}
+
+#[test]
+fn parts_that_httpd_cuts_out_are_not_compared_with_the_whole() {
+    let part = |content: &str| {
+        let head = "HTTP/1.1 206 Partial Content\r\nContent-Type: text/plain\r\n";
+        let range = "Content-Range: bytes 4-6/12\r\nContent-Length: 3";
+        format!("{head}{range}\r\n\r\n{content}").into_bytes()
+    };
+    let answer = move |received: &Received, content: &str| match path(received).as_str() {
+        "/a.txt" => part("two"),
+        _ => part(content),
+    };
+    let origin = Staging::with_answers(move |received| answer(received, "one"));
+    let staging = Staging::with_answers(move |received| answer(received, "two"));
+    let server = Server::on(Mpm::Event)
+        .vhost("ProxyPass /a.txt !")
+        .proxy(&origin)
+        .vhost(format!("CopyTarget {} name=next", staging.url("/")))
+        .vhost("CopyCompare body\nAddType text/plain .txt")
+        .modules(&["mime"])
+        .file("htdocs/a.txt", "one\ntwo\nsix\n")
+        .start();
+    for path in ["/a.txt", "/proxied"] {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: www.example.com\r\n");
+        let answer = server.client().exchange(format!("{head}Range: bytes=4-6\r\n\r\n"));
+        assert_eq!(answer.status, 206, "{path}");
+    }
+    let compared = compared(&server, "next", 2);
+    assert_eq!(compared.differences("real"), ["GET /proxied text value"], "{}", compared.0);
+}
+
+#[test]
 fn what_is_compared_is_chosen_by_scope_method_and_sample() {
     let (origin, staging) = (Staging::start(), Staging::start());
     let server = Server::on(Mpm::Event)
