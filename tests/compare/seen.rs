@@ -113,7 +113,9 @@ fn a_document_that_an_error_redirects_to_is_what_clients_see() {
         _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n".to_vec(),
     });
     let staging = Staging::with_answers(|_| json("[2]"));
-    let server = comparing(Mpm::Event, &origin, &staging).vhost("ErrorDocument 502 /sorry").start();
+    let server = comparing(Mpm::Event, &origin, &staging).vhost("ErrorDocument 502 /sorry");
+    // mod_proxy_http's own word about the origin.
+    let server = server.expect("AH01110").start();
     assert_eq!(server.client().get("/broken").text(), "[1]");
     let compared = compared(&server, "next", 1);
     let differences = compared.differences("real");

@@ -18,7 +18,7 @@ use crate::wait::wait_for;
 
 /// Production that serves `a`, copies to the target `staging`, and logs in the folder `logs`.
 fn logging(mpm: Mpm, staging: &Staging, log: &str) -> Builder {
-    logging_to(mpm, &staging.url("/"), log)
+    logging_to(mpm, &format!("{} max=1", staging.url("/")), log)
 }
 
 fn logging_to(mpm: Mpm, url: &str, log: &str) -> Builder {
