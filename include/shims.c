@@ -25,6 +25,21 @@ int copy_log_level(const server_rec *server)
     return ap_get_server_module_loglevel(server, APLOG_MODULE_INDEX);
 }
 
+void copy_log_request(int level, const request_rec *request, const char *message)
+{
+    /* httpd puts the Referer, which may hold a secret in its query, after every line of a request's. */
+    request_rec without_fields = *request;
+    without_fields.headers_in = apr_table_make(request->pool, 0);
+    ap_log_rerror(APLOG_MARK, level, 0, &without_fields, "%s", message);
+    /* What %L calls the request was perhaps made now, and holds for the lines to come: httpd keeps it there, too. */
+    ((request_rec *)request)->log_id = without_fields.log_id;
+}
+
+int copy_request_log_level(const request_rec *request)
+{
+    return ap_get_request_module_loglevel(request, APLOG_MODULE_INDEX);
+}
+
 enum copy_bucket_kind copy_next_bucket(apr_bucket_brigade *brigade, apr_bucket **bucket)
 {
     apr_bucket *next = *bucket ? APR_BUCKET_NEXT(*bucket) : APR_BRIGADE_FIRST(brigade);

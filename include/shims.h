@@ -14,6 +14,12 @@ void copy_log(int level, const server_rec *server, const char *message);
 /* The level that LogLevel sets for this module in a server. */
 int copy_log_level(const server_rec *server);
 
+/* Writes one line of a request to its error log, at a level of APLOG_*, without its Referer. */
+void copy_log_request(int level, const request_rec *request, const char *message);
+
+/* The level that LogLevel sets for this module where a request is. */
+int copy_request_log_level(const request_rec *request);
+
 /* What a bucket is: none, the end of the stream, a flush, an error, other metadata, or data. */
 enum copy_bucket_kind {
     COPY_BUCKET_NONE,

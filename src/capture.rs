@@ -92,6 +92,11 @@ impl Capture {
         self.trailers.take()
     }
 
+    /// How many bytes have passed, kept or not.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// The content's end has passed.
     pub fn end(&mut self) {
         self.ended = true;

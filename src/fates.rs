@@ -1,4 +1,7 @@
-//! What a request's notes say for `CustomLog`: its targets, and what became of the copy to each by its end.
+//! What a request's notes say for `CustomLog`, and its lines in the error log: its targets, and what became of the copy
+//! to each by its end.
+
+use std::fmt;
 
 use crate::config::{Policy, TargetId};
 use crate::outcome::{Loss, NotCopied};
@@ -25,35 +28,80 @@ impl Fate {
     }
 }
 
+impl fmt::Display for Fate {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fate::HandedOver => to.write_str("handed over"),
+            Fate::Dropped(loss) => write!(to, "dropped: {}", loss.name()),
+            Fate::NotCopied(reason) => write!(to, "not copied: {}", reason.name()),
+        }
+    }
+}
+
+/// What passed of the content that was to be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// How many bytes.
+    pub bytes: u64,
+    /// Whether that was all, and all of it was kept.
+    pub is_whole: bool,
+}
+
+impl fmt::Display for Captured {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.is_whole { "whole" } else { "not whole" };
+        write!(to, "{} bytes, {whole}", self.bytes)
+    }
+}
+
 /// The fates of one request's copies, where somebody asks for them.
 #[derive(Debug)]
-pub struct Fates(Option<Vec<(TargetId, Fate)>>);
+pub struct Fates {
+    noted: Option<Vec<(TargetId, Fate)>>,
+    captured: Option<Captured>,
+}
 
 impl Fates {
     /// None yet; and none ever, where nobody asks.
     pub fn asked_for(is: bool) -> Fates {
-        Fates(is.then(Vec::new))
+        Fates { noted: is.then(Vec::new), captured: None }
     }
 
     /// Takes note of one, if anybody asks.
     #[inline(always)]
     pub fn note(&mut self, target: TargetId, fate: Fate) {
-        if let Fates(Some(fates)) = self {
-            fates.push((target, fate));
+        if let Some(noted) = &mut self.noted {
+            noted.push((target, fate));
         }
+    }
+
+    /// Takes note of the content, if anybody asks.
+    #[inline(always)]
+    pub fn note_content(&mut self, captured: impl FnOnce() -> Captured) {
+        if self.noted.is_some() {
+            self.captured = Some(captured());
+        }
+    }
+
+    /// What is noted of the content.
+    pub fn captured(&self) -> Option<Captured> {
+        self.captured
+    }
+
+    /// The targets by name, and what became of the copy to each; none where nobody asks.
+    pub fn told<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = (&'a str, Fate)> {
+        self.noted.iter().flatten().map(|(target, fate)| {
+            let known = policy.targets().get(target.index());
+            (known.map_or("", |known| known.target.name.as_str()), *fate)
+        })
     }
 
     /// The targets' names, and what became of their copies in the same order, joined by commas; `None` where there
     /// is nothing to tell.
     pub fn texts(&self, policy: &Policy) -> Option<[String; 2]> {
-        let Fates(fates) = self;
-        let fates = fates.as_ref().filter(|fates| !fates.is_empty())?;
-        let name = |target: &TargetId| {
-            let known = policy.targets().get(target.index());
-            known.map_or("", |known| known.target.name.as_str())
-        };
-        let names: Vec<&str> = fates.iter().map(|(target, _)| name(target)).collect();
-        let texts: Vec<String> = fates.iter().map(|(_, fate)| fate.text()).collect();
+        self.noted.as_ref().filter(|noted| !noted.is_empty())?;
+        let (names, texts): (Vec<&str>, Vec<String>) =
+            self.told(policy).map(|(name, fate)| (name, fate.text())).unzip();
         Some([names.join(","), texts.join(",")])
     }
 }

@@ -5,7 +5,7 @@ use crate::comparing::{Comparisons, Copies, Production};
 use crate::config::{ListId, ScopeSettings, ServerPolicy};
 use crate::copylog::{self, Awaiting, Requested};
 use crate::edit::Edit;
-use crate::fates::Fates;
+use crate::fates::{Captured, Fate, Fates};
 use crate::memory::Budget;
 use crate::message::{Additions, Field, Forwarded, Head, Received};
 use crate::mirror::{Chosen, Mirror, OwnHeads, Source};
@@ -209,6 +209,27 @@ impl Journey {
         self.fates.texts(self.mirror.policy())
     }
 
+    /// Its fate is asked for, and is still open. Whoever asks sees to it that the journey is dropped, or
+    /// [forgets](Self::forget_fates).
+    pub fn ask_for_fates(&mut self) {
+        self.fates = Fates::asked_for(true);
+    }
+
+    /// Gives back what the fates take up.
+    pub fn forget_fates(&mut self) {
+        self.fates = Fates::asked_for(false);
+    }
+
+    /// The targets by name, and what became of the copy to each, where that is asked for.
+    pub fn fates(&self) -> impl Iterator<Item = (&str, Fate)> {
+        self.fates.told(self.mirror.policy())
+    }
+
+    /// What passed of the content that was to be copied, where that is asked for.
+    pub fn captured(&self) -> Option<Captured> {
+        self.fates.captured()
+    }
+
     /// Production has answered, and the request is over.
     pub fn tell(&mut self, production: copylog::Production) {
         std::mem::take(&mut self.awaiting).tell(production);
@@ -374,7 +395,11 @@ impl Journey {
     fn hand_over(&mut self, head: Head, own: OwnHeads, chosen: Chosen) {
         let mut capture = self.capture.take();
         let trailers = capture.as_mut().and_then(Capture::take_trailers);
+        let seen = capture.as_ref().map(Capture::seen);
         let content = capture.map(|capture| capture.finish(self.declared)).transpose();
+        if let Some(bytes) = seen {
+            self.fates.note_content(|| Captured { bytes, is_whole: content.is_ok() });
+        }
         match content {
             Ok(content) => {
                 let message = head.with_content(content).with_trailers(trailers);

@@ -47,7 +47,7 @@
 //! the last 15 minutes. [`status`] tells all that is counted, [`manager`] changes what may be changed while httpd runs.
 //! [`meeting`] is where the end of a request and that of its copy meet: [`copylog`] writes a line of both, [`compare`]
 //! tells where two answers differ, [`comparing`] brings them to it. [`edit`] is what the server changes for one target
-//! alone. [`fates`] is what production's own log can say of its copies.
+//! alone. [`fates`] is what production's own logs can say of its copies.
 //! [`boundary`] is where a fault must stop, [`clock`] the time that all children agree on. [`config`] is what
 //! the administrator asked for: one table of directives, settings as written, and the policy they resolve
 //! to; [`tls`] reads the files that it names. [`mask`] is what staging may not see: bytes in, bytes out.

@@ -69,3 +69,4 @@ mod stopping;
 mod targets;
 mod tls;
 mod traced;
+mod trail;

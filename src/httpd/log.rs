@@ -42,6 +42,21 @@ pub fn write(level: u32, server: *const ffi::server_rec, line: &str) {
     unsafe { ffi::copy_log(level, server, line.as_ptr()) }
 }
 
+/// Writes one line of a request to its error log, as httpd's own lines of it are.
+pub fn write_of(request: &ffi::request_rec, level: u32, line: &str) {
+    let line = CString::new(line.replace('\0', "\\0")).unwrap_or_default();
+    let level = c_int::try_from(level).unwrap_or_default();
+    // SAFETY: httpd's live request; the line ends in NUL.
+    unsafe { ffi::copy_log_request(level, request, line.as_ptr()) }
+}
+
+/// Whether a request's lines of this level are written, as `LogLevel` has it where the request is.
+pub fn is_on(request: &ffi::request_rec, level: u32) -> bool {
+    // SAFETY: httpd's live request.
+    let set = unsafe { ffi::copy_request_log_level(request) };
+    u32::try_from(set).is_ok_and(|set| set >= level)
+}
+
 /// Sends the core's log lines to the error log, down to the level that the main server has set.
 pub fn install(server: *const ffi::server_rec) {
     // An error means that it is installed already: statics outlive a restart.

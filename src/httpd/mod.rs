@@ -33,5 +33,6 @@ mod stranger;
 mod sys;
 mod tee;
 mod traffic;
+mod trail;
 mod tree;
 mod witness;

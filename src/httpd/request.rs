@@ -101,6 +101,17 @@ impl Passage {
         self.notes.asks_for_upgrade
     }
 
+    /// The method that the client sent.
+    pub fn method(&self) -> &[u8] {
+        // SAFETY: a text of the request's pool, which nobody changes in place.
+        unsafe { pool::bytes(self.method) }
+    }
+
+    /// Whether the client sent content.
+    pub fn has_content(&self) -> bool {
+        self.notes.content().is_some()
+    }
+
     /// The passage of a request or of what it was redirected to; `None` where its server mirrors nothing.
     ///
     /// # Safety

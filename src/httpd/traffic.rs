@@ -6,7 +6,7 @@ use std::ptr;
 use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
 use super::witness::{self, Watch};
-use super::{child, ffi, kept, meter, notes, pool, tee};
+use super::{child, ffi, kept, meter, notes, pool, tee, trail};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::copylog::{Id, Parties, Production};
@@ -86,12 +86,15 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
         let started = meter::start(request);
         // SAFETY: as above.
         let Some(mut passage) = (unsafe { Passage::of(r) }) else { return };
+        // What a rewrite rule redirects is admitted, or refused, where it is redirected to.
+        let root = request::rewritten_from(request).filter(|_| !request::is_rewritten(request));
+        if let Some(root) = root {
+            // SAFETY: the root's passage, and the only look at it.
+            unsafe { trail::begin(root, passage) };
+        }
         // SAFETY: the only look at it.
         let here = unsafe { passage.as_mut() };
-        // What a rewrite rule redirects is admitted, or refused, where it is redirected to.
-        if !request::is_rewritten(request)
-            && let Some(root) = request::rewritten_from(request)
-        {
+        if let Some(root) = root {
             here.decide(root, request);
             if let Some(production) = here.journey.production_sides() {
                 let watch = Watch::new(here.journey.budget(), *production);
@@ -130,6 +133,8 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
         let started = meter::start(request);
         // SAFETY: as above.
         if let Some(mut passage) = unsafe { Passage::of(r) } {
+            // SAFETY: the request's passage, and the only look at it.
+            unsafe { trail::begin(request, passage) };
             // SAFETY: the only look at it.
             let passage = unsafe { passage.as_mut() };
             if passage.journey.is_undecided() && was_refused(request, passage.phase) {
@@ -145,6 +150,7 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
                 passage.journey.tell(production_of(request));
             }
             meter::conclude(started, passage, request);
+            trail::end(request, passage);
         }
         ffi::HOOK_DECLINED
     };
