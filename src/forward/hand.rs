@@ -136,10 +136,10 @@ impl Hand {
             Err((unsent, requested)) => {
                 self.keep = None;
                 self.account.breaker().give_back(self.pass, clock::now);
-                self.account.settle(Outcome::Dropped(unsent.loss()), Traffic::default());
                 if let (Some(told), Some(requested)) = (self.told.take(), requested) {
                     told.arrive(Copied::dropped(unsent.loss(), Some(self.waited), requested));
                 }
+                self.account.settle(Outcome::Dropped(unsent.loss()), Traffic::default());
                 self.state = State::Dropped(unsent.loss());
                 Some(unsent)
             }
@@ -293,10 +293,11 @@ impl Hand {
             self.told.take().map(|told| (told, Requested::of(&message, self.masks.is_none())));
         drop(message);
         let change = self.account.breaker().report(self.pass, sign(outcome), clock::now);
-        self.account.settle(outcome, self.traffic);
+        // Told before it is counted: a child that has counted all may end.
         if let Some((told, requested)) = told {
             told.arrive(Copied::sent(outcome, self.traffic, self.waited, requested));
         }
+        self.account.settle(outcome, self.traffic);
         change
     }
 }
