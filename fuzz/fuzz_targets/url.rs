@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
         None => assert!(!host.contains(['[', ']', ':', '/', '@']), "{host} is no name"),
     }
     let uri: http::Uri = printed.parse().expect("what connects reads it too");
-    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let usual = if matches!(uri.scheme_str(), Some("https" | "h2")) { 443 } else { 80 };
     assert_eq!((uri.path(), uri.port_u16().unwrap_or(usual)), (url.path(), port));
 
     let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", url.path(), url.authority());
