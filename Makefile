@@ -173,7 +173,7 @@ nightly: rust
 	@rustc +$(NIGHTLY) --version >/dev/null 2>&1 || rustup toolchain install $(NIGHTLY) --profile minimal
 
 # Without a sanitizer: the targets have no unsafe code of their own, and run ten times as often so.
-fuzz: nightly ## Fuzz what reads bytes from outside, each target for so many seconds (SECONDS=60)
+fuzz: nightly ## Fuzz what reads bytes from outside, each target for so many seconds (SECONDS=60, SEED=0: another each time)
 	@$(call install-packages,$(DEBIAN_FUZZ_PACKAGES),$(REDHAT_FUZZ_PACKAGES))
 	$(CARGO) fuzz --version 2>/dev/null | grep -qF ' $(CARGO_FUZZ_VERSION)' || $(CARGO) install --locked --version $(CARGO_FUZZ_VERSION) cargo-fuzz
 	$(CARGO) +$(NIGHTLY) fuzz build --sanitizer none --target-dir '$(TARGET_DIR)/fuzz'
@@ -182,7 +182,7 @@ fuzz: nightly ## Fuzz what reads bytes from outside, each target for so many sec
 		found='$(TARGET_DIR)/fuzz/found'/$$target
 		mkdir -p "$$found" fuzz/artifacts/$$target
 		echo "mod_copy: fuzzing $$target"
-		"$(TARGET_DIR)/fuzz/$(HOST)/release/$$target" -max_total_time='$(or $(SECONDS),60)' \
+		"$(TARGET_DIR)/fuzz/$(HOST)/release/$$target" -max_total_time='$(or $(SECONDS),60)' -seed='$(or $(SEED),0)' \
 			-timeout=10 -verbosity=0 -print_final_stats=1 -artifact_prefix=fuzz/artifacts/$$target/ \
 			"$$found" fuzz/corpus/$$target 2>&1 | grep -vE '^(INFO|stat::(new|slow|peak))'
 	done
