@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! faults.rs   what is measured        measure.rs  one fault, from start to recovery
-//! load.rs     production's clients    page.rs     the document
+//! front.rs    TLS before staging      page.rs     the document
+//! load.rs     production's clients
 //! ```
 //!
 //! Production has one core of its own; clients, origin and staging share another. httpd's configuration, start and
@@ -23,6 +24,8 @@
 
 #[path = "isolation/faults.rs"]
 mod faults;
+#[path = "isolation/front.rs"]
+mod front;
 #[path = "isolation/load.rs"]
 mod load;
 #[path = "isolation/measure.rs"]

@@ -4,19 +4,28 @@ use std::time::Duration;
 
 use crate::faulty::{Fault, Length, Then};
 
+/// What is wrong.
+#[derive(Clone, Copy)]
+pub enum Trouble {
+    /// Staging itself, spoken to in the clear.
+    Staging(Fault),
+    /// What ends TLS before it.
+    Handshake,
+}
+
 /// One row of the document.
 pub struct Case {
     pub name: &'static str,
     /// What is wrong with staging, in words.
     pub about: &'static str,
-    pub fault: Fault,
+    pub trouble: Trouble,
 }
 
 const fn case(name: &'static str, about: &'static str, fault: Fault) -> Case {
-    Case { name, about, fault }
+    Case { name, about, trouble: Trouble::Staging(fault) }
 }
 
-pub const ALL: [Case; 23] = [
+pub const ALL: [Case; 24] = [
     case("nothing", "nothing (noise: staging that is well against itself)", Fault::None),
     case("dead", "nobody listens", Fault::Dead),
     case("swallows-syn", "its full backlog swallows SYNs", Fault::SwallowSyn),
@@ -71,5 +80,10 @@ pub const ALL: [Case; 23] = [
         "answers before reading the content, then neither reads nor closes",
         Fault::AnswersBeforeBody(Then::Hangs),
     ),
+    Case {
+        name: "handshake",
+        about: "TLS that never finishes its handshake",
+        trouble: Trouble::Handshake,
+    },
     case("flaps", "dead and well by turns of a second", Fault::Flapping(Duration::from_secs(1))),
 ];

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::client;
 use crate::cores;
-use crate::faults::Case;
+use crate::faults::{Case, Trouble};
 use crate::faulty::{Fault, FaultyStaging};
+use crate::front::Front;
 use crate::load::{self, Pace};
 use crate::mpm::Mpm;
 use crate::server::Server;
@@ -58,11 +59,13 @@ struct Half {
 struct Setting {
     server: Server,
     staging: FaultyStaging,
+    /// What copies are sent to, where that is not staging itself.
+    front: Option<Front>,
     _origin: FaultyStaging,
 }
 
 pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
-    let setting = Setting::start();
+    let setting = Setting::start(matches!(case.trouble, Trouble::Handshake));
     let child = processes::children(setting.server.pid())[0];
     let saturate = |path| load::run(setting.server.port(), path, Pace::Saturate, plan.run);
     // All of httpd's own threads and pools are in use before, so that what grows is ours; and so are all
@@ -87,11 +90,11 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
                 continue;
             }
             let before = setting.server.status();
-            setting.staging.set(case.fault);
+            setting.begin(case.trouble);
             halves[1] = Some(setting.load(rate, plan.run));
             let after = setting.server.status();
             add(&mut outcomes, &outcomes_of(&before), &outcomes_of(&after));
-            setting.staging.set(Fault::None);
+            setting.end();
             setting.drained();
         }
         let [well, faulty] = halves.map(Option::unwrap);
@@ -101,7 +104,7 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
     let grown = processes::peak(child).saturating_sub(base);
     let mut outcomes: Vec<_> = outcomes.into_iter().filter(|(_, count)| *count > 0).collect();
     outcomes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let recovery = setting.recovery(case.fault, rate);
+    let recovery = setting.recovery(case.trouble, rate);
     let status = setting.drained();
     let outcome = |group| status.sum(group);
     let balanced =
@@ -111,8 +114,14 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
 }
 
 impl Setting {
-    fn start() -> Setting {
-        let [origin, staging] = [niceness("0"), niceness("10")];
+    fn start(secure: bool) -> Setting {
+        let origin = niceness("0", || FaultyStaging::start(Fault::None));
+        let staging = niceness("10", || FaultyStaging::start(Fault::None));
+        let front = secure.then(|| niceness("10", || Front::before(staging.address())));
+        let url = match &front {
+            Some(front) => format!("https://127.0.0.1:{}/", front.port()),
+            None => format!("http://{}/", staging.address()),
+        };
         let sizes = "StartServers 1\nServerLimit 1\nThreadLimit 64\nThreadsPerChild 64\nMaxRequestWorkers 64\n\
                      MinSpareThreads 1\nMaxSpareThreads 64";
         let builder = Server::on(Mpm::Event)
@@ -122,15 +131,26 @@ impl Setting {
             ))
             .modules(&["proxy", "proxy_http"])
             .vhost(format!("ProxyPass \"/\" \"http://{}/\"", origin.address()))
-            .vhost(format!("CopyTarget http://{}/ name=staging {KEYS}", staging.address()))
+            .vhost(format!("CopyTLSVerify Off\nCopyTarget {url} name=staging {KEYS}"))
             .vhost("<Location \"/uncopied\">\nMirrorRequest Off\n</Location>")
             .vhost(format!(
-                "<Location \"/guarded\">\nCopyTarget http://{}/ name=guarded {GUARDED}\n</Location>",
-                staging.address()
+                "<Location \"/guarded\">\nCopyTarget {url} name=guarded {GUARDED}\n</Location>"
             ))
             .expect("CPY01");
         let server = cores::on_productions(|| builder.start());
-        Setting { server, staging, _origin: origin }
+        Setting { server, staging, front, _origin: origin }
+    }
+
+    fn begin(&self, trouble: Trouble) {
+        match (trouble, &self.front) {
+            (Trouble::Staging(fault), _) => self.staging.set(fault),
+            (Trouble::Handshake, front) => front.as_ref().unwrap().swallow(true),
+        }
+    }
+
+    fn end(&self) {
+        self.staging.set(Fault::None);
+        self.front.iter().for_each(|front| front.swallow(false));
     }
 
     fn load(&self, rate: f64, time: Duration) -> Half {
@@ -146,13 +166,13 @@ impl Setting {
     }
 
     /// How long it takes from staging's return until a copy is delivered to the target with a breaker.
-    fn recovery(&self, fault: Fault, rate: f64) -> Duration {
+    fn recovery(&self, trouble: Trouble, rate: f64) -> Duration {
         /// Longer than the timeout of the first failures.
         const LASTS: Duration = Duration::from_millis(1500);
-        self.staging.set(fault);
+        self.begin(trouble);
         load::run(self.server.port(), "/guarded", Pace::Rate(rate / 4.0), LASTS);
         let delivered = || self.server.status().target("guarded").count("delivered");
-        self.staging.set(Fault::None);
+        self.end();
         let (returned, before) = (Instant::now(), delivered());
         poll(LONG, || {
             client::Client::connect(self.server.port()).exchange(load::post("/guarded"));
@@ -163,18 +183,18 @@ impl Setting {
     }
 }
 
-/// A server that is well, and whose threads all have this niceness.
+/// What starts a server, run so that all the server's threads have this niceness.
 ///
-/// Staging is nicer than they: where it works hard, production's clients must not be measured waiting for their core.
-fn niceness(nice: &'static str) -> FaultyStaging {
-    let start = || {
+/// Staging is nicer than others: where it works hard, production's clients must not be measured waiting for their core.
+fn niceness<T: Send>(nice: &str, start: impl FnOnce() -> T + Send) -> T {
+    let nicely = || {
         let thread = std::fs::read_link("/proc/thread-self").unwrap();
         let mut command = Command::new("renice");
         command.args(["-n", nice, "-p"]).arg(thread.file_name().unwrap());
         assert!(command.stdout(Stdio::null()).status().unwrap().success(), "renice failed");
-        FaultyStaging::start(Fault::None)
+        start()
     };
-    thread::spawn(start).join().unwrap()
+    thread::scope(|scope| scope.spawn(nicely).join().unwrap())
 }
 
 /// What became of the copies until now, and how many wait for it.

@@ -1,7 +1,7 @@
 //! A staging server with one fault at a time, which can be switched while it runs; the same each time.
 //!
 //! It needs nothing of the tests but `wire`, so that other programs can take it in by its path. A fault that
-//! breaks TLS is not here: it comes with targets that speak TLS.
+//! breaks TLS is not here: `secure/relay.rs` has it.
 
 use std::collections::HashMap;
 use std::io::{self, PipeWriter, Write};
