@@ -49,9 +49,11 @@ impl Mirror {
         self.forwarders.offer(job(message, limits)).unwrap();
     }
 
-    /// Waits until every copy has its outcome.
+    /// Waits until every copy has its outcome, and reads again: what came before the outcomes may have been
+    /// read before them.
     fn settled(&self) -> Totals {
-        self.counters.until(|totals| totals.pending() == 0)
+        self.counters.until(|totals| totals.pending() == 0);
+        self.counters.until(|_| true)
     }
 }
 
