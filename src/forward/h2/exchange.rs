@@ -181,7 +181,10 @@ async fn head(mut response: ResponseFuture) -> Result<Response<RecvStream>, Brok
             });
         }
     }
-    response.await.map_err(|error| Broken::after(HEAD, &error))
+    response.await.map_err(|error| match interim {
+        0 => Broken::after(HEAD, &error),
+        _ => Broken::amid(HEAD, &error),
+    })
 }
 
 /// Waits until staging and the connection take some of so many bytes: how many.

@@ -30,7 +30,8 @@
 //!
 //! **Sent again** is only what staging says it has not looked at: a stream above the last one that GOAWAY names,
 //! or reset by `REFUSED_STREAM`; and, as for HTTP/1.1, a safe request that met a connection used before, which
-//! closed without another word. Once the head of its answer has come, no copy is, whatever staging says.
+//! closed without another word. Once anything of its answer has come, an interim one (1xx) included, no copy is,
+//! whatever staging says.
 //!
 //! **Memory.** A copy's content lies where it was captured until a window takes a part of it; so many bytes of each
 //! stream at most wait for the socket ([`link`]), and the connection's window is what may come and not be read yet.

@@ -54,7 +54,8 @@ impl Broken {
         Broken { fault: fault(doing, error), left }
     }
 
-    /// An error after the answer's head has come: whatever staging says now, it has looked at the copy.
+    /// An error after something of the answer has come, be it an interim one: whatever staging says now, it has
+    /// looked at the copy. It may not say otherwise (RFC 9113 section 8.7), but whom it answers it has read.
     pub(super) fn amid(doing: &str, error: &Error) -> Broken {
         Broken { fault: fault(doing, error), left: Left::Processed }
     }

@@ -338,21 +338,28 @@ fn whatever_comes_back_each_copy_has_one_outcome() {
 
 #[test]
 fn what_staging_has_begun_to_answer_is_not_sent_again_whatever_it_says() {
-    for (said, name) in [(reset as fn(u32, u32) -> Vec<u8>, "REFUSED_STREAM"), (above, "GOAWAY")] {
-        let staging = Plain::start(move |_, stream| {
-            raw::greet(stream, b"").unwrap();
-            let Some(first) = raw::request(stream) else { return };
-            stream.write_all(&[begun(first), said(first, 7)].concat()).unwrap();
-            while let Some(next) = raw::request(stream) {
-                stream.write_all(&ok(next)).unwrap();
-            }
-        });
-        let mirror = Mirror::to(staging.address, MANY);
-        let totals = outcome(&mirror, message("POST", Some(b"once")), LIMITS);
-        assert_eq!(failed(&totals, Failure::Reset), 1, "{name}: {totals:?}");
-        assert_eq!(totals.count(Cell::Delivered2xx), 0, "{name}");
-        staging.await_connections(1);
-        assert_eq!(staging.connections(), 0, "{name}");
+    type Answer = fn(u32) -> Vec<u8>;
+    type Said = fn(u32, u32) -> Vec<u8>;
+    let answers: [(Answer, &str); 2] = [(begun, "200"), (raw::early_hints, "103")];
+    let said: [(Said, &str); 2] = [(reset, "REFUSED_STREAM"), (above, "GOAWAY")];
+    for (answer, status) in answers {
+        for (said, name) in said {
+            let name = format!("{name} after {status}");
+            let staging = Plain::start(move |_, stream| {
+                raw::greet(stream, b"").unwrap();
+                let Some(first) = raw::request(stream) else { return };
+                stream.write_all(&[answer(first), said(first, 7)].concat()).unwrap();
+                while let Some(next) = raw::request(stream) {
+                    stream.write_all(&ok(next)).unwrap();
+                }
+            });
+            let mirror = Mirror::to(staging.address, MANY);
+            let totals = outcome(&mirror, message("POST", Some(b"once")), LIMITS);
+            assert_eq!(failed(&totals, Failure::Reset), 1, "{name}: {totals:?}");
+            assert_eq!(totals.count(Cell::Delivered2xx), 0, "{name}");
+            staging.await_connections(1);
+            assert_eq!(staging.connections(), 0, "{name}");
+        }
     }
 }
 
@@ -363,16 +370,31 @@ fn above(_: u32, _: u32) -> Vec<u8> {
 
 #[test]
 fn goaway_costs_a_copy_one_try_and_no_more() {
-    let staging = Plain::start(|number, stream| {
+    let (answer, answered) = mpsc::channel();
+    let (answer, answered) = (Mutex::new(answer), Mutex::new(answered));
+    let staging = Plain::start(move |number, stream| {
         raw::greet(stream, b"").unwrap();
         let Some(first) = raw::request(stream) else { return };
-        let said = if number < 2 { go_away(0, 0) } else { ok(first) };
-        stream.write_all(&said).unwrap();
+        match number {
+            0 => {
+                raw::request(stream).unwrap();
+                stream.write_all(&go_away(first, 0)).unwrap();
+                // A stream that is left alone keeps the connection from its end, until the other copy is elsewhere.
+                answered.lock().unwrap().recv_timeout(LONG).unwrap();
+                stream.write_all(&ok(first)).unwrap();
+            }
+            1 => stream.write_all(&go_away(0, 0)).unwrap(),
+            _ => {
+                stream.write_all(&ok(first)).unwrap();
+                answer.lock().unwrap().send(()).unwrap();
+            }
+        }
         while raw::next(stream).is_some() {}
     });
     let mirror = Mirror::to(staging.address, MANY);
+    mirror.offer(message("POST", Some(b"kept")));
     let totals = outcome(&mirror, message("POST", Some(b"once")), LIMITS);
-    assert_eq!(totals.count(Cell::Delivered2xx), 1, "{totals:?}");
+    assert_eq!(totals.count(Cell::Delivered2xx), 2, "{totals:?}");
     staging.await_connections(3);
 }
 
