@@ -9,7 +9,7 @@ use crate::boundary::Boundary;
 use crate::breaker::{Millis, Pass};
 use crate::clock;
 use crate::compare::Aspects;
-use crate::comparing::{AskedId, Comparer, Comparisons, Copies, CopySide, Plan, pair};
+use crate::comparing::{AskedId, Comparer, Comparisons, ControlCopy, Copies, CopySide, Plan, pair};
 use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy, TargetId, Traced};
 use crate::copylog::{Awaiting, Copied, CopyLog, Requested, Told};
 use crate::fates::{Fate, Fates};
@@ -263,7 +263,8 @@ impl Mirror {
         all.production.sides.push(production);
         all.copies.targets.push((place, staging));
         let control = resolved.control.map(TargetId::index).zip(control);
-        all.copies.controls.extend(control);
+        let beside = |(control, side)| ControlCopy { beside: place, control, side };
+        all.copies.controls.extend(control.map(beside));
         all.production.limit = all.production.limit.max(limit);
     }
 
@@ -281,7 +282,8 @@ impl Mirror {
                 Some(_) => message.with_trailers(None),
                 None => message,
             };
-            return self.offer_to(lane, Held::Alone(message), None, from);
+            self.offer_to(lane, Held::Alone(message), None, from);
+            return;
         }
         let message = Arc::new(message);
         for lane in self.lanes(chosen) {
@@ -323,18 +325,22 @@ impl Mirror {
                 Some((_, head)) => Held::Alone(head.with_content_of(&message)),
                 None => Held::Shared(Arc::clone(&message)),
             };
-            let side = copies.targets.iter().position(|(of, _)| *of == place);
-            let side = side.map(|at| copies.targets.swap_remove(at).1);
-            self.offer_to(lane, held, side, from);
-        }
-        for (control, side) in copies.controls {
-            if let Some(lane) = self.lanes.get(control) {
-                let held = Held::Shared(Arc::clone(&message));
-                self.offer_to(lane, held, Some(side), from);
+            let (side, control) = copies.take(place);
+            let control = control.and_then(|one| Some((self.lanes.get(one.control)?, one.side)));
+            let Some((control, control_side)) = control else {
+                self.offer_to(lane, held, side, from);
+                continue;
+            };
+            // It sees no more than the target: what that gets, with the same masks; and nothing where that gets nothing.
+            let held = held.share();
+            if self.offer_to(lane, Held::Shared(Arc::clone(&held)), side, from) {
+                let masks = &lane.masks;
+                self.offer_masked(control, Held::Shared(held), masks, Some(control_side), from);
             }
         }
     }
 
+    /// Whether it was handed over.
     #[inline]
     fn offer_to(
         &self,
@@ -342,27 +348,42 @@ impl Mirror {
         message: Held,
         compare: Option<CopySide>,
         from: &mut Source<'_>,
-    ) {
+    ) -> bool {
+        self.offer_masked(lane, message, &lane.masks, compare, from)
+    }
+
+    /// As [`offer_to`](Self::offer_to), with masks that need not be the target's own.
+    #[inline]
+    fn offer_masked(
+        &self,
+        lane: &Lane,
+        message: Held,
+        masks: &Option<Arc<Masks>>,
+        compare: Option<CopySide>,
+        from: &mut Source<'_>,
+    ) -> bool {
         let Source { server, offered, .. } = *from;
         lane.account.select();
         let told = if server.logs.is_some() { self.told(lane, from) } else { None };
         if self.stopping.load(Ordering::Relaxed) {
             tell_dropped(told, Loss::Stopping, &message);
             from.fates.note(lane.id, Fate::Dropped(Loss::Stopping));
-            return lane.drop_unsent(Loss::Stopping);
+            lane.drop_unsent(Loss::Stopping);
+            return false;
         }
         let breaker = lane.account.breaker();
         let Some(pass) = breaker.admit(clock::now) else {
             tell_dropped(told, Loss::Breaker, &message);
             from.fates.note(lane.id, Fate::Dropped(Loss::Breaker));
-            return lane.drop_unsent(Loss::Breaker);
+            lane.drop_unsent(Loss::Breaker);
+            return false;
         };
         let job = Job {
             message,
             limits: server.limits(&lane.target),
             offered,
             pass,
-            masks: lane.masks.clone(),
+            masks: masks.clone(),
             compare,
             told,
         };
@@ -373,9 +394,11 @@ impl Mirror {
         if offered.is_err() {
             breaker.give_back(pass, clock::now);
             lane.drop_unsent(Loss::QueueFull);
-            return from.fates.note(lane.id, Fate::Dropped(Loss::QueueFull));
+            from.fates.note(lane.id, Fate::Dropped(Loss::QueueFull));
+            return false;
         }
         from.fates.note(lane.id, Fate::HandedOver);
+        true
     }
 
     /// Counts, for each of these targets, why a request brings forth no copy.

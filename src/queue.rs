@@ -55,6 +55,14 @@ pub enum Held {
 }
 
 impl Held {
+    /// The copy, for somebody else to share.
+    pub fn share(self) -> Arc<Message> {
+        match self {
+            Held::Alone(message) => Arc::new(message),
+            Held::Shared(message) => message,
+        }
+    }
+
     /// Gives back large content that nobody else has: it will not be sent again.
     pub fn release_content(&mut self) {
         if let Held::Alone(message) = self {

@@ -25,6 +25,7 @@ pub use comparer::{Compared, Comparer};
 pub use criteria::Criteria;
 pub use kept::{Content, Keeping, Kept};
 pub use pair::{
-    Answered, Comparisons, Copies, CopySide, Plan, Production, ProductionSide, Purpose, pair,
+    Answered, Comparisons, ControlCopy, Copies, CopySide, Plan, Production, ProductionSide,
+    Purpose, pair,
 };
 pub use shelf::{Begun, ChildSlab, Count, Header, Place, Reports, SLABS, Shelf, VERSION};

@@ -68,14 +68,36 @@ impl meeting::Purpose for Twins {
     }
 }
 
-/// The sides that go with copies, by the places of their targets in the list; and those of controls, by the controls'
-/// places in the configuration.
+/// The sides that go with copies.
 #[derive(Debug, Default)]
 pub struct Copies {
-    /// With copies to targets.
+    /// With those to targets, by their places in the list.
     pub targets: Vec<(usize, CopySide)>,
-    /// With copies to controls.
-    pub controls: Vec<(usize, CopySide)>,
+    /// With those to controls.
+    pub controls: Vec<ControlCopy>,
+}
+
+/// The copy that a control gets beside a target, and as that one gets it.
+#[derive(Debug)]
+pub struct ControlCopy {
+    /// The target's place in the list.
+    pub beside: usize,
+    /// The control's place in the configuration.
+    pub control: usize,
+    /// What goes with it.
+    pub side: CopySide,
+}
+
+impl Copies {
+    /// What goes with the copy to the target at that place, and the control's copy beside it.
+    pub fn take(&mut self, place: usize) -> (Option<CopySide>, Option<ControlCopy>) {
+        let side = self.targets.iter().position(|(of, _)| *of == place);
+        let control = self.controls.iter().position(|control| control.beside == place);
+        (
+            side.map(|at| self.targets.swap_remove(at).1),
+            control.map(|at| self.controls.swap_remove(at)),
+        )
+    }
 }
 
 /// The comparisons of one request.

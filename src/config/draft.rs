@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::key_file;
 use super::policy::{Choice, Policy, Resolved, TargetId};
 use super::settings::{ListId, ScopeSettings, ServerSettings, Traced};
-use super::terms::{Compare, Terms};
+use super::terms::{Compare, Terms, added};
 use super::values::Fault;
 use super::written::{Line, Section};
 use crate::balancer::Roster;
@@ -117,6 +117,8 @@ struct Definition {
     origin: Origin,
     /// Where it was defined at all, each time with the same words.
     servers: Vec<Server>,
+    /// Whether a `CopyControl` line names it: its terms are then those of the targets beside which it gets copies.
+    is_control: bool,
 }
 
 #[derive(Debug)]
@@ -346,7 +348,8 @@ impl Draft {
             return Err(Fault::new(most, target.name));
         }
         let origin = origin.clone();
-        self.targets.push(Definition { target, rule, terms, origin, servers: vec![server] });
+        let (servers, is_control) = (vec![server], false);
+        self.targets.push(Definition { target, rule, terms, origin, servers, is_control });
         Ok(TargetId::new(self.targets.len().saturating_sub(1)))
     }
 
@@ -447,8 +450,8 @@ impl Draft {
         Ok(Resolved { target, route, masks, rule, criteria, control })
     }
 
-    /// Makes targets of what `CopyControl` lines name: named by their URLs, and with the terms of those whose copies
-    /// they get too.
+    /// Makes targets of what `CopyControl` lines name: named by their URLs, and reached as those beside which they get
+    /// copies.
     fn define_controls(&mut self) -> Vec<Misfit> {
         let mut misfits = Vec::new();
         for index in 0..self.targets.len() {
@@ -456,27 +459,55 @@ impl Draft {
             let Ok(terms) = self.terms_of(defined) else { continue };
             let Some(url) = terms.compare.control.clone() else { continue };
             let (origin, servers) = (defined.origin.clone(), defined.servers.clone());
-            let target = Target { compare: Some(Asked::OFF), ..Target::at(url.clone()) };
+            let Target { path, preserve_host, .. } = defined.target;
+            let compare = Some(Asked::OFF);
+            let target = Target { path, preserve_host, compare, ..Target::at(url) };
             let terms = Terms { compare: Compare::default(), ..terms };
-            for server in servers {
-                let block =
-                    Block { target: target.clone(), rule: Rule::default(), terms: terms.clone() };
-                if let Err(fault) = self.define(block, (&origin, server)) {
-                    misfits.push(Misfit {
-                        directive: "CopyControl",
-                        fault,
-                        origin: origin.to_string(),
-                    });
-                }
+            if let Err(fault) = self.define_control(target, terms, (&origin, servers)) {
+                let origin = origin.to_string();
+                misfits.push(Misfit { directive: "CopyControl", fault, origin });
             }
         }
         misfits
     }
 
+    fn define_control(
+        &mut self,
+        target: Target,
+        terms: Terms,
+        (origin, servers): (&Origin, Vec<Server>),
+    ) -> Result<(), Fault> {
+        let mut controls = self.targets.iter_mut().filter(|known| known.is_control);
+        if let Some(known) = controls.find(|known| known.target.name == target.name) {
+            if known.target != target || known.terms.tls != terms.tls {
+                let expected = "targets with the same path=, CopyPreserveHost and CopyTLS directives beside one control";
+                let found = format!("{}, which is set otherwise at {}", target.name, known.origin);
+                return Err(Fault::new(expected, found));
+            }
+            // With each copy go the masks of its own target. What is told of all of them shows what none hides.
+            known.terms.masks = added(&known.terms.masks, &terms.masks);
+            known.servers.extend(servers);
+            return Ok(());
+        }
+        if let Some(known) = self.targets.iter().find(|known| known.target.name == target.name) {
+            let expected = "a name= of its own for the CopyTarget with the URL of a control";
+            let found = format!("{}, which is defined at {}", target.name, known.origin);
+            return Err(Fault::new(expected, found));
+        }
+        let block = Block { target, rule: Rule::default(), terms };
+        let first = servers.first().copied().flatten();
+        let id = self.define(block, (origin, first))?;
+        if let Some(defined) = self.targets.get_mut(id.index()) {
+            (defined.servers, defined.is_control) = (servers, true);
+        }
+        Ok(())
+    }
+
     /// The target that is the control at this URL.
     fn control(&self, url: &Url) -> Option<TargetId> {
         let name = url.to_string();
-        self.targets.iter().position(|known| known.target.name == name).map(TargetId::new)
+        let is_meant = |known: &Definition| known.is_control && known.target.name == name;
+        self.targets.iter().position(is_meant).map(TargetId::new)
     }
 
     /// What a target's copies reach it by.
@@ -535,7 +566,10 @@ impl Draft {
 
     /// How copies to a target leave, which is the same in all servers that define it.
     fn terms_of(&self, defined: &Definition) -> Result<Terms, Misfit> {
-        let Definition { target, terms, origin, servers, .. } = defined;
+        let Definition { target, terms, origin, servers, is_control, .. } = defined;
+        if *is_control {
+            return Ok(terms.clone());
+        }
         let written = |which: Server| self.terms.get(&which).cloned().unwrap_or_default();
         let main = written(None);
         let mut all = servers.iter().map(|server| match server {

@@ -40,7 +40,7 @@ impl Compare {
 }
 
 /// What is said outside, and what inside adds to it: what is said again adds nothing.
-fn added<T: Clone + PartialEq>(outer: &[T], inner: &[T]) -> Vec<T> {
+pub(super) fn added<T: Clone + PartialEq>(outer: &[T], inner: &[T]) -> Vec<T> {
     let mut all = outer.to_vec();
     if !all.ends_with(inner) {
         all.extend_from_slice(inner);

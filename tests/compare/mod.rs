@@ -1,6 +1,7 @@
 //! Staging's answers compared with production's: what is seen, what is reported, what of it is noise.
 
 mod application;
+mod control;
 pub mod reading;
 mod report;
 mod seen;
