@@ -7,7 +7,7 @@ use std::time::Duration;
 use twox_hash::XxHash64;
 
 use super::content::{Kind, codings, decoded, transcoded};
-use super::difference::{Change, Comparison, Differences, Latency};
+use super::difference::{Change, Comparison, Differences, Latency, STATUS};
 use super::rules::Rules;
 use super::text::{self, Form};
 use super::{fields, json};
@@ -103,7 +103,7 @@ pub fn compare(production: &Answer<'_>, staging: &Answer<'_>, rules: &Rules) -> 
         let same_class = class(production) == class(staging);
         let change = if same_class { Change::Value } else { Change::Type };
         let values = (production.status.to_string(), staging.status.to_string());
-        found.note_at("status", change, (values.0.as_bytes(), values.1.as_bytes()));
+        found.note_at(STATUS, change, (values.0.as_bytes(), values.1.as_bytes()));
     }
     if class(production) == class(staging) {
         if rules.aspects.headers {

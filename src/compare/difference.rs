@@ -13,6 +13,9 @@ pub const PATH_BYTES: usize = 160;
 /// The most bytes of a value that an example shows; a longer one is cut and ends in `…`.
 pub const EXAMPLE_BYTES: usize = 96;
 
+/// The path of the status.
+pub(super) const STATUS: &str = "status";
+
 /// In what manner a place differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Change {
@@ -190,6 +193,16 @@ impl Comparison {
     pub fn is_equal(&self) -> bool {
         self.differences.is_empty()
     }
+
+    /// Whether the statuses are of different classes, so that nothing else was compared.
+    pub fn ends_at_status(&self) -> bool {
+        self.differences.list().iter().any(|found| is_of_class(&found.path, found.change))
+    }
+}
+
+/// Whether this is where answers differ whose statuses are of different classes.
+pub(super) fn is_of_class(path: &str, change: Change) -> bool {
+    path == STATUS && change == Change::Type
 }
 
 /// A digest that is the same in all processes of this module.

@@ -107,13 +107,15 @@ impl Comparer {
         aspects: Aspects,
         answers: Option<(Arc<Kept>, Answered)>,
     ) {
-        let Some((production, copy)) = answers else {
+        let Some((production, mut copy)) = answers else {
             return self.count(target, Count::Unpaired);
         };
         let is_shed = |kept: &Kept| kept.content() == Content::Shed;
         if is_shed(&production) || is_shed(&copy.kept) {
             return self.count(target, Count::Shed);
         }
+        // What is not known of a control's answer is no sign that it is production's.
+        copy.control = copy.control.filter(|control| !is_shed(control));
         self.open.fetch_add(1, Ordering::AcqRel);
         let pair = Pair { target, aspects, production, copy };
         if self.pairs.push(pair).is_err() {

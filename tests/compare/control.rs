@@ -1,12 +1,20 @@
 //! What a control gets: just what the target beside it gets, or nothing.
 
+use std::time::Duration;
+
 use crate::client::{request, request_with};
 use crate::conf::Builder;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::server::Server;
 use crate::staging::{Mode, Received, Staging};
 
-on_each_mpm!(a_control_gets_what_the_block_of_its_target_leaves);
+use super::planted::{REQUESTS, ROUND, assert_planted, release};
+use super::reading::Compared;
+
+on_each_mpm!(
+    a_control_gets_what_the_block_of_its_target_leaves,
+    a_control_that_fails_tells_nothing_and_spoils_nothing,
+);
 
 /// Production, a target, and its control.
 struct Three {
@@ -87,7 +95,7 @@ fn a_control_gets_nothing_where_its_target_gets_nothing() {
     let block = "CopyCompare status methods=GET,POST\nCopyMask json pin\n\
         RequestHeader set Upgrade websocket \"expr=req('X-Kind') == 'odd'\"";
     let mut server = all
-        .builder(Mpm::Event, "body=on methods=GET,POST failures=1 retry=3600", block)
+        .builder(Mpm::Event, "methods=POST failures=1 retry=3600", block)
         .vhost(format!("CopyTarget {} name=plain max=1", plain.url("/")))
         .expect("CPY01")
         .start();
@@ -167,4 +175,55 @@ fn what_cannot_be_a_control_is_no_configuration() {
         let verdict = Server::on(Mpm::Event).vhost(lines).configtest();
         assert!(!verdict.passed && verdict.stderr.contains(said), "{}", verdict.stderr);
     }
+}
+
+/// Rounds of requests, each compared with staging's answer; the control does not answer well, whatever else it does.
+fn assert_no_help(mpm: Mpm, control: &Staging, noise: &str) -> Compared {
+    const ROUNDS: u64 = 7;
+    let (today, next) = (release(1), release(2));
+    let server = Server::on(mpm)
+        .proxy(&today)
+        .vhost(format!("CopyTarget {} name=next", next.url("/")))
+        .vhost(format!("CopyCompare headers body\nCopyControl {}", control.url("/")))
+        .vhost("CopyTimeout 1s")
+        .expect("CPY01")
+        .start();
+    for _ in 0..ROUNDS {
+        let mut client = server.client();
+        ROUND.iter().for_each(|(method, path)| drop(client.exchange(request(method, path))));
+    }
+    let compared = assert_planted(&server, ROUNDS, noise);
+    server.settled(2 * ROUNDS * REQUESTS);
+    compared
+}
+
+fn controlled(compared: &Compared) -> u64 {
+    let routes = compared.0["routes"].as_array().unwrap().iter();
+    routes.map(|route| route["controlled"].as_u64().unwrap()).sum()
+}
+
+fn a_control_that_fails_tells_nothing_and_spoils_nothing(mpm: Mpm) {
+    let mut dead = release(1);
+    dead.stop();
+    assert_eq!(controlled(&assert_no_help(mpm, &dead, "probable noise")), 0);
+    let silent = release(1);
+    silent.set(Mode::Stalled);
+    assert_eq!(controlled(&assert_no_help(mpm, &silent, "probable noise")), 0);
+}
+
+#[test]
+fn a_control_of_another_status_tells_of_nothing_else() {
+    for status in ["503 Busy", "302 Found"] {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        let control = Staging::with_answer(&answer);
+        assert!(controlled(&assert_no_help(Mpm::Event, &control, "probable noise")) > 0);
+    }
+}
+
+#[test]
+fn a_control_that_is_slow_is_waited_for() {
+    let control = release(1);
+    control.set(Mode::Slow(Duration::from_millis(20)));
+    let compared = assert_no_help(Mpm::Event, &control, "noise");
+    assert_eq!(controlled(&compared), compared.count("compared"), "{}", compared.0);
 }

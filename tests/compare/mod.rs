@@ -2,6 +2,8 @@
 
 mod application;
 mod control;
+mod planted;
 pub mod reading;
 mod report;
 mod seen;
+mod ways;

@@ -36,20 +36,24 @@ impl Secure {
 
     /// With these further lines in its virtual host.
     pub fn with(authority: &Authority, lines: &str) -> Secure {
-        Secure::of(authority, &authority.server(), lines)
+        Secure::before(Staging::start(), authority, lines)
+    }
+
+    /// In front of this one.
+    pub fn before(staging: Staging, authority: &Authority, lines: &str) -> Secure {
+        Secure::of(staging, authority, &authority.server(), lines)
     }
 
     /// Whose certificate has expired.
     pub fn expired(authority: &Authority) -> Secure {
-        Secure::of(authority, &authority.expired(), "")
+        Secure::of(Staging::start(), authority, &authority.expired(), "")
     }
 
     pub fn asking_for_certificates(authority: &Authority) -> Secure {
         Secure::with(authority, "SSLVerifyClient require\nSSLCACertificateFile ca.pem")
     }
 
-    fn of(authority: &Authority, pair: &Pair, lines: &str) -> Secure {
-        let staging = Staging::start();
+    fn of(staging: Staging, authority: &Authority, pair: &Pair, lines: &str) -> Secure {
         let front = Server::on(Mpm::Event)
             .without_copy()
             .proxy(&staging)

@@ -1,6 +1,6 @@
 //! What the comparisons of one route came to.
 
-use super::super::difference::{Change, Comparison};
+use super::super::difference::{Change, Comparison, STATUS};
 use super::super::noise::{Sensitivity, Standing};
 use super::super::route::Route;
 use super::pattern::{Pattern, Patterns};
@@ -77,8 +77,11 @@ impl RouteReport {
         self.compared += 1;
         self.last = self.last.max(seen.at);
         self.take_latency(seen.staging);
-        let paired = seen.control.is_some();
-        self.controlled += u64::from(paired);
+        self.controlled += u64::from(seen.control.is_some());
+        // Of what was not compared on both sides, one does not tell of the other.
+        let ends =
+            |comparison: Option<&Comparison>| comparison.is_some_and(Comparison::ends_at_status);
+        let (staging_ends, control_ends) = (ends(Some(seen.staging)), ends(seen.control));
         let (mut pattern, mut evicted) = (Pattern::default(), 0);
         for difference in seen.staging.differences.list() {
             let key = (difference.path.as_str(), difference.change);
@@ -87,6 +90,8 @@ impl RouteReport {
                 Some(place) if pattern.has(place) => {}
                 Some(place) => {
                     pattern = pattern.with(place);
+                    let paired =
+                        seen.control.is_some() && (!control_ends || difference.path == STATUS);
                     if let Some(row) = self.rows.get_mut(place) {
                         row.take(difference, seen.request, seen.at, paired);
                     }
@@ -98,7 +103,8 @@ impl RouteReport {
             pattern = pattern.with_unlisted();
         }
         let mut controls = pattern;
-        for difference in seen.control.iter().flat_map(|control| control.differences.list()) {
+        let of_control = seen.control.iter().flat_map(|control| control.differences.list());
+        for difference in of_control.filter(|one| !staging_ends || one.path == STATUS) {
             let key = (difference.path.as_str(), difference.change);
             if let Some(place) = self.row(key, seen.at, controls, sensitivity, &mut evicted) {
                 controls = controls.with(place);

@@ -1,6 +1,6 @@
 //! One difference of a route: how often, since when, and two examples.
 
-use super::super::difference::{Change, Difference, Example};
+use super::super::difference::{Change, Difference, Example, is_of_class};
 use super::super::noise::{Evidence, Memory, Recurrence};
 
 /// One path of a route, and the manner in which it differs.
@@ -62,8 +62,13 @@ impl Row {
     }
 
     /// What tells whether it is noise, in a route with so many comparisons that had a control.
+    ///
+    /// A control that mostly answers with a status of another class is none of today's release, or is down: that
+    /// staging does so too is not excused by it.
     pub fn evidence(&self, controlled: u64) -> Evidence {
         let Row { paired, control, differing, generated, recurrence, .. } = *self;
+        let is_down = is_of_class(&self.path, self.change) && control > controlled / 2;
+        let controlled = if is_down { 0 } else { controlled };
         Evidence { controlled, paired, control, differing, generated, recurrence }
     }
 

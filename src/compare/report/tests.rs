@@ -1,4 +1,4 @@
-use super::super::difference::{Change, Differences, Latency};
+use super::super::difference::{Change, Differences, Latency, STATUS};
 use super::super::noise::FEWEST;
 use super::*;
 use proptest::prelude::*;
@@ -60,6 +60,60 @@ fn what_the_control_differs_in_too_is_noise_and_the_rest_is_not() {
         route.rows().iter().map(|row| (row.path.as_str(), report.standing(route, row))).collect();
     assert_eq!(standings, [("$.now", Standing::Noise), ("$.price", Standing::Real)]);
     assert_eq!(counts(&report), (100, 0, 90, 10));
+}
+
+/// Staging's statuses and the control's, beside production's 200; where a body is compared, its moment differs.
+fn record_statuses(report: &mut Report, [staging, control]: [u16; 2]) {
+    let comparison = |status: u16| match status {
+        200 => comparison(&["$.now"]),
+        _ => {
+            let mut ended = Comparison::default();
+            ended.differences.note_at(STATUS, Change::Type, (b"200", b"500"));
+            ended
+        }
+    };
+    let (staging, control) = (comparison(staging), comparison(control));
+    let at = report.total().compared;
+    let route = Route::of(b"GET", b"/");
+    let control = Some(&control);
+    report.record(&Observation { at, route: &route, request: at, staging: &staging, control });
+}
+
+fn standings(report: &Report) -> Vec<(&str, Standing)> {
+    let route = &report.routes()[0];
+    let rows = route.rows().iter().filter(|row| row.differing > 0);
+    rows.map(|row| (row.path.as_str(), report.standing(route, row))).collect()
+}
+
+#[test]
+fn where_a_control_or_staging_answers_with_another_status_neither_tells_of_the_rest() {
+    let mut report = Report::default();
+    for round in 0..100 {
+        let control = if round < 99 { 500 } else { 200 };
+        record_statuses(&mut report, [200, control]);
+    }
+    assert_eq!(standings(&report), [("$.now", Standing::Noise)]);
+    let mut report = Report::default();
+    (0..100)
+        .for_each(|round| record_statuses(&mut report, [if round < 99 { 500 } else { 200 }, 200]));
+    assert_eq!(standings(&report), [("status", Standing::Real), ("$.now", Standing::Noise)]);
+    let evidence = report.routes()[0].rows()[1].evidence(100);
+    assert_eq!((evidence.paired, evidence.control), (1, 1));
+}
+
+#[test]
+fn statuses_that_flicker_on_both_sides_are_noise_and_a_control_that_is_down_excuses_nobody() {
+    let mut report = Report::default();
+    for round in 0..100 {
+        record_statuses(
+            &mut report,
+            [(0, 5), (1, 5)].map(|(at, of)| if round % of == at { 500 } else { 200 }),
+        );
+    }
+    assert_eq!(standings(&report)[0], ("status", Standing::Noise));
+    let mut report = Report::default();
+    (0..100).for_each(|_| record_statuses(&mut report, [500, 500]));
+    assert_eq!(standings(&report), [("status", Standing::Real)]);
 }
 
 #[test]
