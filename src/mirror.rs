@@ -9,7 +9,9 @@ use crate::boundary::Boundary;
 use crate::breaker::{Millis, Pass};
 use crate::clock;
 use crate::compare::Aspects;
-use crate::comparing::{AskedId, Comparer, Comparisons, ControlCopy, Copies, CopySide, Plan, pair};
+use crate::comparing::{
+    Comparer, Comparisons, ControlCopy, Copies, CopySide, InScope, Manner, Plan, pair,
+};
 use crate::config::{Choice, ListId, Policy, Resolved, ServerPolicy, TargetId, Traced};
 use crate::copylog::{Awaiting, Copied, CopyLog, Requested, Told};
 use crate::fates::{Fate, Fates};
@@ -229,17 +231,17 @@ impl Mirror {
     pub fn to_compare(
         &self,
         chosen: Chosen,
-        asked: Option<AskedId>,
+        scope: InScope,
         method: &[u8],
     ) -> Option<Box<Comparisons>> {
         let comparer = self.comparer.as_ref()?;
-        let asked = asked.and_then(|asked| self.policy.asked(asked));
+        let asked = scope.asked.and_then(|asked| self.policy.asked(asked));
         let mut all: Option<Box<Comparisons>> = None;
         for (place, lane) in self.placed(chosen) {
             let asked = lane.target.compare.as_ref().or(asked);
             if let Some(aspects) = asked.and_then(|asked| asked.aspects_of(method, chance)) {
                 let all = all.get_or_insert_with(Box::default);
-                self.arrange(all, comparer, place, (chosen, aspects));
+                self.arrange(all, comparer, (chosen, place), (scope, aspects));
             }
         }
         all
@@ -251,14 +253,14 @@ impl Mirror {
         &self,
         all: &mut Comparisons,
         comparer: &Arc<Comparer>,
-        place: usize,
-        (chosen, aspects): (Chosen, Aspects),
+        (chosen, place): (Chosen, usize),
+        (scope, aspects): (InScope, Aspects),
     ) {
         let choice = self.policy.list(chosen.list).get(place);
         let target = choice.map_or(usize::MAX, |choice| choice.target.index());
         let Some(resolved) = self.policy.targets().get(target) else { return };
-        let limit = aspects.body.then_some(resolved.criteria.limit);
-        let plan = Plan { target, aspects, limit };
+        let limit = aspects.body.then(|| resolved.criteria.limit(scope.limit));
+        let plan = Plan { target, manner: Manner { aspects, limit, ignored: scope.ignored } };
         let (production, staging, control) = pair(comparer, plan, resolved.control.is_some());
         all.production.sides.push(production);
         all.copies.targets.push((place, staging));

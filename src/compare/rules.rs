@@ -14,7 +14,7 @@ const BLANK: &[u8] = b"*";
 const LIMIT: usize = 1 << 20;
 
 /// Which aspects of two answers are compared; status and latency always are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Aspects {
     /// The fields.
     pub headers: bool,
@@ -74,7 +74,7 @@ impl Rules {
     }
 
     /// Whether a field of this name, in lower case, is left out by rule.
-    pub(super) fn ignores_field(&self, name: &str) -> bool {
+    pub fn ignores_field(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field == name)
     }
 

@@ -38,6 +38,58 @@ impl Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AskedId(pub u16);
 
+/// What a request's scope says of comparisons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InScope {
+    /// `CopyCompare`, if one holds.
+    pub asked: Option<AskedId>,
+    /// `CopyCompareLimit` of its sections, in bytes.
+    pub limit: Option<usize>,
+    /// `CopyCompareIgnore` of its sections.
+    pub ignored: Lines,
+}
+
+impl InScope {
+    /// What holds inside `self` for whoever is in `inner` too.
+    pub fn merge(&self, inner: &InScope) -> InScope {
+        InScope {
+            asked: inner.asked.or(self.asked),
+            limit: inner.limit.or(self.limit),
+            ignored: self.ignored.and(inner.ignored),
+        }
+    }
+}
+
+/// Some of the `CopyCompareIgnore` lines that stand in sections: a bit for each, by its place in the list of all.
+///
+/// They add up, which a request's scope has to do without memory of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Lines(u64);
+
+impl Lines {
+    /// None of them.
+    pub const NONE: Lines = Lines(0);
+    /// How many a configuration may have.
+    pub const MOST: usize = u64::BITS as usize;
+
+    /// The one at this place, below [`MOST`](Lines::MOST).
+    pub fn one(place: usize) -> Lines {
+        Lines(1 << (place % Lines::MOST))
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(self, others: Lines) -> Lines {
+        Lines(self.0 | others.0)
+    }
+
+    /// Those of a list that are among them.
+    pub fn of<T>(self, all: &[T]) -> impl Iterator<Item = &T> {
+        let all = all.iter().take(Lines::MOST).enumerate();
+        all.filter(move |(place, _)| self.0 >> place & 1 == 1).map(|(_, line)| line)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +107,21 @@ mod tests {
         assert_eq!(asked.aspects_of(b"POST", || 0), Some(BODY));
         assert_eq!(asked.aspects_of(b"GET", || 0), None);
         assert_eq!(Asked::OFF.aspects_of(b"GET", || 0), None);
+    }
+
+    #[test]
+    fn lines_add_up_and_all_else_goes_value_by_value() {
+        let all: Vec<usize> = (0..Lines::MOST).collect();
+        let scope = |asked, limit, line| InScope {
+            asked: Some(AskedId(asked)),
+            limit,
+            ignored: Lines::one(line),
+        };
+        let merged = scope(1, Some(10), 0).merge(&scope(2, None, 63));
+        assert_eq!((merged.asked, merged.limit), (Some(AskedId(2)), Some(10)));
+        assert_eq!(merged.ignored.of(&all).collect::<Vec<_>>(), [&0, &63]);
+        assert_eq!(merged.merge(&InScope::default()), merged);
+        assert_eq!(InScope::default().ignored.of(&all).count(), 0);
     }
 
     #[test]

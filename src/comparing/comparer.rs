@@ -1,5 +1,6 @@
 //! One thread in each child that compares answers, when nothing else needs the processor.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,17 +14,19 @@ use crossbeam_queue::ArrayQueue;
 use super::criteria::Criteria;
 use super::examples::mask_examples;
 use super::kept::{Content, Kept};
-use super::pair::Answered;
+use super::pair::{Answered, Plan};
 use super::shelf::{Begun, Count, Place, Reports, Shelf};
 use crate::boundary::Boundary;
 use crate::compare::noise::Standing;
 use crate::compare::report::Observation;
-use crate::compare::{Aspects, Comparison, Report, Route, compare};
+use crate::compare::{Comparison, Report, Route, Rules, compare};
 use crate::mask::Masks;
 use crate::stats::Slot;
 
 /// The most pairs that wait: what comes while there are as many is shed.
 const MOST: usize = 256;
+/// The most rules that are kept: more than the sections of a configuration make of its targets.
+const MOST_RULES: usize = 256;
 /// How long the thread sleeps between looks, as long as there is something to do, and when there is not.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
 /// How often reports are laid down, while there is always more to compare.
@@ -48,6 +51,8 @@ pub struct Compared {
 pub struct Comparer {
     pairs: ArrayQueue<Pair>,
     targets: Vec<Compared>,
+    /// The `CopyCompareIgnore` lines of sections.
+    lines: Vec<Vec<String>>,
     shelf: Shelf,
     /// Pairs that are offered and not yet in a report that all can see.
     open: AtomicUsize,
@@ -55,8 +60,7 @@ pub struct Comparer {
 
 /// Two answers, or three, to the same request.
 struct Pair {
-    target: usize,
-    aspects: Aspects,
+    plan: Plan,
     production: Arc<Kept>,
     copy: Answered,
 }
@@ -68,26 +72,30 @@ impl fmt::Debug for Comparer {
 }
 
 impl Comparer {
-    /// Starts the thread, which lives as long as the child, and lays its reports down at `place`. Signals must
-    /// be blocked, for it inherits the mask.
-    pub fn start(targets: Vec<Compared>, place: Place) -> io::Result<Arc<Comparer>> {
-        let comparer = Comparer::new(targets, *place.shelf());
+    /// Starts the thread, which lives as long as the child, and lays its reports down at `place`. `lines` are those of
+    /// `CopyCompareIgnore` in sections. Signals must be blocked, for it inherits the mask.
+    pub fn start(
+        targets: Vec<Compared>,
+        lines: Vec<Vec<String>>,
+        place: Place,
+    ) -> io::Result<Arc<Comparer>> {
+        let comparer = Comparer::new(targets, lines, *place.shelf());
         let worker = Worker::new(Arc::clone(&comparer), place);
         let thread = thread::Builder::new().name("copy-compare".to_owned()).stack_size(STACK);
         thread.spawn(move || worker.live())?;
         Ok(comparer)
     }
 
-    fn new(targets: Vec<Compared>, shelf: Shelf) -> Arc<Comparer> {
+    fn new(targets: Vec<Compared>, lines: Vec<Vec<String>>, shelf: Shelf) -> Arc<Comparer> {
         let (pairs, open) = (ArrayQueue::new(MOST), AtomicUsize::new(0));
-        Arc::new(Comparer { pairs, targets, shelf, open })
+        Arc::new(Comparer { pairs, targets, lines, shelf, open })
     }
 
     /// One that nobody works for.
     #[cfg(test)]
     pub fn idle() -> Arc<Comparer> {
         let header = Box::leak(Box::new(super::Header::new()));
-        Comparer::new(Vec::new(), Shelf::new(header, &[]))
+        Comparer::new(Vec::new(), Vec::new(), Shelf::new(header, &[]))
     }
 
     /// What is compared of the copies to the target at that place in the configuration.
@@ -101,12 +109,8 @@ impl Comparer {
     }
 
     /// Takes answers to compare, or, where there are too many, lets them go. Never waits, and wakes nobody.
-    pub(super) fn offer(
-        &self,
-        target: usize,
-        aspects: Aspects,
-        answers: Option<(Arc<Kept>, Answered)>,
-    ) {
+    pub(super) fn offer(&self, plan: Plan, answers: Option<(Arc<Kept>, Answered)>) {
+        let target = plan.target;
         let Some((production, mut copy)) = answers else {
             return self.count(target, Count::Unpaired);
         };
@@ -117,7 +121,7 @@ impl Comparer {
         // What is not known of a control's answer is no sign that it is production's.
         copy.control = copy.control.filter(|control| !is_shed(control));
         self.open.fetch_add(1, Ordering::AcqRel);
-        let pair = Pair { target, aspects, production, copy };
+        let pair = Pair { plan, production, copy };
         if self.pairs.push(pair).is_err() {
             self.open.fetch_sub(1, Ordering::AcqRel);
             self.count(target, Count::Shed);
@@ -137,6 +141,8 @@ struct Worker {
     place: Place,
     /// What it has made, and what who had the place before has left.
     reports: Reports,
+    /// By what answers are compared, as soon as some are.
+    rules: HashMap<Plan, Rules>,
     /// Pairs in them that nobody else has seen yet.
     unseen: usize,
     seen: Instant,
@@ -145,7 +151,8 @@ struct Worker {
 impl Worker {
     fn new(comparer: Arc<Comparer>, place: Place) -> Worker {
         let reports = place.left();
-        Worker { comparer, place, reports, unseen: 0, seen: Instant::now() }
+        let rules = HashMap::new();
+        Worker { comparer, place, reports, rules, unseen: 0, seen: Instant::now() }
     }
 
     fn live(mut self) {
@@ -186,16 +193,21 @@ impl Worker {
     }
 
     fn record(&mut self, pair: &Pair) {
-        let (target, copy) = (pair.target, &pair.copy);
-        let Some(compared) = self.comparer.targets.get(target) else { return };
+        let (plan, copy) = (pair.plan, &pair.copy);
+        let Some(compared) = self.comparer.targets.get(plan.target) else { return };
+        if self.rules.len() >= MOST_RULES {
+            self.rules.clear();
+        }
+        let made = || compared.criteria.rules(plan.manner, &self.comparer.lines);
+        let by = (compared, &*self.rules.entry(plan).or_insert_with(made));
         let epoch = self.comparer.shelf.epoch(compared.slot);
         let begun = self.reports.entry(compared.slot.index()).or_default();
         if begun.epoch != epoch {
             *begun = Begun { epoch, ..Begun::default() };
         }
         let report = &mut begun.report;
-        let staging = judged(pair, &copy.kept, compared);
-        let control = copy.control.as_ref().map(|control| judged(pair, control, compared));
+        let staging = judged(pair, &copy.kept, by);
+        let control = copy.control.as_ref().map(|control| judged(pair, control, by));
         let (method, request_target) = request(&copy.request);
         let route = Route::of(method, request_target);
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -219,10 +231,10 @@ impl Worker {
 }
 
 /// An answer compared with production's, with what masks hide hidden in the examples.
-fn judged(pair: &Pair, answer: &Kept, compared: &Compared) -> Comparison {
+fn judged(pair: &Pair, answer: &Kept, (compared, rules): (&Compared, &Rules)) -> Comparison {
     let fields = (pair.production.fields(), answer.fields());
     let (production, other) = (pair.production.answer(&fields.0), answer.answer(&fields.1));
-    let mut comparison = compare(&production, &other, compared.criteria.rules(pair.aspects));
+    let mut comparison = compare(&production, &other, rules);
     if let Some(masks) = &compared.masks {
         mask_examples(&mut comparison.differences, masks);
     }
@@ -265,21 +277,33 @@ fn give_way() {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Lines;
+    use super::super::criteria::Limits;
     use super::super::kept::Keeping;
+    use super::super::pair::Manner;
     use super::super::shelf::{ChildSlab, Header};
     use super::*;
+    use crate::compare::Aspects;
     use crate::memory::Budget;
     use crate::stats::tests::segment;
 
-    const BOTH: Aspects = Aspects { headers: true, body: true };
+    const BOTH: Plan = Plan {
+        target: 0,
+        manner: Manner {
+            aspects: Aspects { headers: true, body: true },
+            limit: Some(1 << 20),
+            ignored: Lines::NONE,
+        },
+    };
 
     /// A worker that nobody has work but the test, for one target.
     fn worker() -> Worker {
         let slabs = Box::leak(Box::new([ChildSlab::new()]));
         let shelf = Shelf::new(Box::leak(Box::new(Header::new())), slabs);
         let slot = segment(1).slot("a").unwrap();
-        let criteria = Arc::new(Criteria::of(&[], None, &[]));
-        let comparer = Comparer::new(vec![Compared { slot, criteria, masks: None }], shelf);
+        let criteria = Arc::new(Criteria::of(&[], Limits::default(), &[]));
+        let comparer =
+            Comparer::new(vec![Compared { slot, criteria, masks: None }], Vec::new(), shelf);
         Worker::new(comparer, shelf.take(1, |_| true).unwrap())
     }
 
@@ -298,7 +322,7 @@ mod tests {
         let production = Arc::new(kept(budget, r#"{"a":1}"#));
         let kept = kept(budget, staging);
         let copy = Answered { kept, request: b"GET /a?b".to_vec(), digest: 7, control: None };
-        worker.comparer.offer(0, BOTH, Some((production, copy)));
+        worker.comparer.offer(BOTH, Some((production, copy)));
     }
 
     fn counted(worker: &Worker, count: Count) -> u64 {
@@ -332,7 +356,7 @@ mod tests {
         let poor: &'static Budget = Box::leak(Box::new(Budget::new(100)));
         offer(&worker, poor, "{}");
         assert_eq!(counted(&worker, Count::Shed), 6);
-        worker.comparer.offer(0, BOTH, None);
+        worker.comparer.offer(BOTH, None);
         assert_eq!(counted(&worker, Count::Unpaired), 1);
     }
 
@@ -345,7 +369,7 @@ mod tests {
             let production = Arc::new(kept(budget, &moments[0]));
             let kept = kept(budget, &moments[1]);
             let copy = Answered { kept, request: b"GET /a".to_vec(), digest: 7, control: None };
-            worker.comparer.offer(0, BOTH, Some((production, copy)));
+            worker.comparer.offer(BOTH, Some((production, copy)));
             worker.work(usize::MAX);
         }
         let [noise, differing] =

@@ -20,12 +20,12 @@ mod kept;
 mod pair;
 mod shelf;
 
-pub use asked::{Asked, AskedId};
+pub use asked::{Asked, AskedId, InScope, Lines};
 pub use comparer::{Compared, Comparer};
-pub use criteria::Criteria;
+pub use criteria::{Criteria, Limits};
 pub use kept::{Content, Keeping, Kept};
 pub use pair::{
-    Answered, Comparisons, ControlCopy, Copies, CopySide, Plan, Production, ProductionSide,
+    Answered, Comparisons, ControlCopy, Copies, CopySide, Manner, Plan, Production, ProductionSide,
     Purpose, pair,
 };
 pub use shelf::{Begun, ChildSlab, Count, Header, Place, Reports, SLABS, Shelf, VERSION};

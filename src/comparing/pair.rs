@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use twox_hash::XxHash64;
 
+use super::asked::Lines;
 use super::comparer::Comparer;
 use super::kept::{Keeping, Kept};
 use crate::compare::Aspects;
@@ -29,9 +30,7 @@ pub struct Answered {
 #[derive(Debug)]
 pub struct Purpose {
     comparer: Arc<Comparer>,
-    /// Which target's copy is compared.
-    target: usize,
-    aspects: Aspects,
+    plan: Plan,
 }
 
 /// Production's side of a comparison.
@@ -119,14 +118,23 @@ pub struct Production {
 }
 
 /// What is to be compared of the copies to one target.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     /// Which target's, by its place in the configuration.
     pub target: usize,
-    /// What of the answers.
+    /// What of the answers, and how.
+    pub manner: Manner,
+}
+
+/// In what manner two answers are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Manner {
+    /// What of them.
     pub aspects: Aspects,
     /// What is kept of a body; `None` where it is not compared.
     pub limit: Option<usize>,
+    /// What sections leave out.
+    pub ignored: Lines,
 }
 
 /// The sides of a comparison: production's, staging's, and that of the control if there is one.
@@ -135,8 +143,8 @@ pub fn pair(
     plan: Plan,
     has_control: bool,
 ) -> (ProductionSide, CopySide, Option<CopySide>) {
-    let Plan { target, aspects, limit } = plan;
-    let (production, copy) = arrange(Purpose { comparer: Arc::clone(comparer), target, aspects });
+    let limit = plan.manner.limit;
+    let (production, copy) = arrange(Purpose { comparer: Arc::clone(comparer), plan });
     if !has_control {
         return (production, CopySide { side: Side::Alone(copy), limit }, None);
     }
@@ -151,7 +159,7 @@ impl meeting::Purpose for Purpose {
     type Copy = Answered;
 
     fn meet(&mut self, production: Option<Arc<Kept>>, copy: Option<Answered>) {
-        self.comparer.offer(self.target, self.aspects, production.zip(copy));
+        self.comparer.offer(self.plan, production.zip(copy));
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn compare(place: &mut Place<'_>, arguments: &str) -> Result<(), Faul
     let asked = asked(&values::keyed_words(arguments))?;
     match place.block() {
         Some(block) => block.target.compare = Some(asked),
-        None => place.scope.compare = Some(place.draft.asked(asked)?),
+        None => place.scope.compare.asked = Some(place.draft.asked(asked)?),
     }
     Ok(())
 }
@@ -63,14 +63,22 @@ fn asked(words: &[String]) -> Result<Asked, Fault> {
 pub(super) fn ignore(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
     let words = values::words(arguments);
     each(&words, |word| Rules::default().ignore(word))?;
-    place.terms().compare.ignored.extend(words);
+    if place.is_in_section_alone() {
+        let line = place.draft.ignored_line(words)?;
+        place.scope.compare.ignored = place.scope.compare.ignored.and(line);
+    } else {
+        place.terms().compare.ignored.extend(words);
+    }
     Ok(())
 }
 
 /// `CopyCompareLimit`
 pub(super) fn limit(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
     let size = values::size(&values::single(arguments, "one size")?, 1 << 10..=16 << 20)?;
-    place.terms().compare.limit = Some(size);
+    match place.is_in_section_alone() {
+        true => place.scope.compare.limit = Some(size),
+        false => place.terms().compare.limit = Some(size),
+    }
     Ok(())
 }
 

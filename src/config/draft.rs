@@ -16,7 +16,7 @@ use super::terms::{Compare, Terms, added};
 use super::values::Fault;
 use super::written::{Line, Section};
 use crate::balancer::Roster;
-use crate::comparing::{Asked, AskedId, Criteria};
+use crate::comparing::{Asked, AskedId, Criteria, Limits, Lines};
 use crate::copylog::{Logs, LogsId, Medium, Spec};
 use crate::edit::Edits;
 use crate::mask::{Key, Masks};
@@ -78,6 +78,8 @@ pub struct Draft {
     expressions: Vec<Written>,
     /// What scopes ask for by `CopyCompare`.
     asked: Vec<Asked>,
+    /// The `CopyCompareIgnore` lines of sections.
+    ignored: Vec<Vec<String>>,
     /// The fields that scopes mark copies with.
     traces: Vec<TraceHeader>,
     /// Every directive that was read.
@@ -203,6 +205,11 @@ impl Place<'_> {
         self.draft.block.as_mut()
     }
 
+    /// Whether the directive stands in a section, and in no target's block.
+    pub(super) fn is_in_section_alone(&self) -> bool {
+        self.in_section && !self.draft.has_block()
+    }
+
     /// How copies leave, as it is written in the block or the server around the directive.
     pub(super) fn terms(&mut self) -> &mut Terms {
         match &mut self.draft.block {
@@ -311,6 +318,23 @@ impl Draft {
         place.map(AskedId).map_err(|_| Fault::said("too many different ones in this configuration"))
     }
 
+    /// A `CopyCompareIgnore` line of a section; one that says the same is the same.
+    pub(super) fn ignored_line(&mut self, words: Vec<String>) -> Result<Lines, Fault> {
+        let known = self.ignored.iter().position(|known| *known == words);
+        let place = known.unwrap_or(self.ignored.len());
+        if place >= Lines::MOST {
+            let most = format!(
+                "at most {} different lines in the sections of a configuration",
+                Lines::MOST
+            );
+            return Err(Fault::said(most));
+        }
+        if known.is_none() {
+            self.ignored.push(words);
+        }
+        Ok(Lines::one(place))
+    }
+
     /// The place of a field that marks copies; that of the same one, if it is there already.
     pub(super) fn trace(&mut self, header: TraceHeader) -> Traced {
         let known = self.traces.iter().position(|known| *known == header);
@@ -390,7 +414,7 @@ impl Draft {
         let logs = logs.into_iter().map(|logs| logs.into_iter().map(spec).collect()).collect();
         let lists = (lists, self.asked);
         let policy = Policy::new(targets, lists, logs, self.memory, self.drain_timeout);
-        Ok(policy.traced(self.traces))
+        Ok(policy.traced(self.traces).ignoring(self.ignored))
     }
 
     /// Why a log cannot be written to, as far as `apachectl configtest` can see, whoever calls it.
@@ -442,7 +466,8 @@ impl Draft {
         let key = || self.mask_key.clone().unwrap_or_else(key_file::chance);
         let masks = (!terms.masks.is_empty()).then(|| Arc::new(Masks::of(&terms.masks, key())));
         let compare = &terms.compare;
-        let criteria = Criteria::of(&compare.ignored, compare.limit, &compare.thresholds);
+        let limits = Limits { block: defined.terms.compare.limit, server: compare.limit };
+        let criteria = Criteria::of(&compare.ignored, limits, &compare.thresholds);
         let control = compare.control.as_ref().and_then(|url| self.control(url));
         let mut target = target.clone();
         target.dns_refresh = self.dns_refresh.unwrap_or(target.dns_refresh);

@@ -68,6 +68,8 @@ pub struct Policy {
     targets: Vec<Resolved>,
     lists: Vec<List>,
     asked: Vec<Asked>,
+    /// The `CopyCompareIgnore` lines of sections.
+    ignored: Vec<Vec<String>>,
     logs: Vec<Vec<Spec>>,
     memory: usize,
     drain_timeout: Duration,
@@ -97,6 +99,7 @@ impl Policy {
             targets,
             lists,
             asked,
+            ignored: Vec::new(),
             logs,
             memory: memory.unwrap_or(64 << 20),
             drain_timeout: drain_timeout.unwrap_or(Duration::from_secs(2)),
@@ -106,6 +109,15 @@ impl Policy {
 
     pub(super) fn traced(self, traces: Vec<TraceHeader>) -> Policy {
         Policy { traces, ..self }
+    }
+
+    pub(super) fn ignoring(self, ignored: Vec<Vec<String>>) -> Policy {
+        Policy { ignored, ..self }
+    }
+
+    /// The `CopyCompareIgnore` lines of sections, which scopes know by their places.
+    pub fn ignored(&self) -> &[Vec<String>] {
+        &self.ignored
     }
 
     /// The field that marks a scope's copies.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::comparing::AskedId;
+use crate::comparing::InScope;
 use crate::copylog::Logs;
 use crate::target::{Limits, Target};
 
@@ -37,7 +37,7 @@ pub struct ScopeSettings {
     pub(super) trace: Option<Traced>,
     pub(super) body_limit: Option<usize>,
     pub(super) manager_open: Option<bool>,
-    pub(super) compare: Option<AskedId>,
+    pub(super) compare: InScope,
 }
 
 /// `CopyBodyLimit` where none is written.
@@ -60,7 +60,7 @@ impl ScopeSettings {
             trace: inner.trace.or(self.trace),
             body_limit: inner.body_limit.or(self.body_limit),
             manager_open: inner.manager_open.or(self.manager_open),
-            compare: inner.compare.or(self.compare),
+            compare: self.compare.merge(&inner.compare),
         }
     }
 
@@ -95,8 +95,8 @@ impl ScopeSettings {
         self.manager_open.unwrap_or(false)
     }
 
-    /// `CopyCompare`, if written.
-    pub fn compare(&self) -> Option<AskedId> {
+    /// What it says of comparisons.
+    pub fn compare(&self) -> InScope {
         self.compare
     }
 

@@ -347,7 +347,7 @@ mod tests {
     use super::super::testing::{Counters, LIMITS, budget, job, message_of};
     use super::*;
     use crate::compare::Aspects;
-    use crate::comparing::{Comparer, Plan, pair};
+    use crate::comparing::{Comparer, Lines, Manner, Plan, pair};
 
     /// Writes a copy whole, and has no answer.
     struct Writing;
@@ -380,7 +380,8 @@ mod tests {
         const CONTENT: usize = 300_000;
         let side = || {
             let aspects = Aspects { headers: false, body: false };
-            let plan = Plan { target: 0, aspects, limit: None };
+            let manner = Manner { aspects, limit: None, ignored: Lines::NONE };
+            let plan = Plan { target: 0, manner };
             pair(&Comparer::idle(), plan, false).1
         };
         for (method, compare, is_held) in

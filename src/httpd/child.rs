@@ -128,9 +128,10 @@ fn start_comparing(
         Compared { slot: *slot, criteria, masks }
     };
     let targets = generation.policy.targets().iter().zip(&generation.slots).map(compared).collect();
+    let lines = generation.policy.ignored().to_vec();
     let place = shelf.take(std::process::id(), sys::is_alive);
     let place = place.ok_or_else(|| std::io::Error::other("the places for reports are all taken"));
-    match place.and_then(|place| Comparer::start(targets, place)) {
+    match place.and_then(|place| Comparer::start(targets, lines, place)) {
         Ok(comparer) => Some(comparer),
         Err(error) => {
             let line = format!("CPY0019: this child compares nothing: {error}");

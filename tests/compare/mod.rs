@@ -5,5 +5,6 @@ mod control;
 mod planted;
 pub mod reading;
 mod report;
+mod scopes;
 mod seen;
 mod ways;
