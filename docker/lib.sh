@@ -5,8 +5,8 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Containers, network and volumes of this run, and of no other.
 run=mod_copy-$$
-# Seconds that anything may take before it is a failure.
-PATIENCE=60
+# Seconds that anything may take before it is a failure: for a machine that has much else to do.
+PATIENCE=180
 
 say() { printf '== %s\n' "$*"; }
 
@@ -55,7 +55,7 @@ base() {
         docker image inspect "$image" >/dev/null 2>&1 && continue
         if [ -z "${AIR_GAPPED:-}" ]; then
             say "pulling $image"
-            timeout 600 docker pull -q "$image" && continue
+            timeout 300 docker pull -q "$image" && continue
             echo "$image cannot be pulled: making a stand-in" >&2
         fi
         "$top/docker/air-gapped.sh" "$image" >"$logs/air-gapped.log" 2>&1 || {
@@ -109,12 +109,13 @@ in_container() {
 clean_up() {
     local status=$?
     if [ "$status" != 0 ]; then
-        for container in $(docker ps -aq --filter "name=^$run-"); do
+        for container in $(docker ps -aq --filter "name=^$run-" 2>/dev/null); do
             docker inspect -f '--- {{.Name}} ({{.State.Status}}, {{.State.ExitCode}})' "$container" >&2
             docker logs --tail 40 "$container" >&2 || true
         done
     fi
-    docker ps -aq --filter "name=^$run-" | xargs -r docker rm -f >/dev/null || true
+    [ ${#composed[@]} = 0 ] || "${composed[@]}" >/dev/null 2>&1 || true
+    docker ps -aq --filter "name=^$run-" 2>/dev/null | xargs -r docker rm -f >/dev/null || true
     docker network rm "$run" >/dev/null 2>&1 || true
     if [ -n "${own_dockerd:-}" ]; then
         kill "$own_dockerd" 2>/dev/null || true
@@ -125,5 +126,7 @@ clean_up() {
 }
 
 own_dockerd=
+# What takes away the containers of compose.yaml.
+composed=()
 logs=$(mktemp -d)
 trap clean_up EXIT

@@ -6,7 +6,7 @@ PACKAGES := $(TARGET_DIR)/packages
 PACKAGE_TARGET_DIR ?= $(TARGET_DIR)/packaging
 CARGO_CYCLONEDX_VERSION := 0.5.9
 DEBIAN_PACKAGING_PACKAGES := debhelper dh-apache2 dpkg-dev fakeroot lintian
-DEBIAN_DOCKER_PACKAGES := debootstrap docker.io iptables
+DEBIAN_DOCKER_PACKAGES := curl debootstrap docker-compose docker.io iptables
 REDHAT_DOCKER_PACKAGES := debootstrap docker iptables
 
 .PHONY: docker-test test-old deb rpm dist
@@ -65,22 +65,37 @@ rpm: deps ## Make the RHEL family's package: target/packages/mod_copy-*.rpm
 	sed -e 's/@VERSION@/$(VERSION)/' -e 's/@RUST@/$(RUST_VERSION)/' packaging/mod_copy.spec > "$$room/mod_copy.spec"
 	here=()
 	if ! command -v dnf >/dev/null; then
-		here=(--nodeps -D '_httpd_apxs $(CURDIR)/packaging/rhel-apxs' -D '_httpd_mmn 20120211' -D '_httpd_moddir /usr/lib64/httpd/modules' -D '_httpd_modconfdir /etc/httpd/conf.modules.d')
+		here=(--nodeps -D '_httpd_apxs $(CURDIR)/packaging/rhel-apxs' -D '_httpd_mmn 20120211-x86-64' -D '_httpd_moddir /usr/lib64/httpd/modules' -D '_httpd_modconfdir /etc/httpd/conf.modules.d')
 	fi
 	CARGO_TARGET_DIR='$(PACKAGE_TARGET_DIR)' rpmbuild -bb -D "_topdir $$room" "$${here[@]}" "$$room/mod_copy.spec"
 	cp "$$room"/RPMS/*/mod_copy-$(VERSION)-*.rpm '$(PACKAGES)'
 
-dist: deb ## Make a release: source, module, packages, SBOM and checksums in target/dist
+# What a release's module needs is what this machine has: make it on the oldest system, with the oldest httpd's apxs.
+dist: deb ## Make a release: source, module, package, SBOM and checksums in target/dist (APXS=the oldest httpd's)
 	@$(CARGO) cyclonedx --version 2>/dev/null | grep -qF '$(CARGO_CYCLONEDX_VERSION)' || $(CARGO) install --locked --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
+	apxs=$(apxs)
 	dist='$(TARGET_DIR)/dist'
+	source='mod_copy-$(VERSION)'
+	export SOURCE_DATE_EPOCH=$$(dpkg-parsechangelog -l packaging/debian/changelog -S Timestamp)
 	rm -rf "$$dist"
-	$(call source-into,"$$dist/mod_copy-$(VERSION)")
+	$(call source-into,"$$dist/$$source")
 	cd "$$dist"
-	$(CARGO) cyclonedx --manifest-path mod_copy-$(VERSION)/Cargo.toml --format json --override-filename sbom
-	mv mod_copy-$(VERSION)/sbom.json mod_copy-$(VERSION).cdx.json
-	tar --sort=name --owner=0 --group=0 --numeric-owner -cJf mod_copy-$(VERSION).tar.xz mod_copy-$(VERSION)
-	rm -r mod_copy-$(VERSION)
-	cp '$(PACKAGES)'/*$(VERSION)*.deb .
-	dpkg-deb --fsys-tarfile libapache2-mod-copy_$(VERSION)-1_*.deb | tar -xO ./usr/lib/apache2/modules/mod_copy.so > mod_copy-$(VERSION)-$(HOST).so
+	$(CARGO) cyclonedx --manifest-path "$$source/Cargo.toml" --format json --spec-version 1.5 --override-filename sbom
+	# Told of by its place among the sources, not on this machine.
+	sed "s|path+file://[^\"#]*/$$source|path+file:///$$source|g; s|download_url=file://[^\"&]*|download_url=file://.|g" "$$source/sbom.json" > "$$source.cdx.json"
+	rm "$$source/sbom.json"
+	! grep -F '$(TARGET_DIR)' "$$source.cdx.json" || { echo "mod_copy: the SBOM has paths of this machine" >&2; exit 1; }
+	tar --sort=name --mtime="@$$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cJf "$$source.tar.xz" "$$source"
+	rm -r "$$source"
+	cp '$(PACKAGES)'/libapache2-mod-copy_$(VERSION)-1_*.deb .
+	module="$$source-$(HOST).so"
+	dpkg-deb --fsys-tarfile libapache2-mod-copy_$(VERSION)-1_*.deb | tar -xO ./usr/lib/apache2/modules/mod_copy.so > "$$module"
+	headers=$$("$$apxs" -q INCLUDEDIR)
+	number() { awk -v name="$$1" '$$1 == "#define" && $$2 == name { print $$3 }' "$$headers/$$2"; }
+	{
+		echo "$$module"
+		echo "needs glibc $$(objdump -T "$$module" | sed -n 's/.*(\{0,1\}GLIBC_\([0-9.]*\).*/\1/p' | sort -uV | tail -n 1) or newer,"
+		echo "and an httpd of module magic number $$(number MODULE_MAGIC_NUMBER_MAJOR ap_mmn.h), 2.4.$$(number AP_SERVER_PATCHLEVEL_NUMBER ap_release.h) or newer."
+	} | tee "$$source-$(HOST).txt"
 	sha256sum -- * > SHA256SUMS
-	ls -l
+	sha256sum --check --strict SHA256SUMS

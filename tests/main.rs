@@ -57,6 +57,7 @@ mod manager;
 mod metrics;
 mod notes;
 mod once;
+mod packaging;
 mod pages;
 mod pools;
 mod property;
