@@ -291,6 +291,24 @@ fn the_nonce_is_one_for_all_children_and_restarts() {
 }
 
 #[test]
+fn both_pages_are_there_where_all_else_is_proxied() {
+    let (staging, origin) = (Staging::start(), Staging::start());
+    let server = managed(Mpm::Event, &staging, "status=D")
+        .vhost("<Location \"/copy-status\">\nSetHandler copy-status\n</Location>")
+        .proxy(&origin)
+        .start();
+    for path in ["/copy-status?json", "/copy-manager?json"] {
+        let page = client::get(server.port(), path);
+        let answer: Result<Value, _> = serde_json::from_slice(&page.content);
+        assert_eq!(answer.expect(path)["targets"][0]["name"], "next", "{path}");
+    }
+    assert_eq!(change(&server, json!({ "switch": "on" })).status, 200);
+    assert_eq!(client::get(server.port(), "/").text(), "ok");
+    assert_eq!(origin.count(), 1);
+    assert_eq!(staging.wait_for(1)[0].request_line(), "GET / HTTP/1.1");
+}
+
+#[test]
 fn other_methods_are_refused_and_nothing_is_kept_by_caches() {
     let staging = Staging::start();
     let server = managed(Mpm::Event, &staging, "").start();

@@ -118,10 +118,11 @@ fn hook() {
     unsafe { ffi::ap_hook_insert_filter(Some(traffic::decide), none, none, LAST) };
     // SAFETY: as above.
     unsafe { ffi::ap_hook_log_transaction(Some(traffic::conclude), none, none, REALLY_FIRST) };
+    // Before mod_proxy, which takes all that its `ProxyPass "/"` has: whoever sets a handler means it.
     // SAFETY: as above.
-    unsafe { ffi::ap_hook_handler(Some(status::handle), none, none, MIDDLE) };
+    unsafe { ffi::ap_hook_handler(Some(status::handle), none, none, REALLY_FIRST) };
     // SAFETY: as above.
-    unsafe { ffi::ap_hook_handler(Some(manager::handle), none, none, MIDDLE) };
+    unsafe { ffi::ap_hook_handler(Some(manager::handle), none, none, REALLY_FIRST) };
     // SAFETY: as above; the function is of the hook's type, and mod_status need not be there.
     unsafe { ffi::copy_hook_status(Some(status::append)) };
     // SAFETY: as above.
