@@ -90,7 +90,7 @@ deps: rust ## Install what building and running need (apt-get or dnf); Rust must
 rust:
 	@found=$$(rustc --version 2>/dev/null | cut -d ' ' -f 2 || true)
 	if ! command -v $(CARGO) >/dev/null || ! printf '%s\n' $(RUST_VERSION) "$${found:-0}" | sort -CV; then
-		echo "mod_copy: Rust $(RUST_VERSION) or newer is needed (found: $${found:-none}); install it with rustup, then run this again" >&2
+		echo "mod_copy: Rust $(RUST_VERSION) or newer is needed (found: $${found:-none}); install it with rustup (https://rustup.rs), then run this again" >&2
 		exit 1
 	fi
 
