@@ -21,7 +21,7 @@ use crate::memory::Budget;
 use crate::message::{Head, Message, TraceHeader};
 use crate::outcome::{Failure, GivenUp, Loss, NotCopied, Outcome};
 use crate::queue::{Held, Job};
-use crate::select::{Asked, Miss, chance};
+use crate::select::{Asked, Miss, Rule, chance};
 use crate::stats::{Account, Ledger, Slot, Traffic, Trouble};
 use crate::target::Target;
 
@@ -336,8 +336,38 @@ impl Mirror {
             // It sees no more than the target: what that gets, with the same masks; and nothing where that gets nothing.
             let held = held.share();
             if self.offer_to(lane, Held::Shared(Arc::clone(&held)), side, from) {
-                let masks = &lane.masks;
-                self.offer_masked(control, Held::Shared(held), masks, Some(control_side), from);
+                self.offer_to_control(control, held, &lane.masks, control_side, from);
+            }
+        }
+    }
+
+    /// Hands a target's copy to its control too, unless an operator has said otherwise.
+    fn offer_to_control(
+        &self,
+        lane: &Lane,
+        message: Arc<Message>,
+        masks: &Option<Arc<Masks>>,
+        side: CopySide,
+        from: &mut Source<'_>,
+    ) {
+        let steering = lane.account.steering();
+        if !steering.is_on() {
+            lane.account.not_copied(NotCopied::Off);
+            return from.fates.note(lane.id, Fate::NotCopied(NotCopied::Off));
+        }
+        // It has no rule but what is set.
+        let (rule, request) = (Rule::default(), Asked::new(message.method(), false, &()));
+        let (valve, set) = (lane.account.valve(), steering.overrides());
+        match rule.judge(&request, valve, set, chance, clock::nanos) {
+            Ok(()) => {
+                self.offer_masked(lane, Held::Shared(message), masks, Some(side), from);
+            }
+            Err(miss) => {
+                if miss == Miss::Rate {
+                    let told = self.told(lane, from);
+                    tell_dropped(told, Loss::Rate, &message);
+                }
+                from.fates.note(lane.id, lane.pass_over(miss));
             }
         }
     }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::client::{request, request_with};
+use serde_json::Value;
+
+use crate::client::{self, request, request_with};
 use crate::conf::Builder;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::server::Server;
 use crate::staging::{Mode, Received, Staging};
+use crate::wait::wait_for;
 
 use super::planted::{REQUESTS, ROUND, assert_planted, release};
-use super::reading::Compared;
+use super::reading::{Compared, compared};
 
 on_each_mpm!(
     a_control_gets_what_the_block_of_its_target_leaves,
@@ -149,7 +152,7 @@ fn targets_that_are_masked_otherwise_may_share_a_control() {
     let (one, two) = ("GET /?token=one&page=7 HTTP/1.1", "GET /?token=two&page=two HTTP/1.1");
     assert_eq!((lines(&all.next), lines(&other)), (vec![one.to_owned()], vec![two.to_owned()]));
     assert_eq!(lines(&all.control), [one, two]);
-    let log = crate::wait::wait_for("four lines", || {
+    let log = wait_for("four lines", || {
         let log = std::fs::read_to_string(server.root().join("copy.log")).ok()?;
         (log.lines().count() == 4).then_some(log)
     });
@@ -177,6 +180,56 @@ fn what_cannot_be_a_control_is_no_configuration() {
     }
 }
 
+#[test]
+fn a_control_is_steered_as_targets_are() {
+    let all = Three::start();
+    let server = all
+        .builder(Mpm::Event, "", "CopyCompare status")
+        .vhost("<Location /manage>\nProxyPass !\nSetHandler copy-manager\nCopyManagerOpen On\n</Location>")
+        .vhost("CopyLog copy.log all")
+        .expect("CPY0201:")
+        .one_child()
+        .start();
+    let url = all.control.url("/");
+    let change = |what: &str| {
+        let page = client::get(server.port(), "/manage?json").text();
+        let page: Value = serde_json::from_str(&page).unwrap();
+        let change = format!(r#"{{"nonce":{},"target":"{url}",{what}}}"#, page["nonce"]);
+        let (port, length) = (server.port(), change.len());
+        let answer = server.client().exchange(format!(
+            "POST /manage HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{change}"
+        ));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let mut client = server.client();
+    let mut selected = 0;
+    let mut get = |times: u64, copies: u64| {
+        (0..times).for_each(|_| drop(client.get("/")));
+        selected += copies;
+        server.settled(selected)
+    };
+    get(2, 4);
+    change(r#""switch":"off""#);
+    let status = get(2, 2);
+    assert_eq!(status.target(&url).count("not_copied.off"), 2, "{status}");
+    change(r#""switch":"on","sample":"0.001%""#);
+    let status = get(3, 3);
+    assert_eq!(status.target(&url).count("not_copied.sampled"), 3, "{status}");
+    change(r#""sample":"configured","rate":"1/s""#);
+    let status = get(20, 40);
+    let dropped = status.target(&url).count("dropped.rate");
+    assert!(dropped >= 1, "{status}");
+    assert_eq!(all.control.count() as u64, 2 + 20 - dropped);
+    // All are compared, with a control or without, and each copy has its line.
+    let report = compared(&server, "next", 27);
+    assert_eq!(report.controlled(), all.control.count() as u64, "{}", report.0);
+    wait_for("a line for each copy", || {
+        let log = std::fs::read_to_string(server.root().join("copy.log")).ok()?;
+        (log.lines().count() as u64 == status.sum("selected")).then_some(())
+    });
+}
+
 /// Rounds of requests, each compared with staging's answer; the control does not answer well, whatever else it does.
 fn assert_no_help(mpm: Mpm, control: &Staging, noise: &str) -> Compared {
     const ROUNDS: u64 = 7;
@@ -197,18 +250,13 @@ fn assert_no_help(mpm: Mpm, control: &Staging, noise: &str) -> Compared {
     compared
 }
 
-fn controlled(compared: &Compared) -> u64 {
-    let routes = compared.0["routes"].as_array().unwrap().iter();
-    routes.map(|route| route["controlled"].as_u64().unwrap()).sum()
-}
-
 fn a_control_that_fails_tells_nothing_and_spoils_nothing(mpm: Mpm) {
     let mut dead = release(1);
     dead.stop();
-    assert_eq!(controlled(&assert_no_help(mpm, &dead, "probable noise")), 0);
+    assert_eq!(assert_no_help(mpm, &dead, "probable noise").controlled(), 0);
     let silent = release(1);
     silent.set(Mode::Stalled);
-    assert_eq!(controlled(&assert_no_help(mpm, &silent, "probable noise")), 0);
+    assert_eq!(assert_no_help(mpm, &silent, "probable noise").controlled(), 0);
 }
 
 #[test]
@@ -216,7 +264,7 @@ fn a_control_of_another_status_tells_of_nothing_else() {
     for status in ["503 Busy", "302 Found"] {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         let control = Staging::with_answer(&answer);
-        assert!(controlled(&assert_no_help(Mpm::Event, &control, "probable noise")) > 0);
+        assert!(assert_no_help(Mpm::Event, &control, "probable noise").controlled() > 0);
     }
 }
 
@@ -225,5 +273,5 @@ fn a_control_that_is_slow_is_waited_for() {
     let control = release(1);
     control.set(Mode::Slow(Duration::from_millis(20)));
     let compared = assert_no_help(Mpm::Event, &control, "noise");
-    assert_eq!(controlled(&compared), compared.count("compared"), "{}", compared.0);
+    assert_eq!(compared.controlled(), compared.count("compared"), "{}", compared.0);
 }

@@ -37,6 +37,12 @@ impl Compared {
         self.0["counted"][verdict].as_u64().unwrap()
     }
 
+    /// In how many comparisons the control answered too.
+    pub fn controlled(&self) -> u64 {
+        let routes = self.0["routes"].as_array().unwrap().iter();
+        routes.map(|route| route["controlled"].as_u64().unwrap()).sum()
+    }
+
     /// Every difference, as `ROUTE PATH CHANGE`, that is taken for this.
     pub fn differences(&self, standing: &str) -> Vec<String> {
         let mut found = Vec::new();

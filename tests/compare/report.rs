@@ -99,9 +99,7 @@ fn a_control_tells_noise_from_differences(mpm: Mpm) {
     let compared = compared(&server, "next", ROUNDS * REQUESTS);
     assert_eq!(compared.differences("real"), PLANTED, "{}", compared.0);
     assert_eq!(compared.differences("noise"), NOISE, "{}", compared.0);
-    let controlled = compared.0["routes"].as_array().unwrap().iter();
-    let controlled: u64 = controlled.map(|route| route["controlled"].as_u64().unwrap()).sum();
-    assert_eq!(controlled, ROUNDS * REQUESTS, "each had a control: {}", compared.0);
+    assert_eq!(compared.controlled(), ROUNDS * REQUESTS, "each had a control: {}", compared.0);
     let status = server.settled(2 * ROUNDS * REQUESTS);
     assert_eq!(status.target(&control.url()).count("delivered.2xx"), ROUNDS * REQUESTS);
     assert!(now(&server, &control.url()).is_none(), "a control is not compared itself");

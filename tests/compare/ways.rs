@@ -137,3 +137,33 @@ fn answers_of_balancers_are_compared(mpm: Mpm) {
     let counts = members.each_ref().map(Staging::count);
     assert!(counts.iter().all(|count| *count > 0), "both answered: {counts:?}");
 }
+
+#[test]
+fn controls_are_reached_as_targets_are() {
+    let authority = Authority::named("staging's");
+    let [next, control] = [2, 1].map(|number| Secure::before(release(number), &authority, ""));
+    let h2c = release(1);
+    let front = Server::on(Mpm::Event)
+        .without_copy()
+        .modules(&["http2"])
+        .proxy(&h2c)
+        .vhost("Protocols h2c http/1.1")
+        .start();
+    let today = release(1);
+    let target = format!("https://127.0.0.1:{}/", next.port());
+    for control in [
+        format!("https://127.0.0.1:{}/", control.port()),
+        format!("h2c://127.0.0.1:{}/", front.port()),
+    ] {
+        let server = comparing(Mpm::Event, &today, &target)
+            .vhost(format!("CopyControl {control}"))
+            .vhost("CopyTLSCACertificateFile ca.pem\nCopyTLSServerName staging.test")
+            .file("ca.pem", authority.pem())
+            .start();
+        drive(&server);
+        let compared = assert_planted(&server, ROUNDS, "noise");
+        assert_eq!(compared.controlled(), ROUNDS * REQUESTS, "{control}: {}", compared.0);
+        let status = server.settled(2 * ROUNDS * REQUESTS);
+        assert_eq!(status.target(&control).count("delivered.2xx"), ROUNDS * REQUESTS, "{status}");
+    }
+}
