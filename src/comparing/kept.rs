@@ -8,6 +8,9 @@ use crate::memory::{Budget, Lease};
 
 /// The least memory that a body is given.
 const LEAST: usize = 4 << 10;
+/// The longest body that is compared at all, whichever answer's it is: what is longer, or never ends, is neither
+/// waited for nor digested any further.
+pub const LONGEST: usize = 16 << 20;
 
 /// An answer that passes, and what is kept of it so far.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Keeping {
     limit: Option<usize>,
     lines: Kept,
     digesting: Digesting,
+    /// Bytes of the body that have passed.
+    passed: usize,
     stage: Stage,
 }
 
@@ -69,7 +74,7 @@ impl Keeping {
             lease: None,
         };
         let stage = if limit.is_some() { Stage::Whole } else { Stage::Unknown };
-        Keeping { budget, limit, lines, digesting: Digesting::default(), stage }
+        Keeping { budget, limit, lines, digesting: Digesting::default(), passed: 0, stage }
     }
 
     /// The answer begins anew: what was seen of it is none of it.
@@ -103,8 +108,12 @@ impl Keeping {
         }
     }
 
-    /// The next bytes of the body.
+    /// The next bytes of the body. Beyond [`LONGEST`] they are none of it.
     pub fn content(&mut self, bytes: &[u8]) {
+        self.passed = self.passed.saturating_add(bytes.len());
+        if self.passed > LONGEST {
+            return self.lose();
+        }
         if self.stage == Stage::Whole && bytes.len() > self.room() {
             self.digest();
         }
@@ -130,22 +139,26 @@ impl Keeping {
     pub fn digest(&mut self) {
         if self.stage == Stage::Whole {
             self.digesting.take(&self.lines.bytes);
-            self.lines.bytes = Vec::new();
             self.stage = Stage::Digest;
-            // The fields stay, and so does what they take.
-            self.lines.lease = None;
-            if !self.lease(self.lines.fields.len()) {
-                self.lines.fields = Vec::new();
-                self.stage = Stage::Shed;
-            }
+            self.let_go();
         }
     }
 
-    /// Some of the body passed unseen, or will not come.
+    /// Gives back what was kept of the body. The fields stay, and so does what they take.
+    fn let_go(&mut self) {
+        self.lines.bytes = Vec::new();
+        self.lines.lease = None;
+        if !self.lease(self.lines.fields.len()) {
+            self.lines.fields = Vec::new();
+            self.stage = Stage::Shed;
+        }
+    }
+
+    /// Some of the body passed unseen, or will not come, or nobody waits for it.
     pub fn lose(&mut self) {
         if self.wants_content() {
-            self.lines.bytes = Vec::new();
             self.stage = Stage::Unknown;
+            self.let_go();
         }
     }
 
@@ -242,6 +255,21 @@ mod tests {
             }
         }
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_body_without_end_is_not_digested_for_ever_and_gives_back_what_was_kept() {
+        let (budget, part) = (budget(64 << 20), [b'x'; 64 << 10]);
+        for limit in [1 << 20, LONGEST] {
+            let mut keeping = Keeping::new(budget, Some(limit));
+            let parts = LONGEST / part.len();
+            (0..parts).for_each(|_| keeping.content(&part));
+            assert!(keeping.wants_content(), "as long as it may be");
+            keeping.content(b"x");
+            assert_eq!((keeping.wants_content(), budget.used()), (false, 0));
+            keeping.content(&part);
+            assert_eq!(kept(keeping).content(), Content::Unknown);
+        }
     }
 
     #[test]

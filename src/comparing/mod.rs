@@ -23,7 +23,7 @@ mod shelf;
 pub use asked::{Asked, AskedId, InScope, Lines};
 pub use comparer::{Compared, Comparer};
 pub use criteria::{Criteria, Limits};
-pub use kept::{Content, Keeping, Kept};
+pub use kept::{Content, Keeping, Kept, LONGEST};
 pub use pair::{
     Answered, Comparisons, ControlCopy, Copies, CopySide, Manner, Plan, Production, ProductionSide,
     Purpose, pair,

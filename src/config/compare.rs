@@ -3,7 +3,7 @@
 use super::draft::Place;
 use super::values::{self, Fault};
 use crate::compare::{Aspects, Rules, Thresholds};
-use crate::comparing::Asked;
+use crate::comparing::{Asked, LONGEST};
 use crate::select::{Methods, Share};
 use crate::target::Url;
 
@@ -74,7 +74,7 @@ pub(super) fn ignore(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault
 
 /// `CopyCompareLimit`
 pub(super) fn limit(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
-    let size = values::size(&values::single(arguments, "one size")?, 1 << 10..=16 << 20)?;
+    let size = values::size(&values::single(arguments, "one size")?, 1 << 10..=LONGEST)?;
     match place.is_in_section_alone() {
         true => place.scope.compare.limit = Some(size),
         false => place.terms().compare.limit = Some(size),

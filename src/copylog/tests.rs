@@ -8,7 +8,7 @@ use crate::config::{Draft, Origin, Place, Policy, ScopeSettings, ServerSettings,
 use crate::outcome::{Failure, Loss, Outcome};
 use crate::stats::Traffic;
 
-fn policy(lines: &[(&str, &str)]) -> Policy {
+pub(super) fn policy(lines: &[(&str, &str)]) -> Policy {
     let (mut draft, mut scope, mut server) =
         (Draft::default(), ScopeSettings::default(), ServerSettings::default());
     for (directive, arguments) in lines {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ pub struct CopyLog {
     unlogged: &'static Unlogged,
     /// Whether the writer has taken entries that are not written yet.
     is_writing: AtomicBool,
+    /// How many entries those are, as far as it has got.
+    in_hand: AtomicU64,
 }
 
 /// An open log: a file, or the pipe to a program. It is written to by all children.
@@ -60,8 +62,7 @@ impl CopyLog {
         let logs = policy.logs().iter();
         let of_delivered =
             logs.map(|specs| specs.iter().any(|spec| spec.which == Which::All)).collect();
-        let is_writing = AtomicBool::new(false);
-        let log = CopyLog { entries, of_delivered, unlogged, is_writing };
+        let log = CopyLog::new(entries, of_delivered, unlogged);
         let log: &'static CopyLog = Box::leak(Box::new(log));
         let books = outputs.into_iter().map(|outputs| outputs.into_iter().map(Book::of).collect());
         let books = books.collect();
@@ -69,6 +70,15 @@ impl CopyLog {
         let builder = thread::Builder::new().name("copy-log".to_owned()).stack_size(STACK);
         builder.spawn(move || writer.live())?;
         Ok(log)
+    }
+
+    fn new(
+        entries: Sender<Entry>,
+        of_delivered: Vec<bool>,
+        unlogged: &'static Unlogged,
+    ) -> CopyLog {
+        let (is_writing, in_hand) = (AtomicBool::new(false), AtomicU64::new(0));
+        CopyLog { entries, of_delivered, unlogged, is_writing, in_hand }
     }
 
     /// Takes an entry, or, where too many wait, counts it as dropped. Never blocks, wakes nobody.
@@ -86,7 +96,10 @@ impl CopyLog {
     pub fn drain(&self, end: Instant, pause: impl Fn()) {
         while self.is_behind() {
             if Instant::now() >= end {
-                return self.unlogged.count(self.entries.len() as u64);
+                let left = self.entries.len() as u64;
+                return self
+                    .unlogged
+                    .count(left.saturating_add(self.in_hand.load(Ordering::Relaxed)));
             }
             pause();
         }
@@ -117,11 +130,9 @@ impl Writer {
                 Boundary::Log.leave();
                 wrote
             }));
-            let wrote = wrote.unwrap_or_else(|_| {
-                // Whatever it had in hand.
-                self.log.unlogged.count(1);
-                true
-            });
+            // What it has put into books stays there, and is written next.
+            let wrote = wrote.unwrap_or(true);
+            self.log.in_hand.store(0, Ordering::Relaxed);
             self.log.is_writing.store(false, Ordering::SeqCst);
             rest = if wrote { SHORT } else { LONG.min(rest.saturating_mul(2)) };
             thread::sleep(rest);
@@ -137,6 +148,7 @@ impl Writer {
             let mut count = 0;
             for entry in taken {
                 count += 1;
+                self.log.in_hand.fetch_add(1, Ordering::Relaxed);
                 let LogsId(logs) = entry.logs;
                 let specs = self.policy.logs().get(logs as usize).map_or(&[][..], Vec::as_slice);
                 let books =
@@ -159,6 +171,7 @@ impl Writer {
                 .flatten()
                 .flatten()
                 .for_each(|book| book.close(self.log.unlogged));
+            self.log.in_hand.store(0, Ordering::Relaxed);
             wrote |= count > 0;
             if count < AT_ONCE {
                 return wrote;
@@ -181,9 +194,13 @@ impl Book {
         output.map(|output| Book { output, lines: Vec::new(), count: 0, is_torn: false })
     }
 
+    /// One more line. Where a panic leaves it half, it is none, and those around it stay whole.
     fn put(&mut self, unlogged: &Unlogged, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.lines.len();
-        write(&mut self.lines);
+        if catch_unwind(AssertUnwindSafe(|| write(&mut self.lines))).is_err() {
+            self.lines.truncate(before);
+            return unlogged.count(1);
+        }
         if before > 0 && self.lines.len() > LONGEST_LINE {
             let last = self.lines.split_off(before);
             self.close(unlogged);
@@ -231,5 +248,82 @@ impl Book {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::super::tests::policy;
+    use super::super::{Copied, Requested};
+    use super::*;
+    use crate::outcome::Loss;
+    use crate::stats::tests::segment;
+
+    /// A log that nobody writes, and what it hands over.
+    fn unwritten() -> (CopyLog, Receiver<Entry>) {
+        let (entries, taken) = bounded(WAITING);
+        (CopyLog::new(entries, vec![true], segment(1).unlogged()), taken)
+    }
+
+    fn entry() -> Entry {
+        let policy = policy(&[("CopyTarget", "http://a/")]);
+        let (target, _) = policy.identified().next().unwrap();
+        let copy = Copied::dropped(Loss::Rate, None, Requested::received(b"GET", b"/"));
+        Entry { logs: LogsId(0), target, production: None, copy }
+    }
+
+    #[test]
+    fn what_is_left_at_a_childs_end_is_counted() {
+        let (log, taken) = unwritten();
+        (0..5).for_each(|_| log.take(entry()));
+        let pauses = std::cell::Cell::new(0);
+        log.drain(Instant::now(), || pauses.set(pauses.get() + 1));
+        assert_eq!((log.unlogged.lines(), pauses.get()), (5, 0), "its time is over");
+
+        // What the writer has in hand, and cannot write.
+        log.is_writing.store(true, Ordering::SeqCst);
+        log.in_hand.store(taken.try_iter().count() as u64, Ordering::Relaxed);
+        (0..2).for_each(|_| log.take(entry()));
+        log.drain(Instant::now(), || {});
+        assert_eq!(log.unlogged.lines(), 5 + 5 + 2);
+    }
+
+    #[test]
+    fn a_child_that_ends_waits_until_all_is_written_and_counts_nothing_then() {
+        let (log, taken) = unwritten();
+        log.take(entry());
+        log.is_writing.store(true, Ordering::SeqCst);
+        let end = Instant::now() + Duration::from_secs(600);
+        let rounds = std::cell::Cell::new(0);
+        log.drain(end, || {
+            match rounds.get() {
+                0 => assert_eq!(taken.try_iter().count(), 1),
+                _ => log.is_writing.store(false, Ordering::SeqCst),
+            }
+            rounds.set(rounds.get() + 1);
+        });
+        assert_eq!((rounds.get(), log.unlogged.lines()), (2, 0));
+    }
+
+    #[test]
+    fn a_line_that_a_panic_leaves_half_is_none_and_is_counted() {
+        let (written, output) = std::io::pipe().unwrap();
+        let file = Arc::new(File::from(OwnedFd::from(output)));
+        let mut book = Book::of(Some(Output { name: "a pipe".to_owned(), file })).unwrap();
+        let unlogged = segment(1).unlogged();
+        book.put(unlogged, |line| line.extend_from_slice(b"one\n"));
+        book.put(unlogged, |line| {
+            line.extend_from_slice(b"half of");
+            panic!("on purpose");
+        });
+        book.put(unlogged, |line| line.extend_from_slice(b"two\n"));
+        book.close(unlogged);
+        drop(book);
+        let mut lines = String::new();
+        { written }.read_to_string(&mut lines).unwrap();
+        assert_eq!((lines.as_str(), unlogged.lines()), ("one\ntwo\n", 1));
     }
 }

@@ -4,15 +4,13 @@ use std::mem;
 
 use httparse::Status;
 
-use crate::comparing::Keeping;
+use crate::comparing::{Keeping, LONGEST};
 use crate::outcome::StatusClass;
 
 use super::head::{Coding, Head, Length, Malformed};
 
 /// The most bytes of an answer's content, its framing included, that are read: more is not waited for.
 pub(super) const DISCARD_LIMIT: u64 = 1024 * 1024;
-/// The same of an answer whose content is compared.
-pub(super) const KEPT_LIMIT: u64 = 16 * 1024 * 1024;
 /// What is read of any answer's content, and then as much again each time that more is allowed.
 pub(super) const PORTION: u64 = 64 * 1024;
 /// The most bytes of an answer's head.
@@ -129,7 +127,7 @@ impl Answer {
     /// Counts bytes of the content, and ends with what is read of it.
     fn count(&mut self, bytes: u64) {
         self.discarded = self.discarded.saturating_add(bytes);
-        let most = if self.wants_content() { KEPT_LIMIT } else { DISCARD_LIMIT };
+        let most = if self.wants_content() { LONGEST as u64 } else { DISCARD_LIMIT };
         if self.discarded > most {
             self.cut();
         }

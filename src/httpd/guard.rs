@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::request::Passage;
-use super::{ffi, log};
+use super::{ffi, log, witness};
 use crate::boundary::Boundary;
 
 /// Runs a callback's work; `fallback` is what httpd is told where it panics.
@@ -14,6 +14,19 @@ use crate::boundary::Boundary;
 /// The fallback of each callback is what lets production go on: `DECLINED`, or the caller's own answer.
 pub fn guard<T>(boundary: Boundary, fallback: T, work: impl FnOnce() -> T) -> T {
     caught(boundary, work).unwrap_or(fallback)
+}
+
+/// As [`guard`], for what leaves something half done where it panics: `undo` is run then, and a panic of its own ends there.
+pub fn guard_or<T>(
+    boundary: Boundary,
+    fallback: T,
+    work: impl FnOnce() -> T,
+    undo: impl FnOnce(),
+) -> T {
+    caught(boundary, work).unwrap_or_else(|| {
+        let _ = catch_unwind(AssertUnwindSafe(undo));
+        fallback
+    })
 }
 
 /// As [`guard`], for what is done about one request: where it panics, the request is not copied, so
@@ -28,11 +41,8 @@ pub unsafe fn guard_request<T>(
     fallback: T,
     work: impl FnOnce() -> T,
 ) -> T {
-    caught(boundary, work).unwrap_or_else(|| {
-        // SAFETY: the caller vouches for the request.
-        unsafe { abandon(r) };
-        fallback
-    })
+    // SAFETY: the caller vouches for the request.
+    guard_or(boundary, fallback, work, || unsafe { abandon(r) })
 }
 
 fn caught<T>(boundary: Boundary, work: impl FnOnce() -> T) -> Option<T> {
@@ -47,13 +57,13 @@ fn caught<T>(boundary: Boundary, work: impl FnOnce() -> T) -> Option<T> {
 
 #[cold]
 unsafe fn abandon(r: *const ffi::request_rec) {
-    let _ = catch_unwind(|| {
-        // SAFETY: the caller vouches for the request.
-        if let Some(mut passage) = unsafe { Passage::of(r) } {
-            // SAFETY: the only look at it: the callback that had one has ended.
-            unsafe { passage.as_mut() }.journey.abandon();
-        }
-    });
+    // SAFETY: the caller vouches for the request.
+    if let Some(mut passage) = unsafe { Passage::of(r) } {
+        // SAFETY: the only look at it: the callback that had one has ended.
+        unsafe { passage.as_mut() }.journey.abandon();
+    }
+    // SAFETY: as above.
+    unsafe { witness::forget(r) };
 }
 
 /// What panics are counted in before there is shared memory.

@@ -14,7 +14,7 @@ use std::time::Instant;
 use rustix::fd::BorrowedFd;
 use rustix::io::{ReadWriteFlags, preadv2};
 
-use super::guard::guard;
+use super::guard::guard_or;
 use super::pool::success;
 use super::request::{self, Passage};
 use super::{ffi, meter, pool};
@@ -65,6 +65,12 @@ impl Watch {
         self.keeping.is_some()
     }
 
+    /// A fault of ours: what was taken may be half of the answer, and is compared with nothing.
+    fn forget(&mut self) {
+        self.keeping = None;
+        self.sides.clear();
+    }
+
     /// Another answer takes the place of what was seen.
     pub fn restart(&mut self) {
         (self.flushes, self.coding, self.was_partial) = (0, None, false);
@@ -106,7 +112,7 @@ pub unsafe fn install(r: *mut ffi::request_rec, watch: NonNull<Watch>) {
 
 /// `insert_error_filter`: httpd answers with an error page, in the place of what was begun, and without its filters.
 pub unsafe extern "C" fn begin_anew(r: *mut ffi::request_rec) {
-    guard(Boundary::Witness, (), || {
+    let begin = || {
         // SAFETY: httpd passes a live request to its hooks.
         if !unsafe { (*r).main }.is_null() {
             return;
@@ -119,7 +125,23 @@ pub unsafe extern "C" fn begin_anew(r: *mut ffi::request_rec) {
         unsafe { watch.as_mut() }.restart();
         // SAFETY: a live request, and its root's watch.
         unsafe { install(r, watch) };
-    });
+    };
+    // SAFETY: httpd passes a live request to its hooks; what looked at its passage has ended.
+    guard_or(Boundary::Witness, (), begin, || unsafe { forget(r) });
+}
+
+/// Has production's answer to a request, or to what it was redirected to, compared with nothing.
+///
+/// # Safety
+///
+/// `r` is a live request of httpd's, and nobody looks at its passage.
+pub unsafe fn forget(r: *const ffi::request_rec) {
+    // SAFETY: the caller vouches for the request.
+    let Some(mut passage) = (unsafe { Passage::of(r) }) else { return };
+    // SAFETY: the only look at it, as the caller says.
+    let Some(mut watch) = unsafe { passage.as_mut() }.watch else { return };
+    // SAFETY: as above.
+    unsafe { watch.as_mut() }.forget();
 }
 
 unsafe extern "C" fn witness(
@@ -129,7 +151,7 @@ unsafe extern "C" fn witness(
     // SAFETY: httpd's record of this filter in this chain.
     let &ffi::ap_filter_t { next, ctx: context, r, .. } = unsafe { &*filter };
     let watch = context.cast::<Watch>();
-    let ends = guard(Boundary::Witness, false, || {
+    let see = || {
         // SAFETY: the request that is answered.
         let started = meter::start(unsafe { &*r });
         // SAFETY: the request that is answered.
@@ -144,18 +166,22 @@ unsafe extern "C" fn witness(
             meter::stop(started, unsafe { passage.as_mut() });
         }
         ends
-    });
+    };
+    // SAFETY: the context given to `install`; what looked at it before has ended.
+    let forget = || unsafe { &mut *watch }.forget();
+    let ends = guard_or(Boundary::Witness, false, see, forget);
     let ended = Instant::now();
     // SAFETY: passed on as it came.
     let status = unsafe { ffi::ap_pass_brigade(next, brigade) };
     if ends {
         // The fields are complete when they have been sent.
-        guard(Boundary::Witness, (), || {
+        let bring = || {
             // SAFETY: the request that is answered: it outlives what its handler passes down.
             let request = unsafe { &*r };
             // SAFETY: as above.
             conclude(request, unsafe { &mut *watch }, ended);
-        });
+        };
+        guard_or(Boundary::Witness, (), bring, forget);
     }
     status
 }

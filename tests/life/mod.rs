@@ -7,3 +7,4 @@ mod interrupted;
 mod panics;
 mod restarts;
 mod siege;
+mod witness;

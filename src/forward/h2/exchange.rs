@@ -11,14 +11,14 @@ use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 use http::Response;
 
-use crate::comparing::Keeping;
+use crate::comparing::{Keeping, LONGEST};
 use crate::message::Message;
 use crate::outcome::{Failure, StatusClass};
 use crate::stats::{Account, Traffic};
 use crate::target::Aim;
 
 use super::super::allowance::Allowance;
-use super::super::answer::{DISCARD_LIMIT, INTERIM_LIMIT, KEPT_LIMIT, PORTION};
+use super::super::answer::{DISCARD_LIMIT, INTERIM_LIMIT, PORTION};
 use super::super::courier::Keep;
 use super::super::fault::Fault;
 use super::link::Link;
@@ -148,7 +148,7 @@ impl Exchange<'_> {
             read = read.saturating_add(length as u64);
             *received = received.saturating_add(length as u64);
             let is_kept = keeping.as_ref().is_some_and(|keeping| keeping.wants_content());
-            let most = if is_kept { KEPT_LIMIT } else { DISCARD_LIMIT };
+            let most = if is_kept { LONGEST as u64 } else { DISCARD_LIMIT };
             while read > allowed {
                 if read > most || !self.allowance.take(PORTION, Instant::now()) {
                     if let Some(keeping) = keeping {
