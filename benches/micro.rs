@@ -117,7 +117,7 @@ impl World {
             let (header, slabs) = (comparing::Header::new(), vec![ChildSlab::new()]);
             let shelf = Shelf::new(Box::leak(Box::new(header)), Vec::leak(slabs));
             let place = shelf.take(std::process::id(), |_| true).unwrap();
-            mirror = mirror.comparing_by(Comparer::start(known, Vec::new(), place).unwrap());
+            mirror = mirror.comparing_by(Comparer::start(known, Vec::new(), place, None).unwrap());
         }
         World {
             segment,

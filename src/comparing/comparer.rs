@@ -19,7 +19,11 @@ use super::shelf::{Begun, Count, Place, Reports, Shelf};
 use crate::boundary::Boundary;
 use crate::compare::noise::Standing;
 use crate::compare::report::Observation;
-use crate::compare::{Comparison, Report, Route, Rules, compare};
+use crate::compare::report::{RouteReport, Row};
+use crate::compare::{Comparison, Difference, Differences, Report, Route, Rules, compare};
+use crate::copylog::{
+    CopyLog, Entry, Found, Micros, Occasion, Place as Differing, Production, Requested,
+};
 use crate::mask::Masks;
 use crate::stats::Slot;
 
@@ -72,15 +76,16 @@ impl fmt::Debug for Comparer {
 }
 
 impl Comparer {
-    /// Starts the thread, which lives as long as the child, and lays its reports down at `place`. `lines` are those of
-    /// `CopyCompareIgnore` in sections. Signals must be blocked, for it inherits the mask.
+    /// Starts the thread, which lives as long as the child, lays its reports down at `place`, and tells the log. `lines` are
+    /// those of `CopyCompareIgnore` in sections. Signals must be blocked, for it inherits the mask.
     pub fn start(
         targets: Vec<Compared>,
         lines: Vec<Vec<String>>,
         place: Place,
+        log: Option<&'static CopyLog>,
     ) -> io::Result<Arc<Comparer>> {
         let comparer = Comparer::new(targets, lines, *place.shelf());
-        let worker = Worker::new(Arc::clone(&comparer), place);
+        let worker = Worker::new(Arc::clone(&comparer), place, log);
         let thread = thread::Builder::new().name("copy-compare".to_owned()).stack_size(STACK);
         thread.spawn(move || worker.live())?;
         Ok(comparer)
@@ -139,6 +144,7 @@ impl Comparer {
 struct Worker {
     comparer: Arc<Comparer>,
     place: Place,
+    log: Option<&'static CopyLog>,
     /// What it has made, and what who had the place before has left.
     reports: Reports,
     /// By what answers are compared, as soon as some are.
@@ -149,10 +155,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(comparer: Arc<Comparer>, place: Place) -> Worker {
+    fn new(comparer: Arc<Comparer>, place: Place, log: Option<&'static CopyLog>) -> Worker {
         let reports = place.left();
         let rules = HashMap::new();
-        Worker { comparer, place, reports, rules, unseen: 0, seen: Instant::now() }
+        Worker { comparer, place, log, reports, rules, unseen: 0, seen: Instant::now() }
     }
 
     fn live(mut self) {
@@ -218,8 +224,18 @@ impl Worker {
             staging: &staging,
             control: control.as_ref(),
         });
-        let count = verdict(report, &route, &staging);
+        let judged = Judged::of(report, &route, &staging);
+        let count = judged.verdict();
         self.comparer.shelf.count(compared.slot, count);
+        let occasion = pair.production.occasion().zip(self.log);
+        let is_wanted = |log: &CopyLog, logs| log.wants_comparison(logs, count == Count::Differing);
+        if let Some((occasion, log)) = occasion.filter(|(asked, log)| is_wanted(log, asked.logs)) {
+            log.take(Entry::of(
+                judged.found(pair, &route),
+                target,
+                told(occasion, &pair.production),
+            ));
+        }
     }
 
     /// Lays the reports down for all to see.
@@ -241,26 +257,57 @@ fn judged(pair: &Pair, answer: &Kept, (compared, rules): (&Compared, &Rules)) ->
     comparison
 }
 
-/// What the comparison comes to, as far as noise is known by now.
-fn verdict(report: &Report, route: &Route, comparison: &Comparison) -> Count {
-    if comparison.is_equal() {
-        return Count::Equal;
+/// A comparison with what its report knows by now.
+struct Judged<'a> {
+    report: &'a Report,
+    of_route: Option<&'a RouteReport>,
+    differences: &'a Differences,
+}
+
+impl<'a> Judged<'a> {
+    fn of(report: &'a Report, route: &Route, comparison: &'a Comparison) -> Judged<'a> {
+        let of_route = report.routes().iter().find(|known| known.route == *route);
+        Judged { report, of_route, differences: &comparison.differences }
     }
-    let differences = &comparison.differences;
-    let Some(of_route) = report.routes().iter().find(|known| known.route == *route) else {
-        return Count::Differing;
-    };
-    let is_noise = |path: &str, change| {
-        let row = of_route.rows().iter().find(|row| row.change == change && row.path == path);
-        row.is_some_and(|row| report.standing(of_route, row) != Standing::Real)
-    };
-    let list = differences.list().iter();
-    match differences.unlisted() == 0
-        && list.into_iter().all(|found| is_noise(&found.path, found.change))
-    {
-        true => Count::Noise,
-        false => Count::Differing,
+
+    /// Whether that place is noise, as far as that is known.
+    fn standing(&self, found: &Difference) -> Standing {
+        let is_row = |row: &&Row| row.change == found.change && row.path == found.path;
+        let row = self.of_route.and_then(|of| Some((of, of.rows().iter().find(is_row)?)));
+        row.map_or(Standing::Real, |(of_route, row)| self.report.standing(of_route, row))
     }
+
+    /// What the comparison comes to.
+    fn verdict(&self) -> Count {
+        let is_noise = |found: &Difference| self.standing(found) != Standing::Real;
+        match self.differences {
+            none if none.is_empty() => Count::Equal,
+            some if some.unlisted() == 0 && some.list().iter().all(is_noise) => Count::Noise,
+            _ => Count::Differing,
+        }
+    }
+
+    /// What a log is told of it: where the answers differ, and not what they have there.
+    fn found(&self, pair: &Pair, route: &Route) -> Found {
+        let verdict = self.verdict();
+        let place = |found: &Difference| Differing {
+            path: found.path.as_str().into(),
+            change: found.change.name(),
+            standing: self.standing(found).name(),
+            count: found.count,
+        };
+        let requested = Requested::seen(&pair.copy.request);
+        Found::new((verdict.name(), verdict == Count::Differing), route.as_str(), requested)
+            .answered(pair.copy.kept.status, pair.copy.kept.latency)
+            .in_places(self.differences.list().iter().map(place), self.differences.unlisted())
+    }
+}
+
+/// The request behind a comparison, with the time and the status that were compared.
+fn told(occasion: &Occasion, kept: &Kept) -> Occasion {
+    let took = Micros::try_from(kept.latency.as_micros()).unwrap_or(Micros::MAX);
+    let production = Production { status: kept.status, took, ..occasion.production.clone() };
+    Occasion { production, ..*occasion }
 }
 
 /// The method and the request target of a request line.
@@ -304,7 +351,7 @@ mod tests {
         let criteria = Arc::new(Criteria::of(&[], Limits::default(), &[]));
         let comparer =
             Comparer::new(vec![Compared { slot, criteria, masks: None }], Vec::new(), shelf);
-        Worker::new(comparer, shelf.take(1, |_| true).unwrap())
+        Worker::new(comparer, shelf.take(1, |_| true).unwrap(), None)
     }
 
     fn budget(bytes: usize) -> &'static Budget {

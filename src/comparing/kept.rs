@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::compare::answer::{Digesting, Field};
 use crate::compare::{Answer, Body, Digest};
+use crate::copylog::Occasion;
 use crate::memory::{Budget, Lease};
 
 /// The least memory that a body is given.
@@ -46,6 +47,8 @@ pub struct Kept {
     fields: Vec<u8>,
     bytes: Vec<u8>,
     content: Content,
+    /// The request behind it, where a log is to tell.
+    occasion: Option<Box<Occasion>>,
     lease: Option<Lease>,
 }
 
@@ -71,6 +74,7 @@ impl Keeping {
             fields: Vec::new(),
             bytes: Vec::new(),
             content: Content::Unknown,
+            occasion: None,
             lease: None,
         };
         let stage = if limit.is_some() { Stage::Whole } else { Stage::Unknown };
@@ -162,6 +166,11 @@ impl Keeping {
         }
     }
 
+    /// Who asks, for the logs that tell of comparisons.
+    pub fn asked_by(&mut self, occasion: Occasion) {
+        self.lines.occasion = Some(Box::new(occasion));
+    }
+
     /// The answer, which took so long.
     pub fn finish(self, latency: Duration) -> Kept {
         let content = match self.stage {
@@ -198,6 +207,11 @@ impl Kept {
     /// What is known of the body.
     pub fn content(&self) -> Content {
         self.content
+    }
+
+    /// The request behind it, where a log is to tell.
+    pub fn occasion(&self) -> Option<&Occasion> {
+        self.occasion.as_deref()
     }
 
     /// The fields, in their order.

@@ -279,11 +279,11 @@ pub static DIRECTIVES: [Directive; 27] = [
     },
     Directive {
         name: c"CopyLog",
-        arguments: "file | |program [errors | all] [json | format]",
+        arguments: "file | |program [errors | all | compared | differing] [json | format]",
         default: "",
         context: Context::VirtualHost,
         in_block: false,
-        help: c"A line for each copy, written when both it and its request have ended",
+        help: c"A line for each copy, or for each comparison of its answer with production's",
         apply: |place, arguments| {
             let spec = Spec::parse(&values::words(arguments))?;
             place.log(spec);

@@ -224,12 +224,16 @@ impl Place<'_> {
             *path = self.draft.server_root.join(&*path);
         }
         let names_parties = spec.format.names_parties();
+        let of_comparisons = spec.which.is_of_comparisons();
         let logs = self.server.logs.get_or_insert_with(|| {
             self.draft.logs.push(Vec::new());
             let last = self.draft.logs.len().saturating_sub(1);
-            Logs { id: LogsId(u32::try_from(last).unwrap_or(u32::MAX)), name_parties: false }
+            let id = LogsId(u32::try_from(last).unwrap_or(u32::MAX));
+            Logs { id, name_parties: false, of_copies: false, of_comparisons: false }
         });
         logs.name_parties |= names_parties;
+        logs.of_copies |= !of_comparisons;
+        logs.of_comparisons |= of_comparisons;
         let LogsId(index) = logs.id;
         if let Some(logged) = self.draft.logs.get_mut(index as usize) {
             logged.push(Logged { spec, origin: self.origin.clone() });

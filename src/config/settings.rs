@@ -155,7 +155,8 @@ impl ServerSettings {
                 connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(1)),
                 receive_buffer: self.receive_buffer.or(proxy.receive_buffer).unwrap_or(0),
             },
-            logs: self.logs,
+            logs: self.logs.filter(|logs| logs.of_copies),
+            comparison_logs: self.logs.filter(|logs| logs.of_comparisons),
             noted: false,
             capture_limit: self.largest_body.unwrap_or(0).max(BODY_LIMIT),
         }
@@ -172,6 +173,8 @@ pub struct ServerPolicy {
     limits: Limits,
     /// Where its copies are logged, if anywhere.
     pub logs: Option<Logs>,
+    /// Where the comparisons of their answers are, if anywhere.
+    pub comparison_logs: Option<Logs>,
     /// Whether some log of httpd's asks for a request's notes.
     pub noted: bool,
     /// How much of a body is captured before its scope is known.

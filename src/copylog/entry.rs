@@ -1,12 +1,13 @@
-//! What is known of one copy at its end, and of its request at theirs.
+//! What is known of one copy, or of a comparison, at its end, and of its request at theirs.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use super::escape::LONGEST;
+use super::found::Found;
 use super::moment::Micros;
-use super::spec::LogsId;
+use super::spec::{LogsId, Which};
 use super::writer::CopyLog;
 use crate::config::TargetId;
 use crate::mask::Masks;
@@ -20,10 +21,50 @@ use crate::stats::Traffic;
 pub struct Entry {
     /// The logs that may have a line of it.
     pub(super) logs: LogsId,
-    pub(super) target: TargetId,
+    /// The target's place in the configuration.
+    pub(super) target: usize,
     /// `None` where production's end was never seen.
     pub(super) production: Option<Production>,
-    pub(super) copy: Box<Copied>,
+    pub(super) ended: Ended,
+}
+
+/// What a line tells the end of.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Copy(Box<Copied>),
+    Comparison(Box<Found>),
+}
+
+impl Ended {
+    /// Whether a log of these has a line of it.
+    pub(super) fn is_for(&self, which: Which) -> bool {
+        match (self, which) {
+            (Ended::Copy(_), Which::All) => true,
+            (Ended::Copy(copy), Which::Errors) => !matches!(copy.outcome, Outcome::Delivered(_)),
+            (Ended::Comparison(_), Which::Compared) => true,
+            (Ended::Comparison(found), Which::Differing) => found.is_differing,
+            (Ended::Copy(_), Which::Compared | Which::Differing)
+            | (Ended::Comparison(_), Which::All | Which::Errors) => false,
+        }
+    }
+}
+
+/// The request behind a comparison, and the logs that may have a line of it.
+#[derive(Clone, Debug)]
+pub struct Occasion {
+    /// The logs of its server.
+    pub logs: LogsId,
+    /// What is known of it.
+    pub production: Production,
+}
+
+impl Entry {
+    /// Of a comparison of the answers that the target at that place in the configuration, and production, gave.
+    pub fn of(found: Found, target: usize, occasion: Occasion) -> Entry {
+        let Occasion { logs, production } = occasion;
+        let (production, ended) = (Some(production), Ended::Comparison(Box::new(found)));
+        Entry { logs, target, production, ended }
+    }
 }
 
 /// What is known when production has answered.
@@ -104,6 +145,14 @@ impl Requested {
     /// Those of a message, whose query is masked already or not.
     pub fn of(message: &Message, is_masked: bool) -> Requested {
         Requested { is_masked, ..Requested::received(message.method(), message.target()) }
+    }
+
+    /// Those of a request line, without its version, as staging saw them.
+    pub fn seen(line: &[u8]) -> Requested {
+        let space = memchr::memchr(b' ', line).unwrap_or(line.len());
+        let (method, target) = line.split_at(space);
+        let target = target.get(1..).unwrap_or_default();
+        Requested { is_masked: true, ..Requested::received(method, target) }
     }
 
     /// As received.
@@ -195,8 +244,9 @@ impl Purpose for Due {
 
     fn meet(&mut self, production: Option<Production>, copy: Option<Box<Copied>>) {
         let Due { logs, target, .. } = *self;
-        let copy = copy.unwrap_or_else(Copied::gone);
-        self.log.take(Entry { logs, target, production, copy });
+        let target = target.index();
+        let ended = Ended::Copy(copy.unwrap_or_else(Copied::gone));
+        self.log.take(Entry { logs, target, production, ended });
     }
 }
 

@@ -69,6 +69,12 @@ pub enum Item {
     Id,
     /// The child process.
     Pid,
+    /// What the comparison came to.
+    Verdict,
+    /// The comparison's route.
+    Route,
+    /// Where the answers differ.
+    Differences,
 }
 
 /// The letters, with what they mean for a copy.
@@ -98,7 +104,7 @@ pub const LETTERS: [(&str, Item, &str); 18] = [
 ];
 
 /// The names of `%{NAME}copy`, with what they mean.
-pub const ITEMS: [(&str, Item, &str); 15] = [
+pub const ITEMS: [(&str, Item, &str); 18] = [
     ("target", Item::Target, "the target's name"),
     ("outcome", Item::Outcome, "`delivered`, `failed` or `dropped`"),
     ("reason", Item::Reason, "why it failed or was dropped"),
@@ -114,6 +120,9 @@ pub const ITEMS: [(&str, Item, &str); 15] = [
     ("time", Item::Time, "when production received the request, in RFC 3339 with milliseconds"),
     ("server", Item::Server, "as `%v`"),
     ("pid", Item::Pid, "the child process"),
+    ("verdict", Item::Verdict, "of a comparison: `equal`, `noise` or `differing`"),
+    ("route", Item::Route, "of a comparison: method and path, with numbers and ids folded"),
+    ("differences", Item::Differences, "of a comparison: the paths that differ, joined by commas"),
 ];
 
 impl Format {
@@ -123,7 +132,10 @@ impl Format {
             return Ok(Format::Json);
         }
         if !text.contains('%') {
-            return Err(Fault::new("errors, all, json, or a format with %", text));
+            return Err(Fault::new(
+                "errors, all, compared, differing, json, or a format with %",
+                text,
+            ));
         }
         let mut parts = Vec::new();
         let mut rest = text;
@@ -251,7 +263,7 @@ mod tests {
         let letters = "expected one of %a, %h, %v, %t, %m, %U, %q, %r, %s, %>s, %D, %T, %b, %B, %I, %O, %P, %L, \
                        %% and %{NAME}copy";
         let names = "expected one of target, outcome, reason, status, production-status, wait, connect, exchange, \
-                     production, sent, received, id, time, server, pid in %{NAME}copy";
+                     production, sent, received, id, time, server, pid, verdict, route, differences in %{NAME}copy";
         for (format, message) in [
             ("%m %u", format!("{letters}, found '%u'")),
             ("%", format!("{letters}, found '%'")),

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::entry::{Entry, Requested};
+use super::entry::{Copied, Ended, Entry, Production, Requested};
 use super::escape::{CUT, json};
 use super::format::Format;
+use super::found::{self, Found};
 use super::moment::rfc_3339;
 use super::pattern;
 use crate::config::Policy;
@@ -24,44 +25,77 @@ pub(super) struct Shown<'a> {
 
 impl Shown<'_> {
     pub(super) fn target(&self) -> &str {
-        let known = self.policy.targets().get(self.entry.target.index());
+        let known = self.policy.targets().get(self.entry.target);
         known.map_or("", |known| known.target.name.as_str())
     }
 
     pub(super) fn masks(&self) -> Option<&Masks> {
-        self.policy.targets().get(self.entry.target.index())?.masks.as_deref()
+        self.policy.targets().get(self.entry.target)?.masks.as_deref()
     }
 
-    /// How long the exchange took, where one was begun.
+    /// The copy, where the line is one's.
+    pub(super) fn copy(&self) -> Option<&Copied> {
+        match &self.entry.ended {
+            Ended::Copy(copy) => Some(copy),
+            Ended::Comparison(_) => None,
+        }
+    }
+
+    /// What a comparison found, where the line is one's.
+    pub(super) fn found(&self) -> Option<&Found> {
+        match &self.entry.ended {
+            Ended::Copy(_) => None,
+            Ended::Comparison(found) => Some(found),
+        }
+    }
+
+    pub(super) fn requested(&self) -> Option<&Requested> {
+        match &self.entry.ended {
+            Ended::Copy(copy) => copy.requested.as_ref(),
+            Ended::Comparison(found) => Some(&found.requested),
+        }
+    }
+
+    /// How long staging took, where it was asked.
     pub(super) fn exchange(&self) -> Option<Duration> {
-        let copy = &self.entry.copy;
-        copy.is_sent.then_some(copy.traffic.latency)
+        match &self.entry.ended {
+            Ended::Copy(copy) => copy.is_sent.then_some(copy.traffic.latency),
+            Ended::Comparison(found) => Some(found.latency),
+        }
     }
 
     /// How long making a connection took, where one was made.
     pub(super) fn connect(&self) -> Option<Duration> {
-        Some(self.entry.copy.traffic.connecting).filter(|took| !took.is_zero())
+        self.copy().map(|copy| copy.traffic.connecting).filter(|took| !took.is_zero())
     }
 
+    /// The status of staging's answer.
     pub(super) fn status(&self) -> Option<u16> {
-        Some(self.entry.copy.traffic.status).filter(|status| *status > 0)
+        let status = match &self.entry.ended {
+            Ended::Copy(copy) => copy.traffic.status,
+            Ended::Comparison(found) => found.status,
+        };
+        Some(status).filter(|status| *status > 0)
     }
 
-    /// The outcome and its reason, as the other formats spell them.
-    pub(super) fn outcome(&self) -> (&'static str, Option<String>) {
+    /// The copy's outcome and its reason, as the other formats spell them.
+    pub(super) fn outcome(&self) -> Option<(&'static str, Option<String>)> {
         let reason = |name: &str| Some(name.replace(' ', "_"));
-        match self.entry.copy.outcome {
+        Some(match self.copy()?.outcome {
             Outcome::Delivered(_) => ("delivered", None),
             Outcome::Failed(failure) => ("failed", reason(failure.name())),
             Outcome::Dropped(loss) => ("dropped", reason(loss.name())),
-        }
+        })
     }
 }
 
 /// Writes the entry's line, with its end.
 pub(super) fn write(line: &mut Vec<u8>, format: &Format, shown: &Shown<'_>) {
     match format {
-        Format::Json => object(line, shown),
+        Format::Json => match &shown.entry.ended {
+            Ended::Copy(copy) => object(line, shown, copy),
+            Ended::Comparison(found) => found::object(line, shown, found),
+        },
         Format::Pattern(parts) => {
             pattern::write(line, parts, shown);
             if line.len() >= LONGEST_LINE {
@@ -73,8 +107,31 @@ pub(super) fn write(line: &mut Vec<u8>, format: &Format, shown: &Shown<'_>) {
     line.push(b'\n');
 }
 
-fn object(line: &mut Vec<u8>, shown: &Shown<'_>) {
-    let Entry { production, copy, .. } = shown.entry;
+fn object(line: &mut Vec<u8>, shown: &Shown<'_>, copy: &Copied) {
+    let production = shown.entry.production.as_ref();
+    time(line, production);
+    text(line, "target", Some(shown.target().as_bytes()));
+    text(line, "method", copy.requested.as_ref().map(Requested::method));
+    path(line, shown);
+    let (outcome, reason) = shown.outcome().unwrap_or_default();
+    text(line, "outcome", Some(outcome.as_bytes()));
+    text(line, "reason", reason.as_deref().map(str::as_bytes));
+    number(line, "status", shown.status());
+    number(line, "production_status", production.map(|known| known.status));
+    number(line, "wait_us", copy.waited.map(|time| time.as_micros()));
+    number(line, "connect_us", shown.connect().map(|time| time.as_micros()));
+    number(line, "exchange_us", shown.exchange().map(|time| time.as_micros()));
+    number(line, "production_us", production.map(|known| known.took));
+    number(line, "bytes_sent", Some(copy.traffic.sent));
+    number(line, "bytes_received", Some(copy.traffic.received));
+    let id = production.map(|known| known.id.bytes());
+    text(line, "id", id.filter(|id| !id.is_empty()));
+    number(line, "pid", Some(shown.pid));
+    line.push(b'}');
+}
+
+/// Begins an object with when production received the request.
+pub(super) fn time(line: &mut Vec<u8>, production: Option<&Production>) {
     line.extend_from_slice(b"{\"time\":");
     match production {
         None => line.extend_from_slice(b"null"),
@@ -84,28 +141,10 @@ fn object(line: &mut Vec<u8>, shown: &Shown<'_>) {
             line.push(b'"');
         }
     }
-    text(line, "target", Some(shown.target().as_bytes()));
-    text(line, "method", copy.requested.as_ref().map(Requested::method));
-    path(line, shown);
-    let (outcome, reason) = shown.outcome();
-    text(line, "outcome", Some(outcome.as_bytes()));
-    text(line, "reason", reason.as_deref().map(str::as_bytes));
-    number(line, "status", shown.status());
-    number(line, "production_status", production.as_ref().map(|production| production.status));
-    number(line, "wait_us", copy.waited.map(|time| time.as_micros()));
-    number(line, "connect_us", shown.connect().map(|time| time.as_micros()));
-    number(line, "exchange_us", shown.exchange().map(|time| time.as_micros()));
-    number(line, "production_us", production.as_ref().map(|known| known.took));
-    number(line, "bytes_sent", Some(copy.traffic.sent));
-    number(line, "bytes_received", Some(copy.traffic.received));
-    let id = production.as_ref().map(|production| production.id.bytes());
-    text(line, "id", id.filter(|id| !id.is_empty()));
-    number(line, "pid", Some(shown.pid));
-    line.push(b'}');
 }
 
-fn path(line: &mut Vec<u8>, shown: &Shown<'_>) {
-    let Some(requested) = &shown.entry.copy.requested else { return text(line, "path", None) };
+pub(super) fn path(line: &mut Vec<u8>, shown: &Shown<'_>) {
+    let Some(requested) = shown.requested() else { return text(line, "path", None) };
     let (path, query) = requested.target(shown.masks());
     let whole = match query {
         None => path,
@@ -119,12 +158,12 @@ fn path(line: &mut Vec<u8>, shown: &Shown<'_>) {
     }
 }
 
-fn name(line: &mut Vec<u8>, name: &str) {
+pub(super) fn name(line: &mut Vec<u8>, name: &str) {
     // Writing to a Vec cannot fail.
     let _ = write!(line, ",\"{name}\":");
 }
 
-fn text(line: &mut Vec<u8>, member: &str, value: Option<&[u8]>) {
+pub(super) fn text(line: &mut Vec<u8>, member: &str, value: Option<&[u8]>) {
     name(line, member);
     match value {
         None => line.extend_from_slice(b"null"),
@@ -136,7 +175,7 @@ fn text(line: &mut Vec<u8>, member: &str, value: Option<&[u8]>) {
     }
 }
 
-fn number(line: &mut Vec<u8>, member: &str, value: Option<impl std::fmt::Display>) {
+pub(super) fn number(line: &mut Vec<u8>, member: &str, value: Option<impl std::fmt::Display>) {
     name(line, member);
     // As above.
     let _ = match value {

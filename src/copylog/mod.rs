@@ -1,10 +1,11 @@
-//! `CopyLog`: a line for each copy, written when both the copy and its request have ended.
+//! `CopyLog`: a line for each copy, written when both the copy and its request have ended, or for each comparison.
 //!
 //! ```text
-//! spec.rs     a CopyLog line as written: where to, which copies, in which format
+//! spec.rs     a CopyLog line as written: where to, which copies or comparisons, in which format
 //! format.rs   a format: JSON, or LogFormat's letters as far as they mean something for a copy
-//! entry.rs    what is known of one copy at its end, and of its request at theirs
+//! entry.rs    what is known of one copy, or of a comparison, at its end, and of its request at theirs
 //! line.rs     the line of an entry: JSON
+//! found.rs    what a comparison found, and its line as JSON
 //! pattern.rs  the same by letters
 //! escape.rs   what no line may have in it, made harmless
 //! moment.rs   times as lines have them
@@ -17,14 +18,17 @@
 mod entry;
 mod escape;
 mod format;
+mod found;
 mod line;
 mod moment;
 mod pattern;
 mod spec;
 mod writer;
 
-pub use entry::{Awaiting, Copied, Entry, Id, Parties, Production, Requested, Told};
+pub use entry::{Awaiting, Copied, Entry, Id, Occasion, Parties, Production, Requested, Told};
 pub use format::{Format, ITEMS, LETTERS};
+pub use found::{Found, Place};
+pub use moment::Micros;
 pub use spec::{Logs, LogsId, Medium, Spec, Which};
 pub use writer::{CopyLog, Output};
 

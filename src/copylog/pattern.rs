@@ -3,9 +3,10 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use super::entry::{Entry, Production, Requested};
+use super::entry::{Production, Requested};
 use super::escape::{CUT, item};
 use super::format::{Item, Part};
+use super::found::Found;
 use super::line::Shown;
 use super::moment::{clf, rfc_3339};
 
@@ -19,37 +20,50 @@ pub(super) fn write(line: &mut Vec<u8>, parts: &[Part], shown: &Shown<'_>) {
 }
 
 fn value(line: &mut Vec<u8>, what: Item, shown: &Shown<'_>) {
-    let Entry { production, copy, .. } = shown.entry;
-    let production = production.as_ref();
+    let production = shown.entry.production.as_ref();
     let parties = production.and_then(|known| known.parties.as_deref());
-    let sent = &copy.traffic;
+    let (copy, found) = (shown.copy(), shown.found());
+    let traffic = copy.map(|copy| &copy.traffic);
+    let received = traffic.map(|traffic| traffic.received);
     match what {
         Item::Client => text(line, parties.map(|parties| &*parties.client)),
         Item::Server => text(line, parties.map(|parties| &*parties.server)),
         Item::ClfTime => moment(line, production, clf),
         Item::Time => moment(line, production, rfc_3339),
-        Item::Method => text(line, copy.requested.as_ref().map(Requested::method)),
+        Item::Method => text(line, shown.requested().map(Requested::method)),
         Item::Path | Item::Query | Item::RequestLine => of_request(line, what, shown),
         Item::Status => number(line, shown.status()),
         Item::ProductionStatus => number(line, production.map(|known| known.status)),
         Item::Exchange => number(line, shown.exchange().map(|time| time.as_micros())),
         Item::ExchangeSeconds => number(line, shown.exchange().map(|time| time.as_secs())),
-        Item::Wait => number(line, copy.waited.map(|time| time.as_micros())),
+        Item::Wait => number(line, copy.and_then(|copy| copy.waited).map(|time| time.as_micros())),
         Item::Connect => number(line, shown.connect().map(|time| time.as_micros())),
         Item::ProductionTime => number(line, production.map(|known| known.took)),
-        Item::Sent => number(line, Some(sent.sent)),
-        Item::Received => number(line, Some(sent.received)),
-        Item::ReceivedClf => number(line, Some(sent.received).filter(|bytes| *bytes > 0)),
+        Item::Sent => number(line, traffic.map(|traffic| traffic.sent)),
+        Item::Received => number(line, received),
+        Item::ReceivedClf => number(line, received.filter(|bytes| *bytes > 0)),
         Item::Target => text(line, Some(shown.target().as_bytes())),
-        Item::Outcome => text(line, Some(shown.outcome().0.as_bytes())),
-        Item::Reason => text(line, shown.outcome().1.as_deref().map(str::as_bytes)),
+        Item::Outcome => text(line, shown.outcome().map(|(outcome, _)| outcome.as_bytes())),
+        Item::Reason => {
+            let reason = shown.outcome().and_then(|(_, reason)| reason);
+            text(line, reason.as_deref().map(str::as_bytes));
+        }
         Item::Id => text(line, production.map(|known| known.id.bytes())),
         Item::Pid => number(line, Some(shown.pid)),
+        Item::Verdict => text(line, found.map(|found| found.verdict.as_bytes())),
+        Item::Route => text(line, found.map(|found| found.route.as_bytes())),
+        Item::Differences => text(line, found.map(paths).as_deref()),
     }
 }
 
+/// The paths that differ, joined by commas.
+fn paths(found: &Found) -> Vec<u8> {
+    let paths: Vec<&[u8]> = found.places.iter().map(|place| place.path.as_bytes()).collect();
+    paths.join(&b","[..])
+}
+
 fn of_request(line: &mut Vec<u8>, what: Item, shown: &Shown<'_>) {
-    let Some(requested) = &shown.entry.copy.requested else { return text(line, None) };
+    let Some(requested) = shown.requested() else { return text(line, None) };
     let (path, query) = requested.target(shown.masks());
     if what == Item::RequestLine {
         item(line, requested.method());

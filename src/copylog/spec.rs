@@ -12,6 +12,10 @@ pub struct Logs {
     pub id: LogsId,
     /// Whether some of them tell who requests came from, or who answered.
     pub name_parties: bool,
+    /// Whether some of them have lines of copies.
+    pub of_copies: bool,
+    /// Whether some of them have lines of comparisons.
+    pub of_comparisons: bool,
 }
 
 /// The place of a server's logs among those of all servers.
@@ -23,7 +27,7 @@ pub struct LogsId(pub u32);
 pub struct Spec {
     /// Where its lines go.
     pub medium: Medium,
-    /// Which copies have a line.
+    /// What has a line.
     pub which: Which,
     /// How a line is made.
     pub format: Format,
@@ -38,16 +42,40 @@ pub enum Medium {
     Pipe(String),
 }
 
-/// Which copies have a line.
+/// What has a line: some of the copies, or some of the comparisons of their answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// All.
+    /// All copies.
     All,
-    /// Those that were not delivered.
+    /// Copies that were not delivered.
     Errors,
+    /// All comparisons.
+    Compared,
+    /// Comparisons that found a difference that is no noise.
+    Differing,
 }
 
-const EXPECTED: &str = "a file or |program, then perhaps errors or all, then perhaps a format";
+impl Which {
+    const WORDS: [(&str, Which); 4] = [
+        ("errors", Which::Errors),
+        ("all", Which::All),
+        ("compared", Which::Compared),
+        ("differing", Which::Differing),
+    ];
+
+    fn parse(word: &str) -> Option<Which> {
+        let known = Which::WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known));
+        known.map(|(_, which)| *which)
+    }
+
+    /// Whether it is about comparisons, and not about copies.
+    pub fn is_of_comparisons(self) -> bool {
+        matches!(self, Which::Compared | Which::Differing)
+    }
+}
+
+const EXPECTED: &str =
+    "a file or |program, then perhaps errors, all, compared or differing, then perhaps a format";
 
 impl Spec {
     /// Reads the words of a line.
@@ -56,11 +84,8 @@ impl Spec {
             [] => return Err(Fault::new(EXPECTED, "")),
             [medium, rest @ ..] => (Medium::parse(medium)?, rest),
         };
-        let (which, rest) = match rest {
-            [word, rest @ ..] if word.eq_ignore_ascii_case("errors") => (Which::Errors, rest),
-            [word, rest @ ..] if word.eq_ignore_ascii_case("all") => (Which::All, rest),
-            rest => (Which::All, rest),
-        };
+        let named = rest.split_first().and_then(|(word, rest)| Some((Which::parse(word)?, rest)));
+        let (which, rest) = named.unwrap_or((Which::All, rest));
         let format = match rest {
             [] => Format::Json,
             [format] => Format::parse(format)?,
@@ -108,6 +133,8 @@ mod tests {
         assert_eq!(parsed(&["copy.log"]), json(file(), Which::All));
         assert_eq!(parsed(&["copy.log", "Errors"]), json(file(), Which::Errors));
         assert_eq!(parsed(&["copy.log", "all", "json"]), json(file(), Which::All));
+        assert_eq!(parsed(&["copy.log", "compared"]), json(file(), Which::Compared));
+        assert_eq!(parsed(&["copy.log", "Differing", "json"]), json(file(), Which::Differing));
         let pipe = Medium::Pipe("/bin/rotatelogs -l copy.log 86400".to_owned());
         assert_eq!(parsed(&["|/bin/rotatelogs -l copy.log 86400"]), json(pipe, Which::All));
         assert_eq!(parsed(&["||cat"]).map(|spec| spec.medium.name()), Ok("||cat".to_owned()));
@@ -126,7 +153,8 @@ mod tests {
             (&["|$ "], "expected a program after the |, found '|$ '".to_owned()),
             (
                 &["a", "combined"],
-                "expected errors, all, json, or a format with %, found 'combined'".to_owned(),
+                "expected errors, all, compared, differing, json, or a format with %, found 'combined'"
+                    .to_owned(),
             ),
         ] {
             assert_eq!(parsed(words), Err(message), "{words:?}");

@@ -15,10 +15,9 @@ use super::line::{self, LONGEST_LINE, Shown};
 use super::spec::{LogsId, Which};
 use crate::boundary::Boundary;
 use crate::config::Policy;
-use crate::outcome::Outcome;
 use crate::stats::Unlogged;
 
-/// The most entries that wait to be written: a few hundred bytes each, and at most some 2 KiB.
+/// The most entries that wait to be written: a few hundred bytes each, at most some 2 KiB, and of comparisons 4 KiB.
 pub(super) const WAITING: usize = 4096;
 /// The most entries that are taken before what they came to is written.
 const AT_ONCE: usize = 1024;
@@ -32,8 +31,8 @@ const STACK: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct CopyLog {
     entries: Sender<Entry>,
-    /// For each server's logs, whether one has a line of delivered copies too.
-    of_delivered: Vec<bool>,
+    /// What each server's logs have lines of.
+    wanted: Vec<Vec<Which>>,
     unlogged: &'static Unlogged,
     /// Whether the writer has taken entries that are not written yet.
     is_writing: AtomicBool,
@@ -60,9 +59,8 @@ impl CopyLog {
     ) -> io::Result<&'static CopyLog> {
         let (entries, taken) = bounded(WAITING);
         let logs = policy.logs().iter();
-        let of_delivered =
-            logs.map(|specs| specs.iter().any(|spec| spec.which == Which::All)).collect();
-        let log = CopyLog::new(entries, of_delivered, unlogged);
+        let wanted = logs.map(|specs| specs.iter().map(|spec| spec.which).collect()).collect();
+        let log = CopyLog::new(entries, wanted, unlogged);
         let log: &'static CopyLog = Box::leak(Box::new(log));
         let books = outputs.into_iter().map(|outputs| outputs.into_iter().map(Book::of).collect());
         let books = books.collect();
@@ -74,21 +72,32 @@ impl CopyLog {
 
     fn new(
         entries: Sender<Entry>,
-        of_delivered: Vec<bool>,
+        wanted: Vec<Vec<Which>>,
         unlogged: &'static Unlogged,
     ) -> CopyLog {
         let (is_writing, in_hand) = (AtomicBool::new(false), AtomicU64::new(0));
-        CopyLog { entries, of_delivered, unlogged, is_writing, in_hand }
+        CopyLog { entries, wanted, unlogged, is_writing, in_hand }
     }
 
     /// Takes an entry, or, where too many wait, counts it as dropped. Never blocks, wakes nobody.
-    pub(super) fn take(&self, entry: Entry) {
-        let LogsId(logs) = entry.logs;
-        let is_delivered = matches!(entry.copy.outcome, Outcome::Delivered(_));
-        let is_wanted = !is_delivered || self.of_delivered.get(logs as usize) == Some(&true);
+    pub fn take(&self, entry: Entry) {
+        let is_wanted = self.wanted(entry.logs).any(|which| entry.ended.is_for(which));
         if is_wanted && self.entries.try_send(entry).is_err() {
             self.unlogged.count(1);
         }
+    }
+
+    /// Whether these logs have lines of comparisons that find a difference, or none but noise.
+    pub fn wants_comparison(&self, logs: LogsId, is_differing: bool) -> bool {
+        self.wanted(logs).any(|which| match which {
+            Which::Compared => true,
+            Which::Differing => is_differing,
+            Which::All | Which::Errors => false,
+        })
+    }
+
+    fn wanted(&self, LogsId(logs): LogsId) -> impl Iterator<Item = Which> {
+        self.wanted.get(logs as usize).into_iter().flatten().copied()
     }
 
     /// Waits until all that was taken is written, at most until `end`, and counts what was not; `pause` is to
@@ -153,10 +162,9 @@ impl Writer {
                 let specs = self.policy.logs().get(logs as usize).map_or(&[][..], Vec::as_slice);
                 let books =
                     self.books.get_mut(logs as usize).map_or(&mut [][..], Vec::as_mut_slice);
-                let is_delivered = matches!(entry.copy.outcome, Outcome::Delivered(_));
                 let shown = Shown { entry: &entry, policy: &self.policy, pid: self.pid };
                 for (spec, book) in specs.iter().zip(books) {
-                    if spec.which == Which::All || !is_delivered {
+                    if entry.ended.is_for(spec.which) {
                         match book {
                             Some(book) => book.put(self.log.unlogged, |line| {
                                 line::write(line, &spec.format, &shown);
@@ -256,8 +264,7 @@ mod tests {
     use std::io::Read;
     use std::os::fd::OwnedFd;
 
-    use super::super::tests::policy;
-    use super::super::{Copied, Requested};
+    use super::super::entry::{Copied, Ended, Requested};
     use super::*;
     use crate::outcome::Loss;
     use crate::stats::tests::segment;
@@ -265,14 +272,12 @@ mod tests {
     /// A log that nobody writes, and what it hands over.
     fn unwritten() -> (CopyLog, Receiver<Entry>) {
         let (entries, taken) = bounded(WAITING);
-        (CopyLog::new(entries, vec![true], segment(1).unlogged()), taken)
+        (CopyLog::new(entries, vec![vec![Which::All]], segment(1).unlogged()), taken)
     }
 
     fn entry() -> Entry {
-        let policy = policy(&[("CopyTarget", "http://a/")]);
-        let (target, _) = policy.identified().next().unwrap();
         let copy = Copied::dropped(Loss::Rate, None, Requested::received(b"GET", b"/"));
-        Entry { logs: LogsId(0), target, production: None, copy }
+        Entry { logs: LogsId(0), target: 0, production: None, ended: Ended::Copy(copy) }
     }
 
     #[test]

@@ -96,11 +96,12 @@ fn start(
         })?;
         let policy = Arc::clone(&generation.policy);
         let mirror = Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())?;
-        let mirror = match start_comparing(generation, main) {
+        let log = start_log(generation, main);
+        let mirror = match start_comparing(generation, main, log) {
             Some(comparer) => mirror.comparing_by(comparer),
             None => mirror,
         };
-        Ok::<_, std::io::Error>(match start_log(generation, main) {
+        Ok::<_, std::io::Error>(match log {
             Some(log) => mirror.logging_by(log),
             None => mirror,
         })
@@ -121,6 +122,7 @@ fn start(
 fn start_comparing(
     generation: &config::Generation,
     main: *const ffi::server_rec,
+    log: Option<&'static CopyLog>,
 ) -> Option<Arc<Comparer>> {
     let shelf = generation.shelf.filter(|_| generation.policy.compares())?;
     let compared = |(known, slot): (&Resolved, &Slot)| {
@@ -131,7 +133,7 @@ fn start_comparing(
     let lines = generation.policy.ignored().to_vec();
     let place = shelf.take(std::process::id(), sys::is_alive);
     let place = place.ok_or_else(|| std::io::Error::other("the places for reports are all taken"));
-    match place.and_then(|place| Comparer::start(targets, lines, place)) {
+    match place.and_then(|place| Comparer::start(targets, lines, place, log)) {
         Ok(comparer) => Some(comparer),
         Err(error) => {
             let line = format!("CPY0019: this child compares nothing: {error}");

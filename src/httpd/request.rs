@@ -241,7 +241,11 @@ fn scope_settings(request: &ffi::request_rec) -> ScopeSettings {
 }
 
 /// The client's request at the root of redirects and subrequests.
-unsafe fn root<'a>(r: *const ffi::request_rec) -> &'a ffi::request_rec {
+///
+/// # Safety
+///
+/// `r` is a request of httpd's.
+pub unsafe fn root<'a>(r: *const ffi::request_rec) -> &'a ffi::request_rec {
     // SAFETY: the caller passes a request of httpd's.
     let mut request = unsafe { &*r };
     loop {

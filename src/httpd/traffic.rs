@@ -147,7 +147,10 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
             }
             notes::set(request, &passage.journey);
             if passage.journey.is_awaited() {
-                passage.journey.tell(production_of(request));
+                // SAFETY: the request's server, whose configuration was completed before children began.
+                let logs = unsafe { kept::server_policy(request.server) }.logs;
+                let names_parties = logs.is_some_and(|logs| logs.name_parties);
+                passage.journey.tell(production_of(request, names_parties));
             }
             meter::conclude(started, passage, request);
             trail::end(request, passage);
@@ -158,19 +161,18 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
     unsafe { guard_request(Boundary::Conclude, r, ffi::HOOK_DECLINED, work) }
 }
 
-/// What is known of a request that production has answered, for the lines of its copies.
-fn production_of(request: &ffi::request_rec) -> Production {
+/// What is known of a root request that production has answered, for the lines of its copies; who asked and who answered
+/// only where that is named.
+pub fn production_of(request: &ffi::request_rec, names_parties: bool) -> Production {
     // SAFETY: the request, then what it was redirected to, which live as long.
     let next = |request: &&ffi::request_rec| unsafe { request.next.as_ref() };
     let answered = std::iter::successors(Some(request), next).last().unwrap_or(request);
-    // SAFETY: the request's server, whose configuration was completed before children began.
-    let logs = unsafe { kept::server_policy(request.server) }.logs;
     Production {
         status: u16::try_from(answered.status).unwrap_or_default(),
         begun: request.request_time,
         took: clock::wall().saturating_sub(request.request_time).max(0),
         id: id_of(request),
-        parties: logs.filter(|logs| logs.name_parties).map(|_| Box::new(parties_of(request))),
+        parties: names_parties.then(|| Box::new(parties_of(request))),
     }
 }
 

@@ -17,9 +17,10 @@ use rustix::io::{ReadWriteFlags, preadv2};
 use super::guard::guard_or;
 use super::pool::success;
 use super::request::{self, Passage};
-use super::{ffi, meter, pool};
+use super::{ffi, kept, meter, pool, traffic};
 use crate::boundary::Boundary;
 use crate::comparing::{Keeping, Production, ProductionSide};
+use crate::copylog::Occasion;
 use crate::memory::Budget;
 
 /// httpd's record of the filter; made anew for each configuration.
@@ -320,6 +321,13 @@ fn conclude(request: &ffi::request_rec, watch: &mut Watch, ended: Instant) {
     }
     let lines = fields.iter().flat_map(|(name, value)| [*name, b":", *value, b"\n"]);
     keeping.head(u16::try_from(request.status).unwrap_or_default(), lines);
+    // SAFETY: the request's server, whose configuration was completed before children began.
+    if let Some(logs) = unsafe { kept::server_policy(request.server) }.comparison_logs {
+        // SAFETY: httpd's live request.
+        let root = unsafe { request::root(request) };
+        let production = traffic::production_of(root, logs.name_parties);
+        keeping.asked_by(Occasion { logs: logs.id, production });
+    }
     let kept = Arc::new(keeping.finish(ended.saturating_duration_since(watch.begun)));
     for side in watch.sides.drain(..) {
         side.arrive(Arc::clone(&kept));

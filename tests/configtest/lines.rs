@@ -229,16 +229,16 @@ pub const WRONG_LINES: &[(&str, &str)] = &[
     ),
     (
         "CopyLog",
-        "CopyLog: expected a file or |program, then perhaps errors or all, then perhaps a format, found nothing",
+        "CopyLog: expected a file or |program, then perhaps errors, all, compared or differing, then perhaps a format, found nothing",
     ),
     (
         "CopyLog a all %m %U",
-        "CopyLog: expected a file or |program, then perhaps errors or all, then perhaps a format, found 'a all %m %U'",
+        "CopyLog: expected a file or |program, then perhaps errors, all, compared or differing, then perhaps a format, found 'a all %m %U'",
     ),
     ("CopyLog |", "CopyLog: expected a program after the |, found '|'"),
     (
         "CopyLog a combined",
-        "CopyLog: expected errors, all, json, or a format with %, found 'combined'",
+        "CopyLog: expected errors, all, compared, differing, json, or a format with %, found 'combined'",
     ),
     (
         "CopyLog a %u",
@@ -247,7 +247,7 @@ pub const WRONG_LINES: &[(&str, &str)] = &[
     ("CopyLog a %{User-Agent}i", "CopyLog: expected %{NAME}copy, found '%{User-Agent}i'"),
     (
         "CopyLog a %{speed}copy",
-        "CopyLog: expected one of target, outcome, reason, status, production-status, wait, connect, exchange, production, sent, received, id, time, server, pid in %{NAME}copy, found '%{speed}copy'",
+        "CopyLog: expected one of target, outcome, reason, status, production-status, wait, connect, exchange, production, sent, received, id, time, server, pid, verdict, route, differences in %{NAME}copy, found '%{speed}copy'",
     ),
     (
         "MirrorRequest",

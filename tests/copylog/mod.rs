@@ -1,5 +1,6 @@
 //! `CopyLog`: a line for each copy, whole and harmless, whatever becomes of the log.
 
+mod comparisons;
 mod formats;
 mod life;
 mod lines;
