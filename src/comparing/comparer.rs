@@ -21,9 +21,7 @@ use crate::compare::noise::Standing;
 use crate::compare::report::Observation;
 use crate::compare::report::{RouteReport, Row};
 use crate::compare::{Comparison, Difference, Differences, Report, Route, Rules, compare};
-use crate::copylog::{
-    CopyLog, Entry, Found, Micros, Occasion, Place as Differing, Production, Requested,
-};
+use crate::copylog::{CopyLog, Differing, Entry, Found, Micros, Occasion, Production, Requested};
 use crate::mask::Masks;
 use crate::stats::Slot;
 
@@ -249,7 +247,9 @@ impl Worker {
 /// An answer compared with production's, with what masks hide hidden in the examples.
 fn judged(pair: &Pair, answer: &Kept, (compared, rules): (&Compared, &Rules)) -> Comparison {
     let fields = (pair.production.fields(), answer.fields());
-    let (production, other) = (pair.production.answer(&fields.0), answer.answer(&fields.1));
+    let bodies = (pair.production.body(), answer.body());
+    let production = pair.production.answer(&fields.0, &bodies.0);
+    let other = answer.answer(&fields.1, &bodies.1);
     let mut comparison = compare(&production, &other, rules);
     if let Some(masks) = &compared.masks {
         mask_examples(&mut comparison.differences, masks);

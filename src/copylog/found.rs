@@ -24,13 +24,13 @@ pub struct Found {
     pub(super) status: u16,
     /// How long staging took.
     pub(super) latency: Duration,
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<Differing>,
     pub(super) unlisted: u64,
 }
 
 /// A place in which they differ.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Differing {
     /// Where.
     pub path: Box<str>,
     /// In what manner.
@@ -63,7 +63,7 @@ impl Found {
     }
 
     /// Where they differ: as many places as a line has room for, and the number of those that are left out, `more` included.
-    pub fn in_places(self, places: impl Iterator<Item = Place>, more: u64) -> Found {
+    pub fn in_places(self, places: impl Iterator<Item = Differing>, more: u64) -> Found {
         let (mut kept, mut unlisted, mut room) = (Vec::new(), more, PLACES);
         for place in places {
             let size = place.path.len().saturating_add(BESIDE);
@@ -106,7 +106,7 @@ pub(super) fn object(line: &mut Vec<u8>, shown: &Shown<'_>, found: &Found) {
 /// Writes as many places as there is room for; how many are left out.
 fn places(line: &mut Vec<u8>, found: &Found) -> u64 {
     let (begun, mut unlisted) = (line.len(), found.unlisted);
-    for Place { path, change, standing, count } in &found.places {
+    for Differing { path, change, standing, count } in &found.places {
         let before = line.len();
         line.extend_from_slice(if before > begun { b",{" } else { b"{" });
         // Writing to a Vec cannot fail.

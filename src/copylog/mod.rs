@@ -27,7 +27,7 @@ mod writer;
 
 pub use entry::{Awaiting, Copied, Entry, Id, Occasion, Parties, Production, Requested, Told};
 pub use format::{Format, ITEMS, LETTERS};
-pub use found::{Found, Place};
+pub use found::{Differing, Found};
 pub use moment::Micros;
 pub use spec::{Logs, LogsId, Medium, Spec, Which};
 pub use writer::{CopyLog, Output};

@@ -104,8 +104,12 @@ fn production() -> Production {
 
 /// What a comparison found in these places, one time each.
 fn found(request: &[u8], paths: &[&str]) -> Ended {
-    let place =
-        |path: &&str| Place { path: (*path).into(), change: "type", standing: "real", count: 1 };
+    let place = |path: &&str| Differing {
+        path: (*path).into(),
+        change: "type",
+        standing: "real",
+        count: 1,
+    };
     let found = Found::new(("differing", true), "GET /cart", Requested::seen(request));
     let found = found.answered(404, Duration::from_micros(1873));
     Ended::Comparison(Box::new(found.in_places(paths.iter().map(place), 7)))
@@ -155,7 +159,7 @@ fn places_that_a_line_has_no_room_for_are_counted() {
 #[test]
 fn each_log_has_lines_of_what_it_asks_for() {
     let dropped = Copied::dropped(Loss::Rate, None, Requested::received(b"GET", b"/"));
-    let class = crate::outcome::StatusClass::Success;
+    let class = crate::outcome::StatusClass::Successful;
     let requested = Requested::received(b"GET", b"/");
     let (traffic, waited) = (Traffic::default(), Duration::ZERO);
     let sent = Copied::sent(Outcome::Delivered(class), traffic, waited, requested);

@@ -232,7 +232,8 @@ unsafe fn look(
     }
 }
 
-/// Takes note of how the content is coded here, and whether it is whole: those below may change it, and say so.
+/// Takes note of how the content is coded here, how long it is to be, and whether it is whole: those below may change
+/// it, and say so.
 fn note_form(request: &ffi::request_rec, watch: &mut Watch) {
     if watch.coding.is_none() {
         // SAFETY: the request's own table; the name ends in NUL.
@@ -241,6 +242,13 @@ fn note_form(request: &ffi::request_rec, watch: &mut Watch) {
         // SAFETY: NULL, or a text of the request's pool.
         watch.coding = Some(unsafe { pool::bytes(coding) }.to_vec());
         watch.was_partial = is_partial(request);
+        // SAFETY: as above.
+        let length = unsafe { ffi::apr_table_get(request.headers_out, LENGTH.as_ptr()) };
+        // SAFETY: NULL, or a text of the request's pool.
+        let length = std::str::from_utf8(unsafe { pool::bytes(length) }).unwrap_or_default();
+        if let (Some(keeping), Ok(length)) = (&mut watch.keeping, length.parse()) {
+            keeping.expect(length);
+        }
     }
 }
 
@@ -291,6 +299,7 @@ fn read_file(file: BorrowedFd<'_>, start: i64, length: usize, keeping: &mut Keep
 }
 
 const CODING: &CStr = c"Content-Encoding";
+const LENGTH: &CStr = c"Content-Length";
 
 /// The answer has passed: brings it to where it is compared.
 fn conclude(request: &ffi::request_rec, watch: &mut Watch, ended: Instant) {

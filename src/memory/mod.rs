@@ -122,7 +122,12 @@ impl Budget {
 
     /// No segments yet: they take memory as bytes arrive.
     pub fn segments(&'static self) -> Segments {
-        Segments::of(self)
+        Segments::of(self, false)
+    }
+
+    /// As [`segments`](Self::segments), for what copies go before: half of the budget is left to them.
+    pub fn segments_aside(&'static self) -> Segments {
+        Segments::of(self, true)
     }
 
     /// Counts bytes that are held elsewhere; `None` where the budget does not bear them.
@@ -184,6 +189,11 @@ impl Budget {
             return None;
         }
         Some(segment)
+    }
+
+    fn segment_aside(&self) -> Option<Vec<u8>> {
+        let is_borne = self.used().saturating_add(SEGMENT_LEASE) <= self.limit / 2;
+        if is_borne { self.segment() } else { None }
     }
 
     /// Keeps a segment for the next copy, or, where there are enough of them, frees it.

@@ -6,13 +6,15 @@ use super::{Budget, SEGMENT};
 #[derive(Debug)]
 pub struct Segments {
     budget: &'static Budget,
+    /// Whether copies go before what it holds.
+    is_aside: bool,
     /// All are full but the last.
     list: Vec<Vec<u8>>,
 }
 
 impl Segments {
-    pub(super) fn of(budget: &'static Budget) -> Segments {
-        Segments { budget, list: Vec::new() }
+    pub(super) fn of(budget: &'static Budget, is_aside: bool) -> Segments {
+        Segments { budget, is_aside, list: Vec::new() }
     }
 
     /// Appends the bytes, or, where the budget or the system does not bear them, only the first of them.
@@ -33,7 +35,11 @@ impl Segments {
         let is_full = self.list.last().is_none_or(|last| last.len() >= SEGMENT);
         if is_full {
             self.list.try_reserve(1).ok()?;
-            self.list.push(self.budget.segment()?);
+            let segment = match self.is_aside {
+                true => self.budget.segment_aside(),
+                false => self.budget.segment(),
+            };
+            self.list.push(segment?);
         }
         self.list.last_mut()
     }
@@ -133,6 +139,22 @@ mod tests {
         assert!(first.append(&[0; SEGMENT]));
         assert!(!first.append(b"x"));
         drop(first);
+        assert_eq!(BUDGET.used(), 0);
+    }
+
+    #[test]
+    fn what_copies_go_before_takes_half_of_the_budget_and_spares_like_any_other() {
+        static BUDGET: Budget = Budget::new(8 * SEGMENT_LEASE);
+        let mut first = BUDGET.segments();
+        assert!(first.append(&[0; 3 * SEGMENT]));
+        let mut aside = BUDGET.segments_aside();
+        assert!(aside.append(&[0; SEGMENT]) && !aside.append(b"x"), "copies have half of it");
+        assert!(first.append(&[0; SEGMENT]), "which go on");
+        first.release();
+        assert!(aside.append(&[0; 3 * SEGMENT]) && !aside.append(b"x"));
+        assert_eq!(BUDGET.used(), 4 * SEGMENT_LEASE);
+        assert_eq!(BUDGET.kept().segments.count(), 1, "the others are used again");
+        drop(aside);
         assert_eq!(BUDGET.used(), 0);
     }
 
