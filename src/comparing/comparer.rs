@@ -223,16 +223,9 @@ impl Worker {
             control: control.as_ref(),
         });
         let judged = Judged::of(report, &route, &staging);
-        let count = judged.verdict();
-        self.comparer.shelf.count(compared.slot, count);
-        let occasion = pair.production.occasion().zip(self.log);
-        let is_wanted = |log: &CopyLog, logs| log.wants_comparison(logs, count == Count::Differing);
-        if let Some((occasion, log)) = occasion.filter(|(asked, log)| is_wanted(log, asked.logs)) {
-            log.take(Entry::of(
-                judged.found(pair, &route),
-                target,
-                told(occasion, &pair.production),
-            ));
+        self.comparer.shelf.count(compared.slot, judged.verdict());
+        if let Some(log) = self.log {
+            judged.tell(log, pair, &route);
         }
     }
 
@@ -284,6 +277,17 @@ impl<'a> Judged<'a> {
             none if none.is_empty() => Count::Equal,
             some if some.unlisted() == 0 && some.list().iter().all(is_noise) => Count::Noise,
             _ => Count::Differing,
+        }
+    }
+
+    /// Has a line written, where the request's server has a log that wants one.
+    fn tell(&self, log: &CopyLog, pair: &Pair, route: &Route) {
+        let is_differing = self.verdict() == Count::Differing;
+        let occasion = pair.production.occasion();
+        let wanting = |occasion: &&Occasion| log.wants_comparison(occasion.logs, is_differing);
+        if let Some(occasion) = occasion.filter(wanting) {
+            let told = told(occasion, &pair.production);
+            log.take(Entry::of(self.found(pair, route), pair.plan.target, told));
         }
     }
 
