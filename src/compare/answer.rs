@@ -18,7 +18,7 @@ pub type Field<'a> = (&'a [u8], &'a [u8]);
 /// A view of an answer: status, fields, body, and the time it took.
 #[derive(Clone, Debug)]
 pub struct Answer<'a> {
-    /// The status code.
+    /// The status code; 0 where no answer came.
     pub status: u16,
     /// The fields, in their order.
     pub fields: &'a [Field<'a>],
@@ -100,9 +100,13 @@ pub fn compare(production: &Answer<'_>, staging: &Answer<'_>, rules: &Rules) -> 
     let mut found = Differences::default();
     let class = |answer: &Answer<'_>| answer.status / 100;
     if production.status != staging.status {
-        let same_class = class(production) == class(staging);
-        let change = if same_class { Change::Value } else { Change::Type };
-        let values = (production.status.to_string(), staging.status.to_string());
+        let change = match staging.status {
+            0 => Change::Missing,
+            _ if class(production) == class(staging) => Change::Value,
+            _ => Change::Type,
+        };
+        let told = |status: u16| if status == 0 { String::new() } else { status.to_string() };
+        let values = (told(production.status), told(staging.status));
         found.note_at(STATUS, change, (values.0.as_bytes(), values.1.as_bytes()));
     }
     if class(production) == class(staging) {
@@ -226,6 +230,12 @@ mod tests {
         assert_eq!(found(&production, &staging), is("status", Change::Type));
         let created = Answer { status: 201, ..answer(&[JSON], b"{}") };
         assert_eq!(found(&production, &created), is("status", Change::Value));
+    }
+
+    #[test]
+    fn where_no_answer_came_the_status_is_missing_and_nothing_else_is_told() {
+        let none = Answer { status: 0, ..answer(&[], b"") };
+        assert_eq!(found(&answer(&[JSON], b"{}"), &none), is("status", Change::Missing));
     }
 
     #[test]

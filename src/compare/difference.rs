@@ -200,9 +200,9 @@ impl Comparison {
     }
 }
 
-/// Whether this is where answers differ whose statuses are of different classes.
+/// Whether this is where answers differ whose statuses are of different classes, or of which one is missing.
 pub(super) fn is_of_class(path: &str, change: Change) -> bool {
-    path == STATUS && change == Change::Type
+    path == STATUS && matches!(change, Change::Type | Change::Missing)
 }
 
 /// A digest that is the same in all processes of this module.

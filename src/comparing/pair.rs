@@ -169,6 +169,13 @@ impl CopySide {
         Keeping::new(message.budget(), self.limit)
     }
 
+    /// The request was sent, and no answer came to it in so long. Of a control that is as if there were none.
+    pub fn miss(self, message: &Message, latency: Duration) {
+        if !matches!(self.side, Side::Control(_)) {
+            self.arrive(Keeping::new(message.budget(), None), message, latency);
+        }
+    }
+
     /// The answer has come, so long after its request.
     pub fn arrive(self, keeping: Keeping, message: &Message, latency: Duration) {
         let kept = keeping.finish(latency);

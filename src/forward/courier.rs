@@ -46,6 +46,11 @@ impl Keep {
         self.came.replace(Some((answer, Instant::now())));
     }
 
+    /// Brings word to where answers are compared that staging took the request and gave none, or not all of one.
+    pub(super) fn miss(self, message: &Message, taken: Instant) {
+        self.side.miss(message, taken.elapsed());
+    }
+
     /// Brings the answer, if one came, to where it is compared.
     pub(super) fn arrive(self, message: &Message, taken: Instant) {
         if let Some((answer, at)) = self.came.into_inner() {

@@ -285,9 +285,14 @@ impl Hand {
         // The message first, so that whoever sees the last outcome finds all memory given back; and the
         // breaker as that outcome leaves it.
         let message = self.message.take()?;
-        let keep = self.keep.take().filter(|_| matches!(outcome, Outcome::Delivered(_)));
-        if let Some(keep) = keep {
-            keep.arrive(&message, self.begun);
+        match self.keep.take() {
+            Some(keep) if matches!(outcome, Outcome::Delivered(_)) => {
+                keep.arrive(&message, self.begun);
+            }
+            Some(keep) if self.traffic.whole && is_unanswered(outcome) => {
+                keep.miss(&message, self.begun);
+            }
+            _ => {}
         }
         let told =
             self.told.take().map(|told| (told, Requested::of(&message, self.masks.is_none())));
@@ -312,6 +317,12 @@ fn scrubbed(
     let scrub = AssertUnwindSafe(|| scrub(message, masks));
     let scrubbed = catch_unwind(scrub).unwrap_or(Err(Unsent::Fault));
     scrubbed.map_err(|unsent| (unsent, requested))
+}
+
+/// Whether staging, which was there, gave no answer that can be read.
+fn is_unanswered(outcome: Outcome) -> bool {
+    let failures = [Failure::Timeout, Failure::Reset, Failure::Protocol];
+    matches!(outcome, Outcome::Failed(failure) if failures.contains(&failure))
 }
 
 /// What an outcome says about staging. What talks nonsense is there: to send it less would help nobody.

@@ -228,7 +228,7 @@ fn examples_show_no_more_than_copies_do() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_is_counted_and_not_compared() {
+fn an_answer_that_does_not_come_is_a_difference_unless_staging_was_not_there() {
     let (origin, mut staging) = (Staging::start(), Staging::start());
     let server = comparing(Mpm::Event, &origin, &staging).expect("CPY01").start();
     assert_eq!(server.client().get("/").status, 200);
@@ -236,13 +236,42 @@ fn an_answer_that_does_not_come_is_counted_and_not_compared() {
     staging.set(Mode::Closes);
     assert_eq!(server.client().get("/").status, 200);
     server.settled(2);
+    let failed = compared(&server, "next", 2);
+    assert_eq!(failed.differences("real"), ["GET / status missing"], "{}", failed.0);
+    let example = &failed.row("status").unwrap()["examples"][0];
+    assert_eq!((&example["production"], &example["staging"]), (&"200".into(), &"".into()));
     staging.stop();
     assert_eq!(server.client().get("/").status, 200);
     server.settled(3);
-    crate::wait::wait_for("two unpaired", || {
-        now(&server, "next").filter(|compared| compared.counted("unpaired") == 2)
+    crate::wait::wait_for("one unpaired", || {
+        now(&server, "next").filter(|compared| compared.counted("unpaired") == 1)
     });
     let metrics = server.status_page("?prometheus").text();
     let counter = "mod_copy_compared_total{target=\"next\",verdict=\"equal\"} 1\n";
     assert!(metrics.contains(counter), "{metrics}");
+}
+
+#[test]
+fn staging_that_does_not_answer_whole_differs_and_fails_the_verdict() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhel";
+    let modes = [
+        (Staging::start(), Mode::Closes, "reset"),
+        (Staging::start(), Mode::Stalled, "timeout"),
+        (Staging::with_answer(cut), Mode::Answers, "reset"),
+        (Staging::with_answer("SSH-2.0-OpenSSH_9.2\r\n\r\n"), Mode::Answers, "protocol"),
+    ];
+    for (staging, mode, failure) in modes {
+        staging.set(mode);
+        let origin = Staging::start();
+        let server = comparing(Mpm::Event, &origin, &staging)
+            .vhost("CopyTimeout 500ms\nCopyCompareThreshold differ=1% least=1")
+            .expect("CPY01")
+            .start();
+        assert_eq!(server.client().get("/").status, 200);
+        let status = server.settled(1);
+        assert_eq!(status.sum(&format!("failed.{failure}")), 1, "{status}");
+        let compared = compared(&server, "next", 1);
+        assert_eq!(compared.differences("real"), ["GET / status missing"], "{}", compared.0);
+        assert_eq!(server.status_page("?verdict").status, 409);
+    }
 }
