@@ -6,7 +6,7 @@
 //! thread panicked, a copy that nobody had in hand any more. With the second to end, whichever that is, the meeting
 //! is over, exactly once, and its memory is given back.
 //!
-//! No side ever waits: arriving is one store and one count. A request with several copies has a meeting for
+//! No side ever waits: arriving takes a lock that nobody else can hold by then, and gives up a reference. A request with several copies has a meeting for
 //! each; what its side brings to all of them it can share, in an [`Arc`].
 
 use std::fmt;

@@ -15,7 +15,7 @@ use super::{fields, json};
 /// A field's name and value.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
 
-/// A view of an answer: status, fields, body, and the time it took.
+/// A view of an answer: status, fields, body, and the time it took to begin.
 #[derive(Clone, Debug)]
 pub struct Answer<'a> {
     /// The status code; 0 where no answer came.
@@ -24,7 +24,7 @@ pub struct Answer<'a> {
     pub fields: &'a [Field<'a>],
     /// The body, with the codings that `Content-Encoding` among the fields tells.
     pub body: Body<'a>,
-    /// From the request to the whole answer.
+    /// From the request to the beginning of the answer.
     pub latency: Duration,
 }
 

@@ -1,7 +1,7 @@
 //! An answer as it is kept until it is compared: its body whole as long as it may be, else its digest.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::compare::answer::{Digesting, Field};
 use crate::compare::{Answer, Body, Digest};
@@ -23,6 +23,8 @@ pub struct Keeping {
     limit: Option<usize>,
     lines: Kept,
     digesting: Digesting,
+    /// When the answer began to come.
+    begun: Option<Instant>,
     /// Bytes of the body that have passed.
     passed: usize,
     stage: Stage,
@@ -43,7 +45,7 @@ enum Stage {
 pub struct Kept {
     /// The status code.
     pub status: u16,
-    /// From the request to the whole answer.
+    /// From the request to the beginning of the answer.
     pub latency: Duration,
     /// The lines of its fields.
     fields: Vec<u8>,
@@ -83,12 +85,30 @@ impl Keeping {
             lease: None,
         };
         let stage = if limit.is_some() { Stage::Whole } else { Stage::Unknown };
-        Keeping { budget, limit, lines, digesting: Digesting::default(), passed: 0, stage }
+        Keeping {
+            budget,
+            limit,
+            lines,
+            digesting: Digesting::default(),
+            begun: None,
+            passed: 0,
+            stage,
+        }
     }
 
     /// The answer begins anew: what was seen of it is none of it.
     pub fn restart(&mut self) {
         *self = Keeping::new(self.budget, self.limit);
+    }
+
+    /// The answer begins to come; whoever tells it again is late.
+    pub fn begins(&mut self) {
+        self.begun.get_or_insert_with(Instant::now);
+    }
+
+    /// How long it took until it began, after it was asked for; `None` where it has not begun.
+    pub fn took_since(&self, asked: Instant) -> Option<Duration> {
+        Some(self.begun?.saturating_duration_since(asked))
     }
 
     /// The head: its status, and its field lines as they are on the wire.
@@ -193,7 +213,7 @@ impl Keeping {
         self.lines.occasion = Some(Box::new(occasion));
     }
 
-    /// The answer, which took so long.
+    /// The answer, which took so long to begin.
     pub fn finish(self, latency: Duration) -> Kept {
         let content = match self.stage {
             Stage::Whole => Content::Whole,
@@ -322,6 +342,21 @@ mod tests {
             keeping.content(&[b'x'; 5_000]);
             assert_eq!(budget.used() > 0, is_kept, "{length}");
         }
+    }
+
+    #[test]
+    fn an_answer_takes_as_long_as_until_it_begins() {
+        let mut keeping = Keeping::new(budget(1 << 20), Some(100));
+        let asked = Instant::now();
+        assert_eq!(keeping.took_since(asked), None);
+        keeping.begins();
+        let took = keeping.took_since(asked);
+        assert!(took.is_some_and(|took| took <= asked.elapsed()));
+        keeping.content(b"first");
+        keeping.begins();
+        assert_eq!(keeping.took_since(asked), took, "the rest takes none of it");
+        keeping.restart();
+        assert_eq!(keeping.took_since(asked), None, "another answer");
     }
 
     #[test]

@@ -245,6 +245,7 @@ impl Answer {
                 if let Some(keep) = self.keep.as_mut().filter(|_| self.class.is_some()) {
                     let lines = whole.get(..head.bytes).unwrap_or_default();
                     let status_line = lines.iter().position(|&byte| byte == b'\n').unwrap_or(0);
+                    keep.begins();
                     keep.head(head.status, lines.get(status_line..));
                 }
                 Ok(head.bytes.saturating_sub(before))

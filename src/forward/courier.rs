@@ -28,7 +28,7 @@ pub(super) struct Errand<'a> {
 #[derive(Debug)]
 pub(super) struct Keep {
     side: CopySide,
-    came: RefCell<Option<(Keeping, Instant)>>,
+    came: RefCell<Option<Keeping>>,
 }
 
 impl Keep {
@@ -43,7 +43,7 @@ impl Keep {
 
     /// The whole answer has come.
     pub(super) fn put(&self, answer: Keeping) {
-        self.came.replace(Some((answer, Instant::now())));
+        self.came.replace(Some(answer));
     }
 
     /// Brings word to where answers are compared that staging took the request and gave none, or not all of one.
@@ -53,8 +53,9 @@ impl Keep {
 
     /// Brings the answer, if one came, to where it is compared.
     pub(super) fn arrive(self, message: &Message, taken: Instant) {
-        if let Some((answer, at)) = self.came.into_inner() {
-            self.side.arrive(answer, message, at.saturating_duration_since(taken));
+        if let Some(answer) = self.came.into_inner() {
+            let latency = answer.took_since(taken).unwrap_or_else(|| taken.elapsed());
+            self.side.arrive(answer, message, latency);
         }
     }
 }

@@ -25,6 +25,7 @@ mod open;
 mod pool;
 mod proxy;
 mod request;
+mod retained;
 mod scoreboard;
 mod segment;
 mod shelf;

@@ -5,7 +5,7 @@
 
 use std::ffi::CStr;
 
-use super::{ffi, pool, tree};
+use super::{ffi, pool, request, tree};
 use crate::journey::Journey;
 
 const TARGET: &CStr = c"copy-target";
@@ -31,9 +31,7 @@ pub unsafe fn are_named() -> bool {
 /// Sets them for a request that is over, and for what it was redirected to, of which logs speak.
 pub fn set(request: &ffi::request_rec, journey: &Journey) {
     let Some([target, outcome]) = journey.notes() else { return };
-    // SAFETY: the request, then what it was redirected to, which live as long.
-    let next = |request: &&ffi::request_rec| unsafe { request.next.as_ref() };
-    let last = std::iter::successors(Some(request), next).last().unwrap_or(request);
+    let last = request::answered(request);
     for (name, text) in [(TARGET, &target), (OUTCOME, &outcome)] {
         // SAFETY: the request's own pool.
         let text = unsafe { pool::text(request.pool, text) };

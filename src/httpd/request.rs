@@ -240,6 +240,17 @@ fn scope_settings(request: &ffi::request_rec) -> ScopeSettings {
     unsafe { kept::scope_settings(request.per_dir_config) }
 }
 
+/// A request, and what it was redirected to, in their order.
+pub fn redirects(request: &ffi::request_rec) -> impl Iterator<Item = &ffi::request_rec> {
+    // SAFETY: NULL, or what the request was redirected to, which lives as long.
+    std::iter::successors(Some(request), |request| unsafe { request.next.as_ref() })
+}
+
+/// What a request was redirected to in the end, or itself.
+pub fn answered(request: &ffi::request_rec) -> &ffi::request_rec {
+    redirects(request).last().unwrap_or(request)
+}
+
 /// The client's request at the root of redirects and subrequests.
 ///
 /// # Safety

@@ -1,35 +1,23 @@
 //! The shared counters' memory: made once, found again after each restart.
 
+use std::ffi::CStr;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::guard::count_panics_in;
-use super::{child, ffi, sys};
+use super::{child, ffi, retained, sys};
 use crate::stats::{CHILDREN, Header, Row, Segment, VERSION};
 
-/// What httpd keeps for us between configurations.
-#[repr(C)]
-struct Retained {
-    version: u64,
-    memory: *mut u8,
-}
-
-const KEY: &std::ffi::CStr = c"mod_copy.c/segment";
+const KEY: &CStr = c"mod_copy.c/segment";
 /// The header rounded up, so that the rows after it are aligned.
 const HEADER: usize = size_of::<Header>().next_multiple_of(align_of::<Row>());
 const BYTES: usize = HEADER + CHILDREN * size_of::<Row>();
 
 /// The server's segment, made at the first call in its life. Only the parent calls this.
 pub fn retained() -> io::Result<Segment> {
-    // SAFETY: the key ends in NUL; what httpd kept is what `retain` stored.
-    let retained = unsafe { ffi::ap_retained_data_get(KEY.as_ptr()) }.cast::<Retained>();
-    if !retained.is_null() {
-        // SAFETY: not NULL, and of this type ever since it was created.
-        let Retained { version, memory } = unsafe { retained.read() };
-        if version == VERSION && !memory.is_null() {
-            return Ok(view(memory));
-        }
+    if let Some(memory) = retained::find(KEY, VERSION) {
+        return Ok(view(memory));
     }
     let mut secret = [0_u64; 4];
     let bytes = size_of_val(&secret);
@@ -63,15 +51,7 @@ fn fresh(secret: [u64; 4]) -> io::Result<Segment> {
     let segment = view(memory);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     segment.initialise(secret, now.as_secs());
-
-    // SAFETY: the key ends in NUL; created once, then found again.
-    let mut retained = unsafe { ffi::ap_retained_data_get(KEY.as_ptr()) };
-    if retained.is_null() {
-        // SAFETY: as above; httpd clears the memory it gives.
-        retained = unsafe { ffi::ap_retained_data_create(KEY.as_ptr(), size_of::<Retained>()) };
-    }
-    // SAFETY: memory of this type's size that lives as long as the server, written by the parent alone.
-    unsafe { retained.cast::<Retained>().write(Retained { version: VERSION, memory }) };
+    retained::keep(KEY, VERSION, memory);
     Ok(segment)
 }
 

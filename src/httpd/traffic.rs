@@ -164,11 +164,8 @@ pub unsafe extern "C" fn conclude(r: *mut ffi::request_rec) -> c_int {
 /// What is known of a root request that production has answered, for the lines of its copies; who asked and who answered
 /// only where that is named.
 pub fn production_of(request: &ffi::request_rec, names_parties: bool) -> Production {
-    // SAFETY: the request, then what it was redirected to, which live as long.
-    let next = |request: &&ffi::request_rec| unsafe { request.next.as_ref() };
-    let answered = std::iter::successors(Some(request), next).last().unwrap_or(request);
     Production {
-        status: u16::try_from(answered.status).unwrap_or_default(),
+        status: u16::try_from(request::answered(request).status).unwrap_or_default(),
         begun: request.request_time,
         took: clock::wall().saturating_sub(request.request_time).max(0),
         id: id_of(request),
@@ -210,9 +207,7 @@ fn was_refused(request: &ffi::request_rec, phase: Phase) -> bool {
     let is_refusal = |request: &ffi::request_rec| {
         REFUSALS.iter().any(|status| u32::try_from(request.status) == Ok(*status))
     };
-    // SAFETY: the request, then what it was redirected to, which live as long.
-    let next = |request: &&ffi::request_rec| unsafe { request.next.as_ref() };
-    phase == Phase::Questioned || std::iter::successors(Some(request), next).any(is_refusal)
+    phase == Phase::Questioned || request::redirects(request).any(is_refusal)
 }
 
 /// What a connection remembers of a request that asks for an upgrade: should one to HTTP/2 be granted,

@@ -171,7 +171,6 @@ unsafe extern "C" fn witness(
     // SAFETY: the context given to `install`; what looked at it before has ended.
     let forget = || unsafe { &mut *watch }.forget();
     let ends = guard_or(Boundary::Witness, false, see, forget);
-    let ended = Instant::now();
     // SAFETY: passed on as it came.
     let status = unsafe { ffi::ap_pass_brigade(next, brigade) };
     if ends {
@@ -180,7 +179,7 @@ unsafe extern "C" fn witness(
             // SAFETY: the request that is answered: it outlives what its handler passes down.
             let request = unsafe { &*r };
             // SAFETY: as above.
-            conclude(request, unsafe { &mut *watch }, ended);
+            conclude(request, unsafe { &mut *watch });
         };
         guard_or(Boundary::Witness, (), bring, forget);
     }
@@ -206,7 +205,10 @@ unsafe fn look(
         let Some(keeping) = &mut watch.keeping else { return false };
         match kind {
             ffi::copy_bucket_kind_COPY_BUCKET_NONE => return false,
-            ffi::copy_bucket_kind_COPY_BUCKET_EOS => return true,
+            ffi::copy_bucket_kind_COPY_BUCKET_EOS => {
+                keeping.begins();
+                return true;
+            }
             // Production could not make its answer whole: what clients get is none.
             ffi::copy_bucket_kind_COPY_BUCKET_ERROR => keeping.lose(),
             ffi::copy_bucket_kind_COPY_BUCKET_FLUSH => {
@@ -221,6 +223,7 @@ unsafe fn look(
                 if is_stream {
                     keeping.digest();
                 }
+                keeping.begins();
                 note_form(request, watch);
                 if let Some(keeping) = &mut watch.keeping {
                     // SAFETY: a bucket of data.
@@ -302,7 +305,7 @@ const CODING: &CStr = c"Content-Encoding";
 const LENGTH: &CStr = c"Content-Length";
 
 /// The answer has passed: brings it to where it is compared.
-fn conclude(request: &ffi::request_rec, watch: &mut Watch, ended: Instant) {
+fn conclude(request: &ffi::request_rec, watch: &mut Watch) {
     let Some(mut keeping) = watch.keeping.take() else { return };
     // What was seen is the whole of which clients get a part.
     if is_partial(request) && !watch.was_partial && watch.coding.is_some() {
@@ -337,7 +340,8 @@ fn conclude(request: &ffi::request_rec, watch: &mut Watch, ended: Instant) {
         let production = traffic::production_of(root, logs.name_parties);
         keeping.asked_by(Occasion { logs: logs.id, production });
     }
-    let kept = Arc::new(keeping.finish(ended.saturating_duration_since(watch.begun)));
+    let took = keeping.took_since(watch.begun).unwrap_or_else(|| watch.begun.elapsed());
+    let kept = Arc::new(keeping.finish(took));
     for side in watch.sides.drain(..) {
         side.arrive(Arc::clone(&kept));
     }

@@ -15,7 +15,7 @@
 //! megabyte), the places in the queues, lines of a `CopyLog` that wait to be written (see [`crate::copylog`]), and each
 //! connection's own (some 32 KiB, and up to 128 KiB more while the head of an answer arrives that is as long as
 //! one may be; over HTTP/2 what its windows let come at once, a megabyte, and 32 KiB of content for each copy under
-//! way).
+//! way), and, in one piece, the bodies of the answers that are being compared.
 //!
 //! Where masks, or a target's own lines, hide something of copies, whatever held one is wiped as soon as it is done
 //! with: see [`Budget::wiping`].

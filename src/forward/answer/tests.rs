@@ -311,6 +311,20 @@ fn an_answer_is_kept_without_its_framing_whatever_pieces_it_comes_in() {
 }
 
 #[test]
+fn an_answer_begins_with_its_final_head() {
+    static BUDGET: Budget = Budget::new(1 << 20);
+    let asked = std::time::Instant::now();
+    let begun = |answer: &[u8]| {
+        let keeping = Keeping::new(&BUDGET, None);
+        let mut reading = Answer::to(b"GET").keeping(Some(keeping));
+        reading.feed(answer).unwrap();
+        reading.take_kept().unwrap().took_since(asked)
+    };
+    assert_eq!(begun(b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\n"), None);
+    assert!(begun(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").is_some());
+}
+
+#[test]
 fn an_answer_that_was_cut_is_not_compared() {
     static BUDGET: Budget = Budget::new(1 << 20);
     let keeping = Keeping::new(&BUDGET, Some(1 << 20));

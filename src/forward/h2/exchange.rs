@@ -124,6 +124,7 @@ impl Exchange<'_> {
         if let Some(keeping) = &mut keeping {
             let lines = answer.headers().iter();
             let lines = lines.flat_map(|(name, value)| words::line(name, value));
+            keeping.begins();
             keeping.head(answered, lines);
         }
         self.content(answer.into_body(), received, keeping.as_mut()).await?;
