@@ -113,7 +113,7 @@ pub fn holdings(pid: u32) -> Holdings {
         .collect();
     files.sort();
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let module = maps.lines().filter(|line| line.contains("libmod_copy"));
+    let module = maps.lines().filter(|line| line.contains("mod_copy.so"));
     let mut shared: Vec<String> = maps.lines().filter_map(shared_mapping).collect();
     shared.sort();
     Holdings {

@@ -110,7 +110,10 @@ fn a_panic_in_a_forwarder_costs_no_copy_but_the_one_in_its_hand(mpm: Mpm) {
     let faults = Faults::of(server.root());
     // One connection, so that one child copies.
     let mut client = server.client();
-    let mut selected = 0;
+    // Its addresses are known then, however late the lookup at the child's start was.
+    client.get("/named");
+    let mut selected = 1;
+    assert_eq!(server.settled(selected).target("named").count("delivered"), 1);
     let mut panic = |point, path| {
         faults.panic_at(point);
         // The thread that is to panic may be one that rests until there is more to do.
