@@ -35,7 +35,7 @@ use mod_copy::fates::Fates;
 use mod_copy::journey::{Journey, Part, Scope};
 use mod_copy::mask::{Key, Masks, Rule};
 use mod_copy::memory::Budget;
-use mod_copy::message::{Additions, Field, Forwarded, Head, Message, Received};
+use mod_copy::message::{Additions, Field, Forwarded, Head, HeaderSection, Message, Received};
 use mod_copy::mirror::{self, Chosen, Mirror};
 use mod_copy::outcome::{Failure, Outcome, StatusClass};
 use mod_copy::queue::{Held, Job, bounded};
@@ -183,7 +183,7 @@ fn received<'a>(
     method: &'a [u8],
     fields: &'a [Field<'a>],
     has_content: bool,
-) -> Received<'a, impl Iterator<Item = Field<'a>> + Clone> {
+) -> Received<'a, impl HeaderSection<'a>> {
     let fields = fields.iter().copied();
     Received { method, target: b"/orders?id=42", fields, connection: b"", has_content }
 }

@@ -3,8 +3,6 @@
 //! The server makes them, with a module of its own, on the thread of the request: what they say may depend on
 //! all that it knows of it.
 
-use crate::message::Field;
-
 /// The lines of one block that change fields, by their place among those of all blocks; what they say is for
 /// httpd alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +21,14 @@ impl Edits {
 }
 
 /// Whoever can make the changes to the fields of a request.
-pub trait Edit {
+pub trait Edit<F> {
     /// The fields as they are after the changes; `None` where these cannot be made.
-    fn edited<'a>(&'a self, edits: Edits, fields: &[Field<'a>]) -> Option<Vec<Field<'a>>>;
+    fn edited(&self, edits: Edits, fields: &F) -> Option<F>;
 }
 
 /// Nobody.
-impl Edit for () {
-    fn edited<'a>(&'a self, _: Edits, _: &[Field<'a>]) -> Option<Vec<Field<'a>>> {
+impl<F> Edit<F> for () {
+    fn edited(&self, _: Edits, _: &F) -> Option<F> {
         None
     }
 }

@@ -7,7 +7,7 @@ use crate::copylog::{self, Awaiting, Requested};
 use crate::edit::Edit;
 use crate::fates::{Captured, Fate, Fates};
 use crate::memory::Budget;
-use crate::message::{Additions, Field, Forwarded, Head, Received};
+use crate::message::{Additions, Field, Forwarded, Head, HeaderSection, Kept, Received};
 use crate::mirror::{Chosen, Mirror, OwnHeads, Source};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 use crate::select::{Ask, Asked};
@@ -47,7 +47,7 @@ enum Stage {
 }
 
 /// What is known of a request when its scope is.
-pub struct Scope<'a> {
+pub struct Scope<'a, F> {
     /// The settings that hold for it.
     pub settings: ScopeSettings,
     /// `ProxyPreserveHost`, the default of `CopyPreserveHost`; asked for what is copied.
@@ -59,7 +59,7 @@ pub struct Scope<'a> {
     /// Whoever knows what rules ask about it.
     pub ask: &'a dyn Ask,
     /// Whoever changes fields for one target alone.
-    pub edit: &'a dyn Edit,
+    pub edit: &'a dyn Edit<F>,
 }
 
 impl Journey {
@@ -138,9 +138,9 @@ impl Journey {
     /// The request's scope is known and access control has passed: it is selected, or is not copied.
     /// Returns whether it was selected.
     #[inline(always)]
-    pub fn decide<'a, F>(&mut self, scope: &Scope<'a>, received: &Received<'a, F>) -> bool
+    pub fn decide<'a, F>(&mut self, scope: &Scope<'a, F>, received: &Received<'a, F>) -> bool
     where
-        F: Iterator<Item = Field<'a>> + Clone,
+        F: HeaderSection<'a>,
     {
         if !self.is_undecided() {
             return false;
@@ -241,7 +241,7 @@ impl Journey {
         self.awaiting = Awaiting::None;
     }
 
-    fn list(&self, scope: &Scope<'_>) -> Option<ListId> {
+    fn list<F>(&self, scope: &Scope<'_, F>) -> Option<ListId> {
         scope.settings.list().filter(|list| self.mirror.has_targets(*list))
     }
 
@@ -249,7 +249,7 @@ impl Journey {
     #[inline(always)]
     fn choose<'a, F>(
         &mut self,
-        scope: &Scope<'a>,
+        scope: &Scope<'a, F>,
         list: ListId,
         received: &Received<'a, F>,
     ) -> Option<Chosen> {
@@ -279,12 +279,12 @@ impl Journey {
     #[inline(always)]
     fn serialise<'a, F>(
         &self,
-        scope: &Scope<'a>,
+        scope: &Scope<'a, F>,
         chosen: Chosen,
         received: &Received<'a, F>,
     ) -> Result<Head, GivenUp>
     where
-        F: Iterator<Item = Field<'a>> + Clone,
+        F: HeaderSection<'a>,
     {
         if !self.mirror.would_take(chosen) {
             return Err(GivenUp::Dropped(Loss::Breaker));
@@ -293,7 +293,7 @@ impl Journey {
         Head::serialise(received, &additions, self.mirror.budget())
     }
 
-    fn additions<'a>(&self, scope: &Scope<'a>, add_headers: bool) -> Additions<'a> {
+    fn additions<'a, F>(&self, scope: &Scope<'a, F>, add_headers: bool) -> Additions<'a> {
         Additions {
             mark: self.mirror.mark(),
             forwarded: add_headers.then(scope.client),
@@ -306,12 +306,12 @@ impl Journey {
     #[cold]
     fn heads<'a, F>(
         &mut self,
-        scope: &Scope<'a>,
+        scope: &Scope<'a, F>,
         chosen: &mut Chosen,
         received: &Received<'a, F>,
     ) -> Result<(Head, OwnHeads), GivenUp>
     where
-        F: Iterator<Item = Field<'a>> + Clone,
+        F: HeaderSection<'a>,
     {
         let Some(target) = self.mirror.sole_with_own_fields(*chosen) else {
             let head = self.serialise(scope, *chosen, received)?;
@@ -326,16 +326,16 @@ impl Journey {
     /// The heads of the chosen targets that have fields of their own; those whose cannot be made are given up.
     fn own_heads<'a, F>(
         &mut self,
-        scope: &Scope<'a>,
+        scope: &Scope<'a, F>,
         chosen: &mut Chosen,
         received: &Received<'a, F>,
     ) -> OwnHeads
     where
-        F: Iterator<Item = Field<'a>> + Clone,
+        F: HeaderSection<'a>,
     {
         let mut own = Vec::new();
         for (place, target) in self.mirror.with_own_fields(*chosen) {
-            match self.own_head(scope, &target, received) {
+            match self.own_head(scope, target, received) {
                 Ok(head) => own.push((place, head)),
                 Err(reason) => {
                     let fates = &mut self.fates;
@@ -352,37 +352,32 @@ impl Journey {
 
     fn own_head<'a, F>(
         &self,
-        scope: &Scope<'a>,
-        target: &Target,
+        scope: &Scope<'a, F>,
+        target: &'a Target,
         received: &Received<'a, F>,
     ) -> Result<Head, GivenUp>
     where
-        F: Iterator<Item = Field<'a>> + Clone,
+        F: HeaderSection<'a>,
     {
-        let mut fields: Vec<Field<'a>> = received.fields.clone().collect();
-        // What the client sent decides whether it is copied, not what is made of it.
-        Head::check(&fields, self.mirror.mark())?;
-        let received_host = host(&fields);
-        if let Some(edits) = target.edits {
-            // What is not changed might show what the changes are to hide.
-            let edited = scope.edit.edited(edits, &fields);
-            let mut edited = edited.ok_or(GivenUp::Dropped(Loss::Unmaskable))?;
-            // Its content is the same: what frames it is nobody's to change.
-            edited.retain(|field| !field.is_content_length());
-            edited.extend(fields.iter().filter(|field| field.is_content_length()));
-            fields = edited;
-        }
         let add_headers = target.add_headers.unwrap_or(scope.settings.add_headers());
         let mut additions = self.additions(scope, add_headers);
         if let Some(own) = &target.trace {
             additions.trace = own.as_ref();
         }
-        // A name that was set for this target is the one that staging is to see.
-        additions.preserve_host |= host(&fields) != received_host;
+        let budget = self.mirror.budget();
+        let Some(edits) = target.edits else {
+            return Head::serialise(received, &additions, budget);
+        };
+        // What the client sent decides whether it is copied, not what is made of it.
+        let kept = Kept::of(received.fields.clone(), self.mirror.mark())?;
+        // What is not changed might show what the changes are to hide.
+        let edited = scope.edit.edited(edits, &received.fields);
+        let fields = kept.among(edited.ok_or(GivenUp::Dropped(Loss::Unmaskable))?);
         let &Received { method, target, connection, has_content, .. } = received;
-        let fields = fields.into_iter();
-        let received = Received { method, target, fields, connection, has_content };
-        Head::serialise(&received, &additions, self.mirror.budget())
+        let edited = Received { method, target, fields, connection, has_content };
+        let head = Head::serialise(&edited, &additions, budget)?;
+        // A name that was set for this target is the one that staging is to see.
+        Ok(if head.host() == kept.host() { head } else { head.preserving_host() })
     }
 
     fn hand_over_if_complete(&mut self) {
@@ -437,12 +432,6 @@ impl Journey {
         self.stage = Stage::Settled;
         (self.capture, self.copies, self.production) = (None, None, None);
     }
-}
-
-/// The value of `Host` among fields.
-fn host<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {
-    let host = fields.iter().find(|field| field.is_host());
-    host.map(|field| field.value)
 }
 
 /// A part of a request's content.

@@ -219,11 +219,9 @@ impl Mirror {
     }
 
     /// Those of these targets whose copies may have fields of their own, with their places.
-    pub fn with_own_fields(&self, chosen: Chosen) -> Vec<(usize, Arc<Target>)> {
-        let own = |(place, lane): (usize, &Lane)| {
-            lane.target.has_own_fields().then(|| (place, Arc::clone(&lane.target)))
-        };
-        self.placed(chosen).filter_map(own).collect()
+    pub fn with_own_fields(&self, chosen: Chosen) -> impl Iterator<Item = (usize, &Target)> {
+        let targets = self.placed(chosen).map(|(place, lane)| (place, &*lane.target));
+        targets.filter(|(_, target)| target.has_own_fields())
     }
 
     /// The comparisons of a request with this method, as its scope or its targets ask for them; mostly none.

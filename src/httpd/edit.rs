@@ -3,15 +3,14 @@
 //! What it may read or write is cloned, down to the tables: production's request, and its response, stay as
 //! they are.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::request::entries;
+use super::request::{Fields, entries};
 use super::{config, ffi, pool};
 use crate::edit::{Edit, Edits};
-use crate::message::Field;
 
 /// The module whose directive it is.
 const HEADERS: &CStr = c"mod_headers.c";
@@ -35,6 +34,9 @@ static FIXUP: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 /// mod_headers, if it is loaded.
 static MODULE: AtomicPtr<ffi::module> = AtomicPtr::new(ptr::null_mut());
 
+/// See [`count_modules`].
+static MODULES: AtomicUsize = AtomicUsize::new(0);
+
 /// The blocks that were read since this was last called.
 pub fn take() -> Vec<Lines> {
     std::mem::take(&mut *READ.lock().unwrap_or_else(PoisonError::into_inner))
@@ -56,7 +58,7 @@ pub unsafe fn of(settings: *mut ffi::ap_conf_vector_t) -> Option<Edits> {
     Some(Edits::at(read.len().saturating_sub(1)))
 }
 
-/// Finds mod_headers, and what it does with requests. It may lie elsewhere after a restart.
+/// Finds mod_headers, and what it does with requests, when all modules are loaded. It may lie elsewhere after a restart.
 pub fn find() {
     // SAFETY: httpd's array of what runs before a request is served.
     let hooks = unsafe { ffi::ap_hook_get_fixups() };
@@ -78,6 +80,7 @@ pub fn find() {
     FIXUP.store(place, Ordering::Release);
     let module = headers().map_or(ptr::null_mut(), <*const _>::cast_mut);
     MODULE.store(module, Ordering::Release);
+    MODULES.store(count_modules(), Ordering::Relaxed);
 }
 
 fn fixup() -> Option<Fixup> {
@@ -95,15 +98,15 @@ fn headers() -> Option<*const ffi::module> {
 /// Changes the fields of one request.
 pub struct Editing<'a>(pub &'a ffi::request_rec);
 
-impl Edit for Editing<'_> {
-    fn edited<'a>(&'a self, edits: Edits, fields: &[Field<'a>]) -> Option<Vec<Field<'a>>> {
+impl<'a> Edit<Fields<'a>> for Editing<'a> {
+    fn edited(&self, edits: Edits, fields: &Fields<'a>) -> Option<Fields<'a>> {
         let Lines(settings) = *config::generation()?.edits.get(edits.index())?;
         let (fixup, headers) = (fixup()?, MODULE.load(Ordering::Acquire).cast_const());
         let pool = self.0.pool;
         // SAFETY: a record of httpd's; the clone goes before the request does.
         let mut clone = unsafe { ptr::read(self.0) };
-        // SAFETY: the fields' texts are the request's own.
-        clone.headers_in = unsafe { table(pool, fields) };
+        // SAFETY: the request's own table and pool.
+        clone.headers_in = unsafe { table(pool, self.0.headers_in, fields.entries()) };
         for place in [
             &mut clone.headers_out,
             &mut clone.err_headers_out,
@@ -113,10 +116,8 @@ impl Edit for Editing<'_> {
             // SAFETY: a table of the request's, and its pool.
             *place = unsafe { ffi::apr_table_copy(pool, *place) };
         }
-        // SAFETY: the request's pool.
-        let vector = unsafe { ffi::ap_create_request_config(pool) };
-        // SAFETY: httpd's list of modules, the request's settings, and a vector of the same size.
-        unsafe { copy_settings(self.0.per_dir_config, vector) };
+        // SAFETY: the request's settings and pool.
+        let vector = unsafe { copy_settings(self.0.per_dir_config, pool) };
         // SAFETY: the block's own settings.
         let lines = unsafe { ffi::module_config(settings, headers) };
         // SAFETY: the vector that was made above.
@@ -124,45 +125,65 @@ impl Edit for Editing<'_> {
         clone.per_dir_config = vector;
         // SAFETY: a request, on its own thread, all of whose parts that are written to are its own.
         unsafe { fixup(&raw mut clone) };
-        // SAFETY: the clone's table, which nobody changes any more.
-        let edited = unsafe { entries(clone.headers_in) };
-        let field = |entry: &ffi::apr_table_entry_t| {
-            // SAFETY: texts of the request's pool.
-            let name = unsafe { pool::bytes(entry.key) };
-            // SAFETY: as above.
-            Field::new(name, unsafe { pool::bytes(entry.val) })
-        };
-        Some(edited.iter().map(field).collect())
+        // SAFETY: the clone's table, which nobody changes any more, of the request's pool.
+        Some(Fields::of(unsafe { entries(clone.headers_in) }))
     }
 }
 
-/// A table of these fields.
+/// A table with these entries: a copy of the request's own, as long as that is what was received.
 ///
 /// # Safety
 ///
-/// Their texts are those of a table of httpd's: each ends in NUL, and lives as long as the pool.
-unsafe fn table(pool: *mut ffi::apr_pool_t, fields: &[Field<'_>]) -> *mut ffi::apr_table_t {
-    let length = c_int::try_from(fields.len()).unwrap_or(c_int::MAX);
+/// `own` is the request's table, and the texts of `received` are of its pool.
+unsafe fn table(
+    pool: *mut ffi::apr_pool_t,
+    own: *const ffi::apr_table_t,
+    received: &[ffi::apr_table_entry_t],
+) -> *mut ffi::apr_table_t {
+    let same = |(here, there): (&ffi::apr_table_entry_t, &ffi::apr_table_entry_t)| {
+        ptr::eq(here.key, there.key) && ptr::eq(here.val, there.val)
+    };
+    // SAFETY: the caller vouches for the table.
+    let here = unsafe { entries(own) };
+    if here.len() == received.len() && here.iter().zip(received).all(same) {
+        // SAFETY: the caller vouches for the table and the pool.
+        return unsafe { ffi::apr_table_copy(pool, own) };
+    }
+    let length = c_int::try_from(received.len()).unwrap_or(c_int::MAX);
     // SAFETY: the request's pool.
     let table = unsafe { ffi::apr_table_make(pool, length) };
-    for field in fields {
-        let (name, value) = (field.name.as_ptr().cast(), field.value.as_ptr().cast());
+    for entry in received {
         // SAFETY: the caller vouches for the texts.
-        unsafe { ffi::apr_table_addn(table, name, value) };
+        unsafe { ffi::apr_table_addn(table, entry.key, entry.val) };
     }
     table
 }
 
-/// Copies every module's settings.
-unsafe fn copy_settings(from: *const ffi::ap_conf_vector_t, to: *mut ffi::ap_conf_vector_t) {
-    // SAFETY: httpd's list of modules, which ends in NULL.
-    let mut module = unsafe { ffi::ap_top_module };
-    // SAFETY: as above.
-    while let Some(known) = unsafe { module.as_ref() } {
-        // SAFETY: the caller passes the request's settings.
-        let settings = unsafe { ffi::module_config(from, module) };
-        // SAFETY: the caller passes a vector with a place for each module.
-        unsafe { ffi::ap_set_module_config(to, module, settings) };
-        module = known.next;
-    }
+/// A vector with every module's settings.
+///
+/// # Safety
+///
+/// `from` are a request's settings, of this pool.
+unsafe fn copy_settings(
+    from: *const ffi::ap_conf_vector_t,
+    pool: *mut ffi::apr_pool_t,
+) -> *mut ffi::ap_conf_vector_t {
+    // SAFETY: the request's pool.
+    let to = unsafe { ffi::ap_create_request_config(pool) };
+    let (places, from) = (to.cast::<*mut c_void>(), from.cast::<*mut c_void>());
+    // SAFETY: each vector has a place for every module that is loaded, and this one was just made.
+    unsafe { places.copy_from_nonoverlapping(from, MODULES.load(Ordering::Relaxed)) };
+    to
+}
+
+/// How many places of a vector modules have: as many as are loaded, whose numbers begin at 0.
+fn count_modules() -> usize {
+    // SAFETY: httpd's list of modules, which is complete.
+    let first = unsafe { ffi::ap_top_module };
+    // SAFETY: NULL, or its first module.
+    let first = unsafe { first.as_ref() };
+    // SAFETY: the list ends in NULL.
+    let all = std::iter::successors(first, |module| unsafe { module.next.as_ref() });
+    let ends = all.filter_map(|module| usize::try_from(module.module_index.checked_add(1)?).ok());
+    ends.max().unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use super::witness::Watch;
 use super::{child, edit, expr, ffi, kept, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
 use crate::journey::{Journey, Scope};
-use crate::message::{Field, Forwarded, Notes, Received};
+use crate::message::{Field, Forwarded, HeaderSection, Notes, Received};
 use crate::outcome::NotCopied;
 
 /// The handler that shows the counters, as `SetHandler` names it.
@@ -195,6 +195,11 @@ impl<'a> Fields<'a> {
     pub fn of(entries: &'a [ffi::apr_table_entry_t]) -> Fields<'a> {
         Fields(entries.iter())
     }
+
+    /// Those that are still to come, as httpd has them.
+    pub fn entries(&self) -> &'a [ffi::apr_table_entry_t] {
+        self.0.as_slice()
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -202,17 +207,31 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
-        let entry = self.0.next()?;
-        // SAFETY: texts of the request's pool, which nobody changes in place.
-        let name = unsafe { pool::bytes(entry.key) };
-        // SAFETY: as above.
-        Some(Field::new(name, unsafe { pool::bytes(entry.val) }))
+        self.0.next().map(field)
     }
 
     /// So that who collects them allocates once.
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.0.size_hint()
     }
+}
+
+impl<'a> HeaderSection<'a> for Fields<'a> {
+    fn beginning(self, so: impl Fn([u8; 2]) -> bool) -> impl Iterator<Item = Field<'a>> {
+        // SAFETY: a text of the request's pool.
+        let entries =
+            self.0.filter(move |entry| unsafe { pool::begin(entry.key) }.is_some_and(&so));
+        entries.map(field)
+    }
+}
+
+/// The field that an entry of a request's table stands for.
+#[inline(always)]
+fn field(entry: &ffi::apr_table_entry_t) -> Field<'_> {
+    // SAFETY: texts of the request's pool, which nobody changes in place.
+    let name = unsafe { pool::bytes(entry.key) };
+    // SAFETY: as above.
+    Field::new(name, unsafe { pool::bytes(entry.val) })
 }
 
 /// The entries of a table.

@@ -62,7 +62,7 @@ impl World {
         let received = Received {
             method: b"POST",
             target: b"/",
-            fields: fields.into_iter(),
+            fields: fields.iter().copied(),
             connection: b"",
             has_content: journey.wants_content(),
         };

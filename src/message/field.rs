@@ -1,5 +1,8 @@
 //! The fields of a request, told apart by their names.
 
+use std::iter::Copied;
+use std::slice;
+
 /// A field as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
@@ -9,6 +12,16 @@ pub struct Field<'a> {
     pub value: &'a [u8],
     pub(super) role: Role,
 }
+
+/// A request's fields, in order, each of which is looked at when it is come to.
+pub trait HeaderSection<'a>: Iterator<Item = Field<'a>> + Clone {
+    /// Those whose names begin so; the others need not be measured.
+    fn beginning(self, so: impl Fn([u8; 2]) -> bool) -> impl Iterator<Item = Field<'a>> {
+        self.filter(move |field| field.name.first_chunk().is_some_and(|begin| so(*begin)))
+    }
+}
+
+impl<'a> HeaderSection<'a> for Copied<slice::Iter<'a, Field<'a>>> {}
 
 /// What a field's name means to a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +47,6 @@ impl<'a> Field<'a> {
     #[inline(always)]
     pub fn new(name: &'a [u8], value: &'a [u8]) -> Field<'a> {
         Field { name, value, role: Role::of(name) }
-    }
-
-    /// Whether it names the host.
-    pub fn is_host(&self) -> bool {
-        self.role == Role::Host
-    }
-
-    /// Whether it says how long the content is.
-    pub fn is_content_length(&self) -> bool {
-        self.role == Role::ContentLength
     }
 }
 
@@ -102,6 +105,11 @@ fn ends<const N: usize>(token: &[u8]) -> Option<[[u8; N]; 2]> {
     Some([small(token.first_chunk()?), small(token.last_chunk()?)])
 }
 
+/// The first letters of a name as one number, letter case aside.
+pub(super) const fn small(begin: [u8; 2]) -> u16 {
+    u16::from_le_bytes(begin) | u16::from_le_bytes([0x20; 2])
+}
+
 /// What a request's way depends on, as its fields say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Notes<'a> {
@@ -118,9 +126,6 @@ impl<'a> Notes<'a> {
     /// Whether a name that begins so may be of interest: most are passed over at their first letters.
     #[inline(always)]
     pub fn concern(begin: [u8; 2]) -> bool {
-        const fn small(begin: [u8; 2]) -> u16 {
-            u16::from_le_bytes(begin) | u16::from_le_bytes([0x20; 2])
-        }
         const CO: u16 = small(*b"co");
         const TR: u16 = small(*b"tr");
         const UP: u16 = small(*b"up");

@@ -2,13 +2,15 @@
 
 mod field;
 mod h2;
+mod kept;
 mod request_target;
 mod rewrite;
 mod trace;
 mod writer;
 
-pub use field::{Field, Notes};
+pub use field::{Field, HeaderSection, Notes};
 pub(crate) use h2::trailers;
+pub use kept::Kept;
 pub use trace::TraceHeader;
 
 use std::sync::Arc;
@@ -90,10 +92,14 @@ impl Head {
         writer::serialise(received, additions, budget)
     }
 
-    /// Whether a request with these fields may be copied at all: it asks for no other protocol, and is no copy
-    /// with this mark.
-    pub fn check(fields: &[Field<'_>], mark: &str) -> Result<(), GivenUp> {
-        writer::check(fields, mark)
+    /// The value of the received `Host`.
+    pub fn host(&self) -> Option<&[u8]> {
+        self.host.map(|[from, to]| self.slice(from, to))
+    }
+
+    /// The same, with that `Host` for whatever target.
+    pub fn preserving_host(self) -> Head {
+        Head { preserve_host: true, ..self }
     }
 
     /// Its buffer, for content to follow, unless its last line is still to be written.

@@ -44,15 +44,9 @@ pub(super) fn serialise<'a>(
     }
 }
 
-/// See [`Head::check`].
-pub(super) fn check(fields: &[Field<'_>], mark: &str) -> Result<(), GivenUp> {
-    let refusal = fields.iter().find_map(|field| refusal(field, mark));
-    refusal.map_or(Ok(()), |reason| Err(GivenUp::NotCopied(reason)))
-}
-
 /// Why a request with this field is not copied.
 #[inline(always)]
-fn refusal(&Field { value, role, .. }: &Field<'_>, mark: &str) -> Option<NotCopied> {
+pub(super) fn refusal(&Field { value, role, .. }: &Field<'_>, mark: &str) -> Option<NotCopied> {
     match role {
         Role::Upgrade if !elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {
             Some(NotCopied::NotCopyable)

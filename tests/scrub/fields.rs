@@ -4,7 +4,7 @@ use super::{Scrubbed, Seen};
 use crate::client::request_with;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::server::Server;
-use crate::staging::Staging;
+use crate::staging::{Received, Staging};
 
 on_each_mpm!(fields_are_changed_for_this_target_alone, a_target_alone_gets_what_is_made_for_it);
 
@@ -85,6 +85,56 @@ fn conditions_in_a_block_leave_productions_answer_as_it_is() {
     assert_eq!((answer.status, answer.field("Vary")), (200, None));
     assert_eq!(scrubbed.scrubbed.wait_for(1)[0].field("X-New").as_deref(), Some("1"));
     scrubbed.server.settled(2);
+}
+
+/// The request line and the field lines, but for the target's own name.
+fn head_of(received: &Received, target: &Staging) -> String {
+    String::from_utf8_lossy(&received.head).replace(&target.authority(), "staging")
+}
+
+#[test]
+fn what_changes_nothing_leaves_every_byte_in_its_place() {
+    let scrubbed =
+        scrubbed(Mpm::Event, "RequestHeader unset X-None\nRequestHeader set X-Some 1 env=NEVER");
+    let fields = "accept: a,b\r\nX-Twice: 1\r\nCookie: c=d\r\nx-TWICE: 2\r\nX-Empty:\r\n";
+    for content in [&b""[..], b"small", &[b'x'; 200_000]] {
+        let seen = scrubbed.see(asking(fields, content));
+        let heads =
+            [head_of(&seen.scrubbed, &scrubbed.scrubbed), head_of(&seen.plain, &scrubbed.plain)];
+        assert_eq!(heads[0], heads[1]);
+    }
+}
+
+/// In whatever way it was changed: as many fields, fewer, or more.
+#[test]
+fn what_production_makes_of_a_request_is_not_in_an_edited_copy() {
+    for production in [
+        "RequestHeader edit Cookie secret shown",
+        "RequestHeader unset Cookie",
+        "RequestHeader set X-Production yes",
+        "RequestHeader edit Cookie secret shown early",
+        "RequestHeader set X-Production yes early",
+        "RequestHeader unset Cookie\nRequestHeader set X-Production yes",
+    ] {
+        let scrubbed = Scrubbed::more(Mpm::Event, "RequestHeader append X-List two", |builder| {
+            builder.modules(&["headers"]).vhost(production)
+        });
+        let seen = scrubbed.see(asking("X-List: one\r\nCookie: secret\r\n", b"small"));
+        let of = |name| seen.scrubbed.field(name);
+        assert_eq!(of("Cookie").as_deref(), Some("secret"), "{production}");
+        assert_eq!(of("X-List").as_deref(), Some("one, two"), "{production}");
+        assert_eq!(of("X-Production"), None, "{production}");
+        let changed = (seen.origin.field("Cookie"), seen.origin.field("X-Production"));
+        assert_ne!(changed, (Some("secret".to_owned()), None), "{production}");
+        assert_eq!(seen.origin.field("X-List").as_deref(), Some("one"), "{production}");
+        let lines = [&seen.scrubbed, &seen.plain].map(|copy| {
+            let head = String::from_utf8_lossy(&copy.head).into_owned();
+            head.lines()
+                .map(|line| line.split(':').next().unwrap_or_default().to_owned())
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(lines[0], lines[1], "{production}");
+    }
 }
 
 #[test]
