@@ -80,7 +80,7 @@ struct Fields<'a>(BTreeMap<String, Values<'a>>);
 
 impl<'a> Fields<'a> {
     fn add(&mut self, side: usize, name: &[u8], value: &'a [u8], rules: &Rules) {
-        let name = shown(name).to_ascii_lowercase();
+        let name = field_in_paths(name);
         if IGNORED.contains(&name.as_str()) || rules.ignores_field(&name) {
             return;
         }
@@ -90,7 +90,7 @@ impl<'a> Fields<'a> {
         let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
         let (pair, attributes) = value.split_at(end);
         let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let name = format!("set-cookie:{}", fold::name(&shown(name.trim_ascii())));
+        let name = format!("set-cookie:{}", cookie_in_paths(name.trim_ascii()));
         self.push(side, format!("{name};attributes"), attributes.trim_ascii());
         self.push(side, name, pair);
     }
@@ -102,7 +102,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A name as paths show it.
+/// The name of a field as paths have it.
+pub fn field_in_paths(name: &[u8]) -> String {
+    shown(name).to_ascii_lowercase()
+}
+
+/// The name of a cookie as paths have it.
+pub fn cookie_in_paths(name: &[u8]) -> String {
+    fold::name(&shown(name)).into_owned()
+}
+
+/// A name that fits into a line.
 fn shown(name: &[u8]) -> String {
     let graphic = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '_' };
     name.iter().take(NAME).map(graphic).collect()

@@ -11,7 +11,7 @@ const LARGE: usize = 10;
 
 /// A name with what stands for one of many folded: `{n}`, `{uuid}`, `{hex}`, `{date}`, `{email}`, `{id}`.
 /// Whole where it is one such thing, else part by part: `order-42.html` is `order-{n}.html`.
-pub(super) fn name(text: &str) -> Cow<'_, str> {
+pub fn name(text: &str) -> Cow<'_, str> {
     if let Some(whole) = whole(text) {
         return Cow::Borrowed(whole);
     }

@@ -58,7 +58,8 @@ pub mod verdict;
 
 pub use answer::{Answer, Body, Digest, compare};
 pub use difference::{Change, Comparison, Difference, Differences, Example, LISTED, Latency};
-pub use fields::IGNORED as IGNORED_FIELDS;
+pub use fields::{IGNORED as IGNORED_FIELDS, cookie_in_paths, field_in_paths};
+pub use fold::name as folded;
 pub use json::DEPTH;
 pub use report::Report;
 pub use route::Route;

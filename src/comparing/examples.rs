@@ -1,6 +1,6 @@
 //! The examples of differences, with what masks hide hidden.
 
-use crate::compare::{Differences, Example};
+use crate::compare::{Differences, Example, cookie_in_paths, field_in_paths, folded};
 use crate::mask::Masks;
 
 /// Hides, in all examples, what the masks of the target hide in its copies; where they drop it there is no example.
@@ -16,15 +16,15 @@ pub(super) fn mask_examples(differences: &mut Differences, masks: &Masks) {
 
 fn shown(path: &str, value: &str, masks: &Masks) -> Option<String> {
     if path.starts_with('$') {
-        return masks.shown_json(path, value);
+        return masks.shown_json(path, value, |name| folded(name).into_owned());
     }
     if let Some(name) = path.strip_prefix("header:") {
         return match name.strip_prefix("set-cookie:") {
             Some(cookie) => {
                 let name = cookie.strip_suffix(";attributes").unwrap_or(cookie);
-                masks.shown_cookie(name, value)
+                masks.shown_cookie(name, value, |name| cookie_in_paths(name.as_bytes()))
             }
-            None => masks.shown_field(name, value),
+            None => masks.shown_field(name, value, |name| field_in_paths(name.as_bytes())),
         };
     }
     match path {
@@ -48,7 +48,10 @@ mod tests {
             [(&b"Content-Type"[..], &b"application/json"[..]), (b"Set-Cookie", cookie)]
         };
         let fields = [fields(b"sid=1"), fields(b"sid=2")];
-        let bodies = [r#"{"a":1,"b":2,"c":3,"last_4":7}"#, r#"{"a":4,"b":5,"c":6,"last_4":8}"#];
+        let bodies = [
+            r#"{"a":1,"b":2,"c":3,"last_4":7,"d_1":9}"#,
+            r#"{"a":4,"b":5,"c":6,"last_4":8,"d_1":0}"#,
+        ];
         let answer = |side: usize| Answer {
             status: 200,
             fields: &fields[side],
@@ -78,6 +81,7 @@ mod tests {
             ("$.b", Some("x x".to_owned())),
             ("$.c", Some("3 6".to_owned())),
             ("$.last_{n}", None),
+            ("$.d_{n}", Some("9 0".to_owned())),
         ];
         assert_eq!(shown, expected);
     }

@@ -8,16 +8,15 @@ const SLOTS: usize = 1024;
 pub(super) struct Names {
     /// Which names may be among them, by a few of their bytes: most are told apart by this alone.
     filter: [u64; SLOTS / 64],
-    entries: Vec<(Box<[u8]>, usize)>,
+    entries: Vec<(Box<str>, usize)>,
 }
 
 impl Names {
     /// Adds a name with the number of its rule, which is higher than those before.
     pub(super) fn add(&mut self, name: &str, rule: usize) {
-        let name = name.as_bytes();
         self.entries.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self.entries.push((name.into(), rule));
-        let (word, bit) = slot(name);
+        let (word, bit) = slot(name.as_bytes());
         if let Some(word) = self.filter.get_mut(word) {
             *word |= bit;
         }
@@ -34,8 +33,14 @@ impl Names {
         }
     }
 
+    /// All names, each with the number of its rule.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.entries.iter().map(|(name, rule)| (&**name, *rule))
+    }
+
     fn search(&self, name: &[u8]) -> Option<usize> {
-        let entry = self.entries.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        let same = |other: &str| other.as_bytes().eq_ignore_ascii_case(name);
+        let entry = self.entries.iter().find(|(other, _)| same(other));
         entry.map(|(_, rule)| *rule)
     }
 }

@@ -8,16 +8,26 @@ use super::rules::Rules;
 /// What marks a value, or a path, of which only the beginning is known.
 const CUT: char = '…';
 
+/// How reports write a name: folded where it stands for one of many, and cut where it is long.
+///
+/// Which of those that it stands for a value had is not known: it is hidden where any of them is named by a rule.
+pub type Written = fn(&str) -> String;
+
 impl Masks {
     /// A value of JSON at a path as reports write it (`$.items[*].price`), as it may be shown; `None` where it may not be.
     ///
     /// A value that has others inside is not shown at all where any rule is about JSON: names in it may be masked.
-    pub fn shown_json(&self, path: &str, value: &str) -> Option<String> {
+    pub fn shown_json(&self, path: &str, value: &str, written: Written) -> Option<String> {
         if self.json.is_empty() {
             return Some(value.to_owned());
         }
         let steps = steps(path)?;
-        match action_of(&self.json, &steps) {
+        let of = |same: &dyn Fn(&str, &str) -> bool| rules_at(&self.json, &steps, same);
+        let named = of(&|rule, name| rule.eq_ignore_ascii_case(name));
+        if named != of(&|rule, name| may_be(rule, name, written)) {
+            return None;
+        }
+        match last(&self.json, &named) {
             Some(action) => self.shown_by(action, value.trim_matches('"'), value),
             None if value.starts_with(['{', '[']) => None,
             None => Some(value.to_owned()),
@@ -25,25 +35,22 @@ impl Masks {
     }
 
     /// A field's value. Where queries or forms are masked, one that may have such pairs in it is not shown.
-    pub fn shown_field(&self, name: &str, value: &str) -> Option<String> {
+    pub fn shown_field(&self, name: &str, value: &str, written: Written) -> Option<String> {
         let has_pairs = value.contains('=') && !(self.query.is_empty() && self.form.is_empty());
         match self.header.find(name.as_bytes()) {
             Some(action) => self.shown_by(action, value, value),
-            None if has_pairs => None,
+            None if has_pairs || may_name(&self.header, name, written) => None,
             None => Some(value.to_owned()),
         }
     }
 
     /// A cookie, `NAME=VALUE`, that an answer sets: what hides those that requests bring hides it too.
-    ///
-    /// A folded name, `wordpress_logged_in_{hex}`, may be one that a rule names.
-    pub fn shown_cookie(&self, name: &str, cookie: &str) -> Option<String> {
+    pub fn shown_cookie(&self, name: &str, cookie: &str, written: Written) -> Option<String> {
         let value = cookie.split_once('=').map_or(cookie, |(_, value)| value);
         let field = self.header.find(b"set-cookie").or_else(|| self.header.find(b"cookie"));
-        let may_be_named = is_folded(name) && !self.cookie.is_empty();
         match field.or_else(|| self.cookie.find(name.as_bytes())) {
             Some(action) => self.shown_by(action, value, cookie),
-            None if may_be_named => None,
+            None if may_name(&self.cookie, name, written) => None,
             None => Some(cookie.to_owned()),
         }
     }
@@ -68,12 +75,17 @@ impl Masks {
     }
 }
 
-/// Whether a name as reports write it stands for one of many: which, no rule can tell.
-fn is_folded(name: &str) -> bool {
-    name.contains('{')
+/// Whether a name as reports write it may be the one that a rule has.
+fn may_be(rule: &str, name: &str, written: Written) -> bool {
+    rule.eq_ignore_ascii_case(name) || written(rule).eq_ignore_ascii_case(name)
 }
 
-/// The steps of a path as reports write it, `None` for an element; `None` where the path was cut or a name folded.
+/// Whether any rule may name it.
+fn may_name(rules: &Rules, name: &str, written: Written) -> bool {
+    rules.names.all().any(|(rule, _)| may_be(rule, name, written))
+}
+
+/// The steps of a path as reports write it, `None` for an element; `None` where the path was cut.
 fn steps(path: &str) -> Option<Vec<Option<&str>>> {
     let mut rest = path.strip_prefix('$')?;
     let mut steps = Vec::new();
@@ -88,7 +100,7 @@ fn steps(path: &str) -> Option<Vec<Option<&str>>> {
             let (name, after) = dotted.split_at(dotted.find(['.', '[']).unwrap_or(dotted.len()));
             (Some(name), after)
         };
-        if step.is_some_and(|name| name.ends_with(CUT) || is_folded(name)) {
+        if step.is_some_and(|name| name.ends_with(CUT)) {
             return None;
         }
         steps.push(step);
@@ -97,25 +109,44 @@ fn steps(path: &str) -> Option<Vec<Option<&str>>> {
     Some(steps)
 }
 
-/// What is done to a value there, or to one that it is inside of.
-fn action_of<'a>(rules: &'a Rules, steps: &[Option<&str>]) -> Option<&'a Action> {
-    let names = steps.iter().flatten().filter_map(|name| rules.names.find(name.as_bytes()));
+/// The numbers of the rules for a value there, or for one that it is inside of, in order. `same` tells whether the name
+/// in a rule is one in the path.
+fn rules_at(
+    rules: &Rules,
+    steps: &[Option<&str>],
+    same: &dyn Fn(&str, &str) -> bool,
+) -> Vec<usize> {
+    let is_taken = |rule: &str| steps.iter().flatten().any(|name| same(rule, name));
+    let names = rules.names.all().filter(|(rule, _)| is_taken(rule)).map(|(_, number)| number);
     let matches = |step: &Step, taken: &Option<&str>| match (step, taken) {
         (Step::Every, _) | (Step::Element(_), None) => true,
-        (Step::Member(name), Some(taken)) => name.eq_ignore_ascii_case(taken),
+        (Step::Member(name), Some(taken)) => same(name, taken),
         _ => false,
     };
     let mut found: Vec<usize> = names.chain(rules.paths.covering(steps, matches)).collect();
-    // What is dropped is dropped whatever is done inside; of others the last that was written holds.
-    let is_dropped = |rule: &usize| matches!(rules.action(Some(*rule)), Some(Action::Drop));
-    found.sort_unstable_by_key(|rule| (is_dropped(rule), *rule));
-    rules.action(found.last().copied())
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// What these rules do together: what is dropped is dropped whatever is done inside; of others the last that was
+/// written holds.
+fn last<'a>(rules: &'a Rules, numbers: &[usize]) -> Option<&'a Action> {
+    let is_dropped = |rule: &&usize| matches!(rules.action(Some(**rule)), Some(Action::Drop));
+    let found = numbers.iter().find(is_dropped).or(numbers.last());
+    rules.action(found.copied())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::mask::{Key, Rule};
+
+    /// As reports write names with a number, and long ones.
+    fn written(name: &str) -> String {
+        let folded = name.replace("_4", "_{n}").replace("8f14e45f", "{hex}");
+        folded.chars().take(64).collect()
+    }
 
     fn masks(lines: &[&str]) -> Masks {
         let parse = |line: &&str| Rule::parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
@@ -131,7 +162,7 @@ mod tests {
             "json $.users[0].name drop",
             "json $.meta.* drop",
         ]);
-        let shown = |path, value| masks.shown_json(path, value);
+        let shown = |path, value| masks.shown_json(path, value, written);
         assert_eq!(shown("$.price", "12").as_deref(), Some("12"));
         assert_eq!(shown("$.a[*].Email", "\"a@b\"").as_deref(), Some("hidden"));
         assert_eq!(shown("$.email.host", "\"b\"").as_deref(), Some("hidden"), "and what is inside");
@@ -150,24 +181,42 @@ mod tests {
     #[test]
     fn fields_and_cookies_are_shown_by_their_names() {
         let masks = masks(&["header X-User", "cookie sid hash", "query token drop"]);
-        assert_eq!(masks.shown_field("x-user", "anna").as_deref(), Some("***"));
-        assert_eq!(masks.shown_field("x-other", "anna").as_deref(), Some("anna"));
-        assert_eq!(masks.shown_field("location", "/a?token=x"), None);
-        assert_eq!(masks.shown_cookie("sid", "sid=1").map(|hash| hash.len()), Some(32));
-        assert_eq!(masks.shown_cookie("lang", "lang=de").as_deref(), Some("lang=de"));
+        assert_eq!(masks.shown_field("x-user", "anna", written).as_deref(), Some("***"));
+        assert_eq!(masks.shown_field("x-other", "anna", written).as_deref(), Some("anna"));
+        assert_eq!(masks.shown_field("location", "/a?token=x", written), None);
+        assert_eq!(masks.shown_cookie("sid", "sid=1", written).map(|hash| hash.len()), Some(32));
+        assert_eq!(masks.shown_cookie("lang", "lang=de", written).as_deref(), Some("lang=de"));
         assert_eq!(masks.shown_text("a line"), None);
     }
 
     #[test]
     fn what_has_a_folded_name_is_hidden_from_rules_that_may_name_it() {
-        for rule in ["json last_4", "json $.card.last_4"] {
-            assert_eq!(masks(&[rule]).shown_json("$.card.last_{n}", "1234"), None, "{rule}");
-            assert_eq!(masks(&[rule]).shown_json("$['{email}'].name", "\"x\""), None, "{rule}");
+        for rule in ["json last_4", "json LAST_4 fixed:x", "json $.card.last_4"] {
+            let masks = masks(&[rule]);
+            let shown = |path| masks.shown_json(path, "1234", written);
+            assert_eq!(shown("$.card.last_{n}"), None, "{rule}");
+            assert_eq!(shown("$.card.Last_{n}.a"), None, "{rule}");
+            assert_eq!(shown("$.card.first_{n}").as_deref(), Some("1234"), "{rule}");
+            assert_eq!(shown("$['{email}'].name").as_deref(), Some("1234"), "{rule}");
         }
+        let path = masks(&["json $.card.last_4"]);
+        assert_eq!(path.shown_json("$.last_{n}", "1", written).as_deref(), Some("1"));
         let (folded, cookie) = ("wordpress_logged_in_{hex}", "wordpress_logged_in_8f14e45f=x");
         let named = masks(&["cookie wordpress_logged_in_8f14e45f drop"]);
-        assert_eq!(named.shown_cookie(folded, cookie), None);
-        assert_eq!(masks(&["json a"]).shown_cookie(folded, cookie).as_deref(), Some(cookie));
+        assert_eq!(named.shown_cookie(folded, cookie, written), None);
+        for rule in ["json a", "cookie other"] {
+            let shown = masks(&[rule]).shown_cookie(folded, cookie, written);
+            assert_eq!(shown.as_deref(), Some(cookie), "{rule}");
+        }
+    }
+
+    #[test]
+    fn what_has_a_long_name_is_hidden_from_rules_that_may_name_it() {
+        let (long, cut) = ("x".repeat(70), "x".repeat(64));
+        let masks = masks(&[&format!("cookie {long}"), &format!("header {long}")]);
+        assert_eq!(masks.shown_cookie(&cut, &format!("{long}=1"), written), None);
+        assert_eq!(masks.shown_field(&cut, "1", written), None);
+        assert!(masks.shown_field(&cut[1..], "1", written).is_some());
     }
 
     #[test]
@@ -175,14 +224,18 @@ mod tests {
         for (rule, shown) in
             [("standard", None), ("header Cookie", Some("***")), ("header Set-Cookie drop", None)]
         {
-            assert_eq!(masks(&[rule]).shown_cookie("sid", "sid=1").as_deref(), shown, "{rule}");
+            assert_eq!(
+                masks(&[rule]).shown_cookie("sid", "sid=1", written).as_deref(),
+                shown,
+                "{rule}"
+            );
         }
     }
 
     #[test]
     fn without_rules_all_is_shown() {
         let masks = masks(&[]);
-        assert_eq!(masks.shown_json("$.a", "{}").as_deref(), Some("{}"));
+        assert_eq!(masks.shown_json("$.a", "{}", written).as_deref(), Some("{}"));
         assert_eq!(masks.shown_text("a line").as_deref(), Some("a line"));
     }
 }

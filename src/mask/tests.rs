@@ -264,6 +264,18 @@ fn standard_takes_credentials_away() {
 }
 
 #[test]
+fn each_line_of_a_name_is_masked() {
+    let fields = "GET / HTTP/1.1\nProxy-Authorization: one\nHost: a\nproxy-authorization: two";
+    let mask = |action| head(&[&format!("header Proxy-Authorization {action}")], fields);
+    assert_eq!(mask("drop"), "GET / HTTP/1.1\nHost: a");
+    let fixed = "GET / HTTP/1.1\nProxy-Authorization: x\nHost: a\nproxy-authorization: x";
+    assert_eq!(mask("fixed:x"), fixed);
+    let hashed = mask("hash");
+    assert!(!hashed.contains("one") && !hashed.contains("two"), "{hashed}");
+    assert_eq!(hashed.lines().count(), 4);
+}
+
+#[test]
 fn a_later_rule_takes_the_place_of_an_earlier() {
     let fields = "GET /?token=1 HTTP/1.1\nAuthorization: x";
     let masked = head(&["standard", "query token fixed:T", "header Authorization fixed:A"], fields);
