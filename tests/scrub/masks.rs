@@ -10,6 +10,7 @@ use flate2::write::GzEncoder;
 
 use super::{Scrubbed, Seen, post};
 use crate::client::{Client, request_with};
+use crate::conf::Builder;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::server::Server;
 use crate::staging::Staging;
@@ -49,6 +50,29 @@ fn each_place_is_masked_for_this_target_alone(mpm: Mpm) {
     others_see_all(&seen, "POST /json HTTP/1.1", json);
     let status = scrubbed.server.settled(6);
     assert_eq!(status.sum("delivered.2xx"), 6, "{status}");
+}
+
+/// Whether httpd joins them, as it does what clients send, or a block adds one.
+#[test]
+fn each_line_of_a_name_is_masked() {
+    for (action, expected) in [("drop", None), ("fixed", Some("***"))] {
+        let block = format!(
+            "RequestHeader add Proxy-Authorization s3cr3t\nCopyMask header Proxy-Authorization {action}"
+        );
+        let more = |builder: Builder| builder.modules(&["headers"]);
+        let scrubbed = Scrubbed::more(Mpm::Event, &block, more);
+        let fields =
+            "Proxy-Authorization: s3cr3t1\r\nAccept: */*\r\nproxy-authorization: s3cr3t2\r\n";
+        let seen = scrubbed.see(format!("GET / HTTP/1.1\r\nHost: www.example.com\r\n{fields}\r\n"));
+        let head = seen.scrubbed.head_without_mark();
+        assert!(!head.contains("s3cr3t"), "{head}");
+        assert_eq!(seen.scrubbed.field("Proxy-Authorization").as_deref(), expected);
+        assert_eq!(
+            seen.plain.field("Proxy-Authorization").as_deref(),
+            Some("s3cr3t1, s3cr3t2"),
+            "{head}"
+        );
+    }
 }
 
 fn others_see_all(seen: &Seen, request_line: &str, content: &[u8]) {
