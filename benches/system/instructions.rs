@@ -33,6 +33,8 @@ enum With {
     Keys(&'static str),
     /// Directives in its block.
     Block(&'static str),
+    /// Nothing: the directives are production's own.
+    Production(&'static str),
 }
 
 const NOTHING: With = With::Keys("");
@@ -41,11 +43,12 @@ const SAMPLED_OUT: With = With::Keys("sample=0.001%");
 /// A rule that every request meets, by a regular expression on its path.
 const EXPRESSION: With = With::Keys("\"expr=%{REQUEST_URI} =~ m#^/(static|origin)#\"");
 /// Five changes to the fields of copies, without an expression, which is measured by itself.
-const FIELDS: With = With::Block(
-    "RequestHeader unset Cookie\nRequestHeader unset Authorization\n\
+const RULES: &str = "RequestHeader unset Cookie\nRequestHeader unset Authorization\n\
      RequestHeader set X-Environment staging\nRequestHeader append Accept text/html\n\
-     RequestHeader edit User-Agent Mozilla Copy",
-);
+     RequestHeader edit User-Agent Mozilla Copy";
+const FIELDS: With = With::Block(RULES);
+/// What mod_headers itself takes for them.
+const OWN_FIELDS: With = With::Production(RULES);
 /// Masks for all that a request holds.
 const MASKS: With = With::Block("CopyMask standard\nCopyMask json email name hash");
 
@@ -78,15 +81,16 @@ fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str
         (Module::On, EXPRESSION, GET),
         (Module::On, FIELDS, GET),
         (Module::On, MASKS, POST),
+        (Module::Off, OWN_FIELDS, GET),
     ];
-    let mut counts: [Vec<Counted>; 7] = Default::default();
+    let mut counts: [Vec<Counted>; 8] = Default::default();
     for repeat in 0..plan.repeats {
         eprintln!("instructions, {}, {} of {} …", mpm.module(), repeat + 1, plan.repeats);
         for (counts, (module, with, requests)) in counts.iter_mut().zip(settings) {
             counts.push(count(mpm, module, with, requests, &backends));
         }
     }
-    let [off, elsewhere, on, sampled_out, expression, fields, masks] = &counts;
+    let [off, elsewhere, on, sampled_out, expression, fields, masks, own_fields] = &counts;
     let (model, mpm) = (mpm, mpm.module());
     table.title(format!("user instructions on the request path, {mpm}"));
     let (post, get): (Of, Of) = (|counted| counted.post, |counted| counted.get);
@@ -111,6 +115,8 @@ fn measure_on(mpm: Mpm, plan: &Plan, table: &mut Table) -> BTreeMap<&'static str
     ] {
         table.row(name, figures, Required::AtMost(most));
     }
+    let of_production = "5 RequestHeader rules of production's own, without the module";
+    table.row(of_production, added(own_fields, off, get), Required::Nothing);
     [
         ("post", added(on, off, post)),
         ("get", added(on, off, get)),
@@ -197,6 +203,7 @@ fn run(mpm: Mpm, module: Module, with: With, backends: &Backends, further: Optio
         }
         With::Block(lines) => production::configure(mpm, module, backends, &[])
             .vhost(format!("<CopyTarget {staging}>\n{lines}\n</CopyTarget>")),
+        With::Production(lines) => production::configure(mpm, module, backends, &[]).vhost(lines),
     };
     // Those of FIELDS are its, and it is there for all, so that only they make a difference.
     let builder = builder.modules(&["headers"]);
