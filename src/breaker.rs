@@ -177,6 +177,7 @@ impl Breaker {
     }
 
     /// Whether a copy would be let through. Costs one load while closed, and the clock else.
+    #[inline(always)]
     pub fn would_admit(&self, now: impl FnOnce() -> Millis) -> bool {
         match self.load().state() {
             State::Closed { .. } => true,

@@ -293,6 +293,7 @@ impl Journey {
         Head::serialise(received, &additions, self.mirror.budget())
     }
 
+    #[inline(always)]
     fn additions<'a, F>(&self, scope: &Scope<'a, F>, add_headers: bool) -> Additions<'a> {
         Additions {
             mark: self.mirror.mark(),
@@ -350,6 +351,7 @@ impl Journey {
         (!own.is_empty()).then(|| Box::new(own))
     }
 
+    #[inline(never)]
     fn own_head<'a, F>(
         &self,
         scope: &Scope<'a, F>,
@@ -380,6 +382,7 @@ impl Journey {
         Ok(if head.host() == kept.host() { head } else { head.preserving_host() })
     }
 
+    #[inline(always)]
     fn hand_over_if_complete(&mut self) {
         let complete = self.capture.as_ref().is_none_or(Capture::is_settled);
         if complete && matches!(self.stage, Stage::Selected(..)) {

@@ -225,7 +225,7 @@ impl Mirror {
     }
 
     /// The comparisons of a request with this method, as its scope or its targets ask for them; mostly none.
-    #[inline]
+    #[inline(always)]
     pub fn to_compare(
         &self,
         chosen: Chosen,
