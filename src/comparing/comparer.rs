@@ -223,7 +223,7 @@ impl Worker {
             control: control.as_ref(),
         });
         let judged = Judged::of(report, &route, &staging);
-        self.comparer.shelf.count(compared.slot, judged.verdict());
+        self.comparer.shelf.count(compared.slot, judged.verdict);
         if let Some(log) = self.log {
             judged.tell(log, pair, &route);
         }
@@ -255,12 +255,16 @@ struct Judged<'a> {
     report: &'a Report,
     of_route: Option<&'a RouteReport>,
     differences: &'a Differences,
+    /// What it comes to.
+    verdict: Count,
 }
 
 impl<'a> Judged<'a> {
     fn of(report: &'a Report, route: &Route, comparison: &'a Comparison) -> Judged<'a> {
         let of_route = report.routes().iter().find(|known| known.route == *route);
-        Judged { report, of_route, differences: &comparison.differences }
+        let differences = &comparison.differences;
+        let judged = Judged { report, of_route, differences, verdict: Count::Equal };
+        Judged { verdict: judged.verdict(), ..judged }
     }
 
     /// Whether that place is noise, as far as that is known.
@@ -270,7 +274,6 @@ impl<'a> Judged<'a> {
         row.map_or(Standing::Real, |(of_route, row)| self.report.standing(of_route, row))
     }
 
-    /// What the comparison comes to.
     fn verdict(&self) -> Count {
         let is_noise = |found: &Difference| self.standing(found) != Standing::Real;
         match self.differences {
@@ -282,7 +285,7 @@ impl<'a> Judged<'a> {
 
     /// Has a line written, where the request's server has a log that wants one.
     fn tell(&self, log: &CopyLog, pair: &Pair, route: &Route) {
-        let is_differing = self.verdict() == Count::Differing;
+        let is_differing = self.verdict == Count::Differing;
         let occasion = pair.production.occasion();
         let wanting = |occasion: &&Occasion| log.wants_comparison(occasion.logs, is_differing);
         if let Some(occasion) = occasion.filter(wanting) {
@@ -293,7 +296,7 @@ impl<'a> Judged<'a> {
 
     /// What a log is told of it: where the answers differ, and not what they have there.
     fn found(&self, pair: &Pair, route: &Route) -> Found {
-        let verdict = self.verdict();
+        let verdict = self.verdict;
         let place = |found: &Difference| Differing {
             path: found.path.as_str().into(),
             change: found.change.name(),

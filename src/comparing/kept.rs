@@ -120,9 +120,12 @@ impl Keeping {
         self.lease_fields();
     }
 
-    /// A body of so many bytes is to come: one that is longer than what is kept need not be kept first.
+    /// A body of so many bytes is to come: one that is longer than what is kept need not be kept first, and one that
+    /// is not compared need not be looked at.
     pub fn expect(&mut self, length: u64) {
-        if self.limit.is_some_and(|limit| length > limit as u64) {
+        if length > LONGEST as u64 {
+            self.lose();
+        } else if self.limit.is_some_and(|limit| length > limit as u64) {
             self.digest();
         }
     }
@@ -334,11 +337,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_longer_than_its_limit_is_not_kept_first() {
-        let budget = budget(1 << 20);
-        for (length, is_kept) in [(10_000, true), (10_001, false)] {
+    fn what_is_to_be_too_long_is_not_kept_first_nor_digested_for_nothing() {
+        let (budget, longest) = (budget(1 << 20), LONGEST as u64);
+        for (length, is_wanted, is_kept) in [
+            (10_000, true, true),
+            (10_001, true, false),
+            (longest, true, false),
+            (longest + 1, false, false),
+        ] {
             let mut keeping = Keeping::new(budget, Some(10_000));
             keeping.expect(length);
+            assert_eq!(keeping.wants_content(), is_wanted, "{length}");
             keeping.content(&[b'x'; 5_000]);
             assert_eq!(budget.used() > 0, is_kept, "{length}");
         }

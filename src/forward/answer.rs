@@ -247,6 +247,9 @@ impl Answer {
                     let status_line = lines.iter().position(|&byte| byte == b'\n').unwrap_or(0);
                     keep.begins();
                     keep.head(head.status, lines.get(status_line..));
+                    if let Stage::Length(length) = self.stage {
+                        keep.expect(length);
+                    }
                 }
                 Ok(head.bytes.saturating_sub(before))
             }

@@ -126,6 +126,9 @@ impl Exchange<'_> {
             let lines = lines.flat_map(|(name, value)| words::line(name, value));
             keeping.begins();
             keeping.head(answered, lines);
+            if let Some(length) = words::length(answer.headers()) {
+                keeping.expect(length);
+            }
         }
         self.content(answer.into_body(), received, keeping.as_mut()).await?;
         if let (Some(keep), Some(keeping)) = (self.keep, keeping) {

@@ -4,7 +4,7 @@
 //! URI has (RFC 3986) and that the library refuses: they are sent as `%XX`, as any other client would.
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
@@ -60,6 +60,11 @@ pub(super) fn request(message: &Message, aim: &Aim) -> Result<(Request<()>, u64)
 /// A field as a line of HTTP/1.1, in parts.
 pub(super) fn line<'a>(name: &'a HeaderName, value: &'a HeaderValue) -> [&'a [u8]; 4] {
     [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]
+}
+
+/// How long an answer's content is to be, where it says so.
+pub(super) fn length(fields: &HeaderMap) -> Option<u64> {
+    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Fields that follow the content; those that cannot be said are left out.
