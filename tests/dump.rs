@@ -279,6 +279,28 @@ MirrorRequest Off
 }
 
 #[test]
+fn a_control_is_named_with_the_targets_beside_which_it_gets_copies() {
+    let vhost = "\
+CopyControl http://127.0.0.1:2
+CopyTarget http://127.0.0.1:3/ name=next
+<CopyTarget http://127.0.0.1:4/ name=other>
+    CopyMask query token
+</CopyTarget>
+<CopyTarget http://127.0.0.1:5/ name=third>
+    CopyControl \"http://127.0.0.1:6/today\"
+</CopyTarget>
+";
+    let printed = dump(&site("", vhost, ""));
+    let controls: Vec<&str> = printed.lines().filter(|line| line.starts_with("control ")).collect();
+    let expected = [
+        "control http://127.0.0.1:2/ beside next, other (vhost.conf:1)",
+        "control http://127.0.0.1:6/today beside third (vhost.conf:7)",
+    ];
+    assert_eq!(controls, expected, "{printed}");
+    assert_eq!(printed.matches("\ntarget ").count(), 3, "{printed}");
+}
+
+#[test]
 fn it_is_printed_where_it_is_asked_for_and_the_configuration_is_right() {
     let builder = site("", "CopyTarget http://127.0.0.1:2/ name=next", "");
     assert_eq!(printed(&builder, &["-t"]), "");

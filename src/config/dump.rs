@@ -11,6 +11,7 @@ use super::rules::RULE_KEYS;
 use super::settings::ScopeSettings;
 use super::values::without_password;
 use super::written::{Line, Section, adds_up, defaults, key_default, names_targets};
+use crate::target::Destination;
 
 /// A server, or a virtual host, as httpd has it.
 #[derive(Debug)]
@@ -46,8 +47,13 @@ impl Dump<'_> {
         for host in hosts {
             self.host(&mut page, host);
         }
-        for known in self.policy.targets() {
-            self.target(&mut page, known);
+        for (id, known) in self.policy.identified() {
+            let beside = self.policy.targets().iter().filter(|other| other.control == Some(id));
+            let beside: Vec<&str> = beside.map(|other| other.target.name.as_str()).collect();
+            match beside.is_empty() {
+                true => self.target(&mut page, known),
+                false => self.control(&mut page, known, &beside),
+            }
         }
         page.0
     }
@@ -193,6 +199,16 @@ impl Dump<'_> {
         if let Some(masks) = &known.masks {
             page.line(1, &format!("masks of {} rules", masks.len()));
         }
+    }
+
+    /// A control, of which nothing is set but the targets beside which it gets their copies.
+    fn control(&self, page: &mut Page, known: &Resolved, beside: &[&str]) {
+        let destination = &known.target.destination;
+        let names =
+            |word: &String| Destination::parse(word).is_ok_and(|named| named == *destination);
+        let is = |line: &&Line| line.is("CopyControl") && line.words().iter().any(names);
+        let origin = self.lines.iter().find(is).map(|line| &line.origin);
+        page.at(0, &format!("control {destination} beside {}", beside.join(", ")), origin);
     }
 
     /// The line that defines a target: in this server, or wherever else.
