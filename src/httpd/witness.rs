@@ -61,6 +61,13 @@ impl Watch {
         }
     }
 
+    /// What comes is not all of the answer.
+    fn lose(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.lose();
+        }
+    }
+
     /// Whether the answer is still to come to its end.
     fn is_open(&self) -> bool {
         self.keeping.is_some()
@@ -182,6 +189,10 @@ unsafe extern "C" fn witness(
             conclude(request, unsafe { &mut *watch });
         };
         guard_or(Boundary::Witness, (), bring, forget);
+    } else if status != success() {
+        // Its client is gone: whoever answers stops, and ends the answer in the middle.
+        // SAFETY: the context given to `install`; what looked at it before has ended.
+        guard_or(Boundary::Witness, (), || unsafe { &mut *watch }.lose(), forget);
     }
     status
 }

@@ -2,6 +2,7 @@
 
 mod application;
 mod control;
+mod cut;
 mod latency;
 mod planted;
 pub mod reading;
