@@ -120,6 +120,7 @@ clean_up() {
     if [ -n "${own_dockerd:-}" ]; then
         kill "$own_dockerd" 2>/dev/null || true
         wait "$own_dockerd" 2>/dev/null || true
+        rm -rf --one-file-system "/run/$run" 2>/dev/null || true
     fi
     rm -rf "$logs"
     exit "$status"
