@@ -106,6 +106,11 @@ impl Keeping {
         self.begun.get_or_insert_with(Instant::now);
     }
 
+    /// Whether it has begun to come.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
     /// How long it took until it began, after it was asked for; `None` where it has not begun.
     pub fn took_since(&self, asked: Instant) -> Option<Duration> {
         Some(self.begun?.saturating_duration_since(asked))

@@ -82,7 +82,7 @@ unsafe extern "C" fn tee(
     // SAFETY: as above.
     unsafe { is_reading.write(false) };
     // SAFETY: the context given to `install`; no hook runs while a filter reads.
-    let Passage { journey, .. } = unsafe { &mut *context.cast::<Passage>() };
+    let Passage { journey, watch: answer, .. } = unsafe { &mut *context.cast::<Passage>() };
     if !journey.wants_content() {
         return status;
     }
@@ -94,6 +94,10 @@ unsafe extern "C" fn tee(
             Seen::Content => unsafe { watch(brigade, r, journey) },
             Seen::Nothing => {}
             Seen::Failure => journey.content(Part::Broken),
+        }
+        if let (Some(answer), false) = (answer, journey.wants_content()) {
+            // SAFETY: the only look at it: what looks at the answer does not read.
+            unsafe { answer.as_mut() }.asked();
         }
     };
     // SAFETY: the request that is being read.

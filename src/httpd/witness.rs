@@ -40,7 +40,8 @@ const PORTION: usize = 16 << 10;
 pub struct Watch {
     keeping: Option<Keeping>,
     sides: Vec<ProductionSide>,
-    begun: Instant,
+    /// When the request's handler was chosen, or its content had come.
+    asked: Instant,
     flushes: u32,
     /// How the content is coded where it is seen, once some is.
     coding: Option<Vec<u8>>,
@@ -54,7 +55,7 @@ impl Watch {
         Watch {
             keeping: Some(Keeping::new(budget, limit)),
             sides,
-            begun: Instant::now(),
+            asked: Instant::now(),
             flushes: 0,
             coding: None,
             was_partial: false,
@@ -71,6 +72,13 @@ impl Watch {
     /// Whether the answer is still to come to its end.
     fn is_open(&self) -> bool {
         self.keeping.is_some()
+    }
+
+    /// The request has come whole: production's time begins, unless it answers already.
+    pub fn asked(&mut self) {
+        if self.keeping.as_ref().is_some_and(|keeping| !keeping.has_begun()) {
+            self.asked = Instant::now();
+        }
     }
 
     /// A fault of ours: what was taken may be half of the answer, and is compared with nothing.
@@ -351,7 +359,7 @@ fn conclude(request: &ffi::request_rec, watch: &mut Watch) {
         let production = traffic::production_of(root, logs.name_parties);
         keeping.asked_by(Occasion { logs: logs.id, production });
     }
-    let took = keeping.took_since(watch.begun).unwrap_or_else(|| watch.begun.elapsed());
+    let took = keeping.took_since(watch.asked).unwrap_or_else(|| watch.asked.elapsed());
     let kept = Arc::new(keeping.finish(took));
     for side in watch.sides.drain(..) {
         side.arrive(Arc::clone(&kept));
