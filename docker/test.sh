@@ -302,7 +302,7 @@ rpm() {
         '/usr/share/doc/mod_copy[^/]*/README.md' '/usr/share/doc/mod_copy[^/]*/examples/basic.conf'; do
         grep -qx "$file" "$logs/rpm/files" || fail "no $file among:"$'\n'"$(cat "$logs/rpm/files")"
     done
-    grep -qx 'httpd-mmn = 20120211-x86-64' "$logs/rpm/needs" || fail "it does not ask for httpd:"$'\n'"$(cat "$logs/rpm/needs")"
+    grep -qx 'httpd-mmn = 20120211x8664' "$logs/rpm/needs" || fail "it does not ask for httpd:"$'\n'"$(cat "$logs/rpm/needs")"
     grep -qx 'LoadModule copy_module /usr/lib64/httpd/modules/mod_copy.so' "$logs/10-copy.conf" ||
         fail "10-copy.conf:"$'\n'"$(cat "$logs/10-copy.conf")"
 }

@@ -65,7 +65,7 @@ rpm: deps ## Make the RHEL family's package: target/packages/mod_copy-*.rpm
 	sed -e 's/@VERSION@/$(VERSION)/' -e 's/@RUST@/$(RUST_VERSION)/' packaging/mod_copy.spec > "$$room/mod_copy.spec"
 	here=()
 	if ! command -v dnf >/dev/null; then
-		here=(--nodeps -D '_httpd_apxs $(CURDIR)/packaging/rhel-apxs' -D '_httpd_mmn 20120211-x86-64' -D '_httpd_moddir /usr/lib64/httpd/modules' -D '_httpd_modconfdir /etc/httpd/conf.modules.d')
+		here=(--nodeps -D '_httpd_apxs $(CURDIR)/packaging/rhel-apxs' -D '_httpd_mmn 20120211x8664' -D '_httpd_moddir /usr/lib64/httpd/modules' -D '_httpd_modconfdir /etc/httpd/conf.modules.d')
 	fi
 	CARGO_TARGET_DIR='$(PACKAGE_TARGET_DIR)' rpmbuild -bb -D "_topdir $$room" "$${here[@]}" "$$room/mod_copy.spec"
 	cp "$$room"/RPMS/*/mod_copy-$(VERSION)-*.rpm '$(PACKAGES)'
