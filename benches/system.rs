@@ -10,6 +10,7 @@
 //! faults.rs        the same while staging is not well
 //! peer.rs          nginx with its `mirror`, on the same work
 //! concurrency.rs   1,000 exchanges at the same time
+//! http2.rs         copies over HTTP/2 against copies over HTTP/1.1
 //! scale.rs         more targets, more child processes
 //! forwarding.rs    what an exchange over TLS costs its forwarder, beside a plain one
 //! core.rs          what masks and balancers take, by themselves
@@ -51,6 +52,8 @@ mod faults;
 mod forwarding;
 #[path = "system/framing.rs"]
 mod framing;
+#[path = "system/http2.rs"]
+mod http2;
 #[path = "system/instructions.rs"]
 mod instructions;
 #[path = "system/load.rs"]
@@ -71,6 +74,8 @@ mod recorded;
 mod scale;
 #[path = "system/sink.rs"]
 mod sink;
+#[path = "system/sink_h2.rs"]
+mod sink_h2;
 #[path = "system/subjects.rs"]
 mod subjects;
 #[path = "system/syscalls.rs"]
@@ -157,10 +162,11 @@ fn main() -> ExitCode {
         None => cores::machine(),
     };
     let mut table = Table::default();
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("exchange", exchange::measure),
         ("faults", faults::measure),
         ("concurrency", concurrency::measure),
+        ("http2", http2::measure),
         ("memory", memory::measure),
         ("peer", peer::measure),
         ("scale", scale::measure),

@@ -13,6 +13,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::framing::{Connection, Found};
 use crate::ready::Ready;
+use crate::sink_h2::Http2;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
 const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -35,6 +36,7 @@ pub enum Staging {
 /// The servers; they end when dropped.
 pub struct Backends {
     ports: [u16; 3],
+    http2: Option<SocketAddr>,
     sinks: Arc<Mutex<Sinks>>,
 }
 
@@ -44,6 +46,8 @@ pub struct Sinks {
     staging: Sink,
     /// A staging whose answers have no content.
     terse: Sink,
+    /// A staging that speaks HTTP/2, where one is asked for.
+    http2: Option<Http2>,
     /// When staging is to become slow, and how.
     step: Option<(Instant, Duration)>,
 }
@@ -60,6 +64,7 @@ impl Backends {
             origin: Sink::new(Staging::Well, ANSWER),
             staging: Sink::new(staging, ANSWER),
             terse: Sink::new(Staging::Well, EMPTY),
+            http2: None,
             step: None,
         };
         let ports = [&sinks.origin, &sinks.staging, &sinks.terse].map(|sink| sink.address.port());
@@ -73,7 +78,15 @@ impl Backends {
                 thread::sleep(Duration::from_micros(500));
             }
         });
-        Backends { ports, sinks }
+        Backends { ports, http2: None, sinks }
+    }
+
+    /// Beside them, a staging that speaks HTTP/2, and answers after this time.
+    pub fn and_http2(mut self, latency: Duration) -> Backends {
+        let http2 = Http2::after(latency);
+        self.http2 = Some(http2.address);
+        self.hold().http2 = Some(http2);
+        self
     }
 
     pub fn origin(&self) -> String {
@@ -89,7 +102,12 @@ impl Backends {
         format!("http://127.0.0.1:{}/", self.ports[2])
     }
 
-    /// How many copies both stagings have read.
+    /// A staging that speaks HTTP/2.
+    pub fn http2(&self) -> String {
+        format!("h2c://{}/", self.http2.unwrap())
+    }
+
+    /// How many copies all stagings have read.
     pub fn copies(&self) -> u64 {
         self.hold().copies()
     }
@@ -113,9 +131,10 @@ impl Backends {
 }
 
 impl Sinks {
-    /// How many copies both stagings have read.
+    /// How many copies all stagings have read.
     pub fn copies(&self) -> u64 {
-        self.staging.requests + self.terse.requests
+        let http2 = self.http2.as_ref().map_or(0, Http2::requests);
+        self.staging.requests + self.terse.requests + http2
     }
 
     /// Answers what has arrived, to production and to forwarders in turn: staging is as prompt as the origin, and
@@ -124,6 +143,9 @@ impl Sinks {
     pub fn serve(&mut self) -> bool {
         if let Some((_, by)) = self.step.take_if(|(at, _)| *at <= Instant::now()) {
             self.staging.does = Staging::Slow(by);
+        }
+        if let Some(http2) = &self.http2 {
+            http2.serve();
         }
         let served = [self.origin.serve(), self.staging.serve(), self.terse.serve()];
         served.contains(&true)
