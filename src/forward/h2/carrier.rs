@@ -1,23 +1,23 @@
 //! The target's one thread: takes copies while it may have more under way, and sees each to its outcome.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::os::unix::net::UnixStream as Ear;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::TryRecvError;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{LocalSet, spawn_local, yield_now};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::bell::{Bell, Rope};
 use crate::boundary::Boundary;
@@ -43,6 +43,11 @@ use super::wrong::{Broken, Left};
 
 /// How often a copy is sent in all, where staging says each time that it has not looked at it.
 const TRIES: usize = 3;
+
+/// So many copies under way, which come close upon each other, take long: none of them is in a hurry.
+const CROWD: usize = 32;
+/// How long the thread then looks at nothing, and is woken by nothing.
+const DOZE: Duration = Duration::from_millis(2);
 
 /// Starts the thread; what it takes copies from.
 pub(super) fn start(
@@ -103,6 +108,8 @@ pub(super) struct Carrier {
     allowance: Arc<Allowance>,
     /// Copies that are.
     under_way: Cell<usize>,
+    /// Who carries none just now; the last is called first.
+    idle: RefCell<Vec<Rc<Porter>>>,
     /// One of them has ended.
     ended: Notify,
     /// When the last copy it took was offered, and whether that was within a [`NAP`] of the one before.
@@ -132,6 +139,7 @@ impl Carrier {
             allowance: Arc::clone(&makings.shared.allowance),
             links: Rc::new(Links::new(makings, tls)),
             under_way: Cell::new(0),
+            idle: RefCell::default(),
             ended: Notify::new(),
             last_offered: Cell::new(None),
             frequent: Cell::new(false),
@@ -183,30 +191,27 @@ impl Carrier {
             begun = Instant::now();
             hand.begin(begun);
         }
-        let under_way = UnderWay::of(Rc::clone(self));
-        spawn_local(async move { under_way.carry(hand, begun).await });
+        let porter = self.idle.borrow_mut().pop().unwrap_or_else(|| Porter::hire(self));
+        porter.give(Load { hand: Box::new(hand), begun, under_way: UnderWay::of(Rc::clone(self)) });
         is_masked
     }
 
-    /// Sleeps until a copy may have come, or one has ended; or for long, and then lets go of what nobody needed.
+    /// Sleeps until a copy may have come; or for long, and then lets go of what nobody needed.
     async fn sleep(&self, ear: &UnixStream) {
         if self.frequent.take() {
             // To be woken would cost the request path more.
-            let _ = timeout(NAP, self.ended.notified()).await;
-            return;
+            return match self.under_way.get() {
+                ..CROWD => sleep(NAP).await,
+                _ => doze().await,
+            };
         }
         self.bell.listen();
         // What came before nobody rang for.
         if self.jobs.is_empty() {
-            let (mut rung, mut ended) = (pin!(ear.readable()), pin!(self.ended.notified()));
-            let woken = poll_fn(|context| {
-                let rung = rung.as_mut().poll(context).is_ready();
-                let ended = ended.as_mut().poll(context).is_ready();
-                if rung || ended { Poll::Ready(()) } else { Poll::Pending }
-            });
-            let is_over = timeout(self.target.pool.ttl, woken).await.is_err();
+            let is_over = timeout(self.target.pool.ttl, ear.readable()).await.is_err();
             if is_over && self.under_way.get() == 0 {
                 self.links.hang_up();
+                self.idle.borrow_mut().drain(..).for_each(|porter| porter.dismiss());
             }
         }
         self.bell.ignore();
@@ -258,6 +263,14 @@ impl Carrier {
     }
 }
 
+/// Lets the others take their turns, rests, and looks what has come meanwhile, all at once: to be woken for each copy
+/// that sets out, and for each answer, costs more than the rest of what a copy takes.
+async fn doze() {
+    yield_now().await;
+    thread::sleep(DOZE);
+    yield_now().await;
+}
+
 const CONNECTING: &str = "connect";
 
 /// How far a copy has got.
@@ -267,6 +280,71 @@ struct At {
     link: Cell<Option<(Rc<Link>, u64)>>,
 }
 
+/// A task that carries one copy after the other: a new one for each would cost more than all that it asks of the system.
+#[derive(Default)]
+struct Porter {
+    load: Cell<Option<Load>>,
+    called: Notify,
+}
+
+impl Porter {
+    fn hire(carrier: &Rc<Carrier>) -> Rc<Porter> {
+        let porter = Rc::new(Porter::default());
+        spawn_local(Rc::clone(&porter).work(Rc::clone(carrier)));
+        porter
+    }
+
+    fn give(&self, load: Load) {
+        self.load.set(Some(load));
+        self.called.notify_one();
+    }
+
+    /// Called without a load, it ends.
+    fn dismiss(&self) {
+        self.called.notify_one();
+    }
+
+    async fn work(self: Rc<Porter>, carrier: Rc<Carrier>) {
+        loop {
+            self.called.notified().await;
+            let Some(load) = self.load.take() else { return };
+            load.carry().await;
+            carrier.idle.borrow_mut().push(Rc::clone(&self));
+        }
+    }
+}
+
+/// A copy with what it needs on its way.
+struct Load {
+    /// By itself, so that little is moved.
+    hand: Box<Hand>,
+    begun: Instant,
+    under_way: UnderWay,
+}
+
+impl Load {
+    /// Sees the copy to its outcome.
+    async fn carry(self) {
+        let Load { under_way, mut hand, begun } = self;
+        let carrier = &under_way.0;
+        let deadline = hand.deadline();
+        let at = At { doing: Cell::new(CONNECTING), link: Cell::default() };
+        let ended = match hand.errand() {
+            None => return,
+            Some((errand, _, traffic)) => {
+                let left = deadline.left().unwrap_or_default();
+                let delivery = pin!(carrier.deliver(&errand, traffic, &at));
+                // An answer that has come while the thread was busy is looked at before the clock.
+                timeout(left, unwinding(delivery)).await
+            }
+        };
+        let ended = ended.unwrap_or_else(|_| Ok(Err(late(&at, &deadline))));
+        hand.end(ended.unwrap_or_else(|_| Err(panicked(&at))));
+        let left = hand.put_down(begun.elapsed());
+        report::ended(carrier.account, &carrier.target.name, left.fault.as_ref(), left.change);
+    }
+}
+
 /// A copy that counts as under way.
 struct UnderWay(Rc<Carrier>);
 
@@ -274,25 +352,6 @@ impl UnderWay {
     fn of(carrier: Rc<Carrier>) -> UnderWay {
         carrier.under_way.set(carrier.under_way.get().saturating_add(1));
         UnderWay(carrier)
-    }
-
-    /// Sees a copy to its outcome.
-    async fn carry(self, mut hand: Hand, taken: Instant) {
-        let carrier = &self.0;
-        let deadline = hand.deadline();
-        let at = At { doing: Cell::new(CONNECTING), link: Cell::default() };
-        let ended = match hand.errand() {
-            None => return,
-            Some((errand, _, traffic)) => {
-                let left = deadline.left().unwrap_or_default();
-                // An answer that has come while the thread was busy is looked at before the clock.
-                timeout(left, unwinding(carrier.deliver(&errand, traffic, &at))).await
-            }
-        };
-        let ended = ended.unwrap_or_else(|_| Ok(Err(late(&at, &deadline))));
-        hand.end(ended.unwrap_or_else(|_| Err(panicked(&at))));
-        let left = hand.put_down(taken.elapsed());
-        report::ended(carrier.account, &carrier.target.name, left.fault.as_ref(), left.change);
     }
 }
 
@@ -323,9 +382,10 @@ fn panicked(at: &At) -> Fault {
 }
 
 /// What becomes of the work, or of its panic.
-async fn unwinding<T>(work: impl Future<Output = T>) -> thread::Result<T> {
-    let mut work = pin!(work);
-    poll_fn(|context| {
+fn unwinding<T>(
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = thread::Result<T>> {
+    poll_fn(move |context| {
         let polled = catch_unwind(AssertUnwindSafe(|| {
             Boundary::Exchange.enter();
             work.as_mut().poll(context)
@@ -335,5 +395,4 @@ async fn unwinding<T>(work: impl Future<Output = T>) -> thread::Result<T> {
             Err(panic) => Poll::Ready(Err(panic)),
         }
     })
-    .await
 }

@@ -1,21 +1,22 @@
 //! One connection: made of a socket, told when it has ended, and let go when nobody uses it.
 
 use std::cell::Cell;
-use std::io::{self, IoSlice};
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use super::super::answer::PORTION;
+use super::gathered::Gathered;
 
 /// What may come over the connection and not be read yet, for all streams.
 const WINDOW: u32 = 1024 * 1024;
@@ -46,7 +47,7 @@ pub(super) struct Link {
 #[derive(Default)]
 struct Life {
     /// How often something came.
-    heard: Cell<u64>,
+    heard: Rc<Cell<u64>>,
     ended: Cell<bool>,
     /// Nobody uses it any more.
     left: Notify,
@@ -59,23 +60,33 @@ impl Link {
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let life = Rc::new(Life::default());
-        let (sender, connection) = Builder::new()
+        let socket = Gathered::new(stream, Rc::clone(&life.heard));
+        let (sender, mut connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(u32::try_from(PORTION).unwrap_or(u32::from(u16::MAX)))
             .initial_connection_window_size(WINDOW)
             .max_header_list_size(HEAD_LIMIT)
             .max_concurrent_reset_streams(RESETS)
             .max_send_buffer_size(UNSENT)
-            .handshake(Heard { stream, life: Rc::clone(&life) })
+            .handshake(socket.clone())
             .await?;
         let lived = Rc::clone(&life);
         spawn_local(async move {
-            let farewell = async {
+            let mut farewell = pin!(async {
                 lived.left.notified().await;
                 sleep(FAREWELL).await;
-            };
-            // How it ends each of its streams is told.
-            either(connection, farewell).await;
+            });
+            poll_fn(|context| {
+                // How it ends each of its streams is told.
+                if socket
+                    .turn(context, |context| Pin::new(&mut connection).poll(context))
+                    .is_ready()
+                {
+                    return Poll::Ready(());
+                }
+                farewell.as_mut().poll(context)
+            })
+            .await;
             lived.ended.set(true);
         });
         Ok(Link { sender, life, peer, retired: Cell::new(false), proven: Cell::new(false) })
@@ -125,66 +136,5 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.life.left.notify_one();
-    }
-}
-
-/// Waits for the first of two.
-async fn either(one: impl Future, other: impl Future) {
-    let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
-    std::future::poll_fn(|context| match one.as_mut().poll(context) {
-        Poll::Ready(_) => Poll::Ready(()),
-        Poll::Pending => other.as_mut().poll(context).map(drop),
-    })
-    .await;
-}
-
-/// A stream of bytes that counts how often something came.
-struct Heard<T> {
-    stream: T,
-    life: Rc<Life>,
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > before {
-            self.life.heard.set(self.life.heard.get().wrapping_add(1));
-        }
-        Poll::Ready(read)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -4,6 +4,7 @@
 //! carrier.rs    the target's one thread: takes copies, has at most `max` under way
 //! links.rs      the connection in use, made once for all who wait for it
 //! link.rs       one connection
+//! gathered.rs   its socket, written once a turn
 //! dial.rs       its socket, made in a thread of its own that ends with it
 //! exchange.rs   one copy over one stream
 //! words.rs      a copy in HTTP/2's words
@@ -18,6 +19,11 @@
 //! up to `max`, on a runtime of its own: none waits for another's answer. It sleeps until something can go on;
 //! who offers a copy wakes it by a [bell](crate::bell), at most once for each sleep, and while copies come close
 //! upon each other it looks by itself, as other forwarders do.
+//!
+//! **Many take less than one each.** What all streams say in a turn goes by one write ([`gathered`]), and tasks are
+//! kept for the next copies. Where many are under way and more come close upon each other, the thread is not woken for
+//! each that sets out and each answer, but looks every two milliseconds: none of so many is in a hurry, and a
+//! latency is told that much longer at most.
 //!
 //! **A copy is bounded** by its deadline, whatever it waits for: a connection, a stream, a window, the answer.
 //! When that is over its stream is reset, and the others go on. A connection over which nothing was heard
@@ -41,6 +47,7 @@
 mod carrier;
 mod dial;
 mod exchange;
+mod gathered;
 mod link;
 mod links;
 mod words;

@@ -17,13 +17,17 @@ pub(super) type Unsayable = &'static str;
 /// The copy's head; and how many bytes it has before it is packed.
 pub(super) fn request(message: &Message, aim: &Aim) -> Result<(Request<()>, u64), Unsayable> {
     let (path, authority) = (message.path(aim).concat(), message.authority(aim));
-    let mut text = Vec::with_capacity(path.len().saturating_add(message.fields().len()));
-    message.own_fields().for_each(|(_, value)| text.extend_from_slice(value));
+    let mut text = Vec::with_capacity(message.fields().len());
+    let mut count: usize = 1;
+    for (_, value) in message.own_fields() {
+        text.extend_from_slice(value);
+        count = count.saturating_add(1);
+    }
     let text = Bytes::from(text);
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(message.method()).map_err(|_| "its method")?;
     let fields = request.headers_mut();
-    fields.reserve(16);
+    fields.try_reserve(count).map_err(|_| "so many fields")?;
     let mut begin: usize = 0;
     for (name, value) in message.own_fields() {
         let end = begin.saturating_add(value.len());
