@@ -23,6 +23,11 @@ use crate::target::Url;
 
 /// What mod_proxy knows of a balancer, as it is at this moment.
 pub trait Roster: fmt::Debug + Send + Sync {
+    /// One of the configured members, where there are some and none of them speaks what members are spoken to by.
+    fn stranger(&self) -> Option<String> {
+        None
+    }
+
     /// Takes note of where the members are; a child calls it before it has any other thread.
     fn attach(&self);
 

@@ -590,7 +590,15 @@ impl Draft {
             return Err(misfit(expected));
         };
         let expected = "a balancer that <Proxy> or ProxyPass defines in this server, with mod_proxy_balancer loaded";
-        balancers(*server, url.name()).ok_or_else(|| misfit(expected))
+        let roster = balancers(*server, url.name()).ok_or_else(|| misfit(expected))?;
+        match roster.stranger() {
+            Some(member) => {
+                let expected = "a member of the balancer with http:// or https://";
+                let fault = Fault::new(expected, &member);
+                Err(Misfit { directive: "CopyTarget", fault, origin: origin.to_string() })
+            }
+            None => Ok(roster),
+        }
     }
 
     /// How copies to a target leave, which is the same in all servers that define it.

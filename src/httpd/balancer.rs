@@ -112,6 +112,24 @@ unsafe impl Send for Live {}
 unsafe impl Sync for Live {}
 
 impl Live {
+    /// The records of the configured members, before there are requests, which alone add to them.
+    fn workers(&self) -> impl Iterator<Item = Record> {
+        // SAFETY: mod_proxy's own record.
+        let workers = unsafe { (*self.balancer).workers };
+        // SAFETY: NULL, or mod_proxy's own array.
+        let workers = unsafe { workers.as_ref() };
+        let count = workers.map_or(0, |workers| usize::try_from(workers.nelts).unwrap_or_default());
+        let first = workers.map_or(ptr::null(), |workers| workers.elts.cast_const());
+        let first = first.cast::<*const ffi::proxy_worker>();
+        let record = move |index: usize| {
+            // SAFETY: an element of the array, which is of pointers.
+            let worker = unsafe { first.wrapping_add(index).read() };
+            // SAFETY: mod_proxy's own record of a worker.
+            Record(unsafe { (*worker).s }.cast_const().cast())
+        };
+        (0..count).map(record).filter(|record| !record.0.is_null())
+    }
+
     fn shared(&self) -> Record {
         // SAFETY: mod_proxy's own record.
         Record(unsafe { (*self.balancer).s }.cast())
@@ -155,6 +173,16 @@ impl Live {
     }
 }
 
+/// Whether members with this URL can be spoken to.
+fn is_spoken(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
+}
+
+/// As much of a URL as may be shown: what stands before it may be a password.
+fn shown(url: &str) -> &str {
+    url.rsplit('@').next().unwrap_or_default()
+}
+
 /// What tells a member's URL apart; 0 where there is no member.
 fn id(worker: Record) -> u64 {
     let hash = offset_of!(ffi::proxy_worker_shared, hash);
@@ -164,20 +192,18 @@ fn id(worker: Record) -> u64 {
 }
 
 impl Roster for Live {
-    fn attach(&self) {
-        // SAFETY: mod_proxy's own record.
-        let workers = unsafe { (*self.balancer).workers };
-        // SAFETY: NULL, or mod_proxy's own array, which only requests make longer, and there are none yet.
-        let Some(workers) = (unsafe { workers.as_ref() }) else { return };
-        let count = usize::try_from(workers.nelts).unwrap_or_default();
-        let first = workers.elts.cast_const().cast::<*const ffi::proxy_worker>();
-        let record = |index: usize| {
-            // SAFETY: an element of the array, which is of pointers.
-            let worker = unsafe { first.wrapping_add(index).read() };
-            // SAFETY: mod_proxy's own record of a worker.
-            Record(unsafe { (*worker).s }.cast_const().cast())
+    fn stranger(&self) -> Option<String> {
+        let name = |record: Record| {
+            let name = record.text::<NAME>(offset_of!(ffi::proxy_worker_shared, name));
+            String::from_utf8_lossy(&name).into_owned()
         };
-        let records = (0..count).map(record).filter(|record| !record.0.is_null());
+        let mut names = self.workers().map(name).peekable();
+        let first = shown(names.peek()?).to_owned();
+        names.all(|name| !is_spoken(&name)).then_some(first)
+    }
+
+    fn attach(&self) {
+        let records = self.workers();
         let configured: Vec<_> = records.map(|record| (id(record), record)).collect();
         let slots = (0..self.count()).map_while(|slot| self.slot(slot)).map(|own| {
             let configured = configured.iter().find(|(known, _)| *known == id(own));
@@ -238,8 +264,7 @@ impl Roster for Live {
         let name = worker.text::<NAME>(offset_of!(ffi::proxy_worker_shared, name));
         let length = name.len();
         let name = String::from_utf8_lossy(&name).into_owned();
-        // What stands before it may be a password.
-        let shown = name.rsplit('@').next().unwrap_or_default();
+        let shown = shown(&name);
         // mod_proxy cuts it there.
         if length + 1 >= NAME {
             return Err(format!(
@@ -247,7 +272,7 @@ impl Roster for Live {
                 NAME - 2
             ));
         }
-        if !name.starts_with("http://") && !name.starts_with("https://") {
+        if !is_spoken(&name) {
             return Err(format!(
                 "{shown}: expected {} or {}",
                 Scheme::Http.name(),

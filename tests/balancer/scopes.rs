@@ -49,6 +49,26 @@ fn a_balancer_that_does_not_exist_fails_the_configuration_test() {
 }
 
 #[test]
+fn a_balancer_none_of_whose_members_is_spoken_to_fails_the_configuration_test() {
+    let with = |members: &[&str]| {
+        let members: String =
+            members.iter().map(|member| format!("BalancerMember {member}\n")).collect();
+        let section = format!("<Proxy \"balancer://staging\">\n{members}</Proxy>");
+        let builder = Server::on(Mpm::Event).modules(&MODULES).vhost(section);
+        builder.vhost("CopyTarget balancer://staging")
+    };
+    for member in ["h2c://127.0.0.1:1", "h2://127.0.0.1:1", "ajp://127.0.0.1:1"] {
+        let said = verdict(with(&[member, "h2c://127.0.0.1:2"]));
+        let expected =
+            "CPY0001: CopyTarget: expected a member of the balancer with http:// or https://";
+        assert!(said.contains(&format!("{expected}, found '{member}'")), "{said}");
+    }
+    // Those that are spoken to get all copies.
+    let verdict = with(&["h2c://127.0.0.1:1", "http://127.0.0.1:2"]).configtest();
+    assert!(verdict.passed, "{verdict:?}");
+}
+
+#[test]
 fn each_virtual_host_has_a_target_of_its_own() {
     let section = "<Proxy \"balancer://staging\">\nBalancerMember http://127.0.0.1:1\n</Proxy>";
     let tail = "<VirtualHost 127.0.0.1:1>\nCopyTarget balancer://staging\n</VirtualHost>";
