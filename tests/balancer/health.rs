@@ -8,10 +8,12 @@ use super::{Balanced, balancer, production};
 
 #[test]
 fn a_member_that_the_health_check_finds_dead_gets_no_copies_until_it_is_back() {
-    let check = "hcmethod=TCP hcinterval=1 hcfails=1 hcpasses=1";
-    let words = [check, check];
+    let words = ["hctemplate=often"; 2];
     let mut balanced = Balanced::on(&words, |members| {
-        production(Mpm::Event, &balancer(members, &words, ""), "max=1 failures=0")
+        // 2.4.37 checks no member in a virtual host without a directive of mod_proxy_hcheck's own.
+        let check = "ProxyHCTemplate often hcmethod=TCP hcinterval=1 hcfails=1 hcpasses=1";
+        let section = format!("{check}\n{}", balancer(members, &words, ""));
+        production(Mpm::Event, &section, "max=1 failures=0")
             .one_child()
             .expect("AH00957:")
             .expect("AH03301:")
