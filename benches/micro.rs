@@ -136,7 +136,7 @@ impl World {
 
     fn decide(&self, journey: &mut Journey, settings: ScopeSettings, method: &[u8]) -> bool {
         let scope = Scope {
-            settings,
+            settings: &settings,
             proxy_preserve_host: &|| false,
             client: &|| CLIENT,
             copyable: true,
@@ -413,8 +413,7 @@ mod contention {
     #[divan::bench(threads = [1, 2, 4])]
     fn queue(bencher: Bencher<'_, '_>) {
         let world = world();
-        let url = Url::parse("http://staging.example.com/").unwrap();
-        let limits = world.server.limits(&Target::at(url));
+        let limits = world.server.limits();
         let pass = pass();
         let (offers, jobs) = bounded(1024);
         bencher

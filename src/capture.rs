@@ -108,16 +108,16 @@ impl Capture {
     }
 
     /// The whole content, but for what lies behind the head, if its length is the `declared` one, where one
-    /// was declared.
+    /// was declared; once.
     #[inline]
-    pub fn finish(self, declared: Option<u64>) -> Result<Segments, GivenUp> {
+    pub fn finish(&mut self, declared: Option<u64>) -> Result<Segments, GivenUp> {
         if let Some(reason) = self.given_up {
             return Err(reason);
         }
         if !self.ended || declared.is_some_and(|declared| declared != self.seen) {
             return Err(GivenUp::NotCopied(NotCopied::Incomplete));
         }
-        Ok(self.kept)
+        Ok(self.kept.take())
     }
 
     fn check_limit(&mut self) {
@@ -145,7 +145,7 @@ mod tests {
         capture
     }
 
-    fn whole(capture: Capture, declared: Option<u64>) -> Vec<u8> {
+    fn whole(mut capture: Capture, declared: Option<u64>) -> Vec<u8> {
         capture.finish(declared).unwrap().iter().collect::<Vec<_>>().concat()
     }
 
@@ -213,7 +213,7 @@ mod tests {
         let mut exact = captured(5, &[b"hello"]);
         exact.end();
         assert!(exact.finish(Some(5)).is_ok());
-        let above = captured(5, &[b"hello", b"!"]);
+        let mut above = captured(5, &[b"hello", b"!"]);
         assert!(above.is_settled() && !above.wants_bytes());
         assert_eq!(above.finish(None).unwrap_err(), too_large);
         let mut lowered = captured(100, &[b"hello"]);

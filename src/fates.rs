@@ -98,10 +98,15 @@ impl Fates {
 
     /// The targets' names, and what became of their copies in the same order, joined by commas; `None` where there
     /// is nothing to tell.
+    #[inline(always)]
     pub fn texts(&self, policy: &Policy) -> Option<[String; 2]> {
-        self.noted.as_ref().filter(|noted| !noted.is_empty())?;
+        self.noted.as_ref().filter(|noted| !noted.is_empty()).map(|_| self.joined(policy))
+    }
+
+    #[cold]
+    fn joined(&self, policy: &Policy) -> [String; 2] {
         let (names, texts): (Vec<&str>, Vec<String>) =
             self.told(policy).map(|(name, fate)| (name, fate.text())).unzip();
-        Some([names.join(","), texts.join(",")])
+        [names.join(","), texts.join(",")]
     }
 }

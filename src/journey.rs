@@ -7,7 +7,7 @@ use crate::copylog::{self, Awaiting, Requested};
 use crate::edit::Edit;
 use crate::fates::{Captured, Fate, Fates};
 use crate::memory::Budget;
-use crate::message::{Additions, Field, Forwarded, Head, HeaderSection, Kept, Received};
+use crate::message::{Additions, Field, Forwarded, Head, HeaderSection, Kept, Message, Received};
 use crate::mirror::{Chosen, Mirror, OwnHeads, Source};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 use crate::select::{Ask, Asked};
@@ -49,7 +49,7 @@ enum Stage {
 /// What is known of a request when its scope is.
 pub struct Scope<'a, F> {
     /// The settings that hold for it.
-    pub settings: ScopeSettings,
+    pub settings: &'a ScopeSettings,
     /// `ProxyPreserveHost`, the default of `CopyPreserveHost`; asked for what is copied.
     pub proxy_preserve_host: &'a dyn Fn() -> bool,
     /// The client's address and scheme; asked for what is copied.
@@ -205,6 +205,7 @@ impl Journey {
 
     /// What httpd's logs are told of the request, where some ask: the names of its targets, and what became of
     /// their copies.
+    #[inline(always)]
     pub fn notes(&self) -> Option<[String; 2]> {
         self.fates.texts(self.mirror.policy())
     }
@@ -390,30 +391,33 @@ impl Journey {
         }
     }
 
+    #[inline]
     fn hand_over(&mut self, head: Head, own: OwnHeads, chosen: Chosen) {
-        let mut capture = self.capture.take();
-        let trailers = capture.as_mut().and_then(Capture::take_trailers);
-        let seen = capture.as_ref().map(Capture::seen);
-        let content = capture.map(|capture| capture.finish(self.declared)).transpose();
-        if let Some(bytes) = seen {
-            self.fates.note_content(|| Captured { bytes, is_whole: content.is_ok() });
-        }
-        match content {
-            Ok(content) => {
-                let message = head.with_content(content).with_trailers(trailers);
-                let source = Source::now(self.server, &mut self.awaiting, &mut self.fates);
-                match self.copies.take() {
-                    None => self.mirror.offer(message, own, chosen, source),
-                    Some(copies) => {
-                        self.mirror.offer_compared(message, own, *copies, chosen, source);
-                    }
-                }
+        let (mut content, mut trailers) = (None, None);
+        if let Some(capture) = &mut self.capture {
+            let whole = capture.finish(self.declared);
+            let (bytes, is_whole) = (capture.seen(), whole.is_ok());
+            self.fates.note_content(|| Captured { bytes, is_whole });
+            match whole {
+                Ok(whole) => content = Some(whole),
+                Err(reason) => return self.lose(&head.with_content(None), chosen, reason),
             }
-            Err(reason) => {
-                let message = head.with_content(None);
-                self.give_up(reason, chosen, || Requested::of(&message, false));
-            }
+            trailers = capture.take_trailers();
+            self.capture = None;
         }
+        let message = head.with_content(content).with_trailers(trailers);
+        let source = Source::now(self.server, &mut self.awaiting, &mut self.fates);
+        match self.copies.take() {
+            None => self.mirror.offer(message, own, chosen, source),
+            Some(copies) => self.mirror.offer_compared(message, own, *copies, chosen, source),
+        }
+    }
+
+    /// The content is not what it was to be: what there is of the copy is not sent.
+    #[cold]
+    fn lose(&mut self, message: &Message, chosen: Chosen, reason: GivenUp) {
+        self.capture = None;
+        self.give_up(reason, chosen, || Requested::of(message, false));
     }
 
     /// Counts why these targets get no copy, and logs it where that is asked for.

@@ -326,6 +326,7 @@ impl Mirror {
                 None => Held::Shared(Arc::clone(&message)),
             };
             let (side, control) = copies.take(place);
+            let side = side.map(Box::new);
             let control = control.and_then(|one| Some((self.lanes.get(one.control)?, one.side)));
             let Some((control, control_side)) = control else {
                 self.offer_to(lane, held, side, from);
@@ -358,7 +359,7 @@ impl Mirror {
         let (valve, set) = (lane.account.valve(), steering.overrides());
         match rule.judge(&request, valve, set, chance, clock::nanos) {
             Ok(()) => {
-                self.offer_masked(lane, Held::Shared(message), masks, Some(side), from);
+                self.offer_masked(lane, Held::Shared(message), masks, Some(Box::new(side)), from);
             }
             Err(miss) => {
                 if miss == Miss::Rate {
@@ -376,7 +377,7 @@ impl Mirror {
         &self,
         lane: &Lane,
         message: Held,
-        compare: Option<CopySide>,
+        compare: Option<Box<CopySide>>,
         from: &mut Source<'_>,
     ) -> bool {
         self.offer_masked(lane, message, &lane.masks, compare, from)
@@ -389,7 +390,7 @@ impl Mirror {
         lane: &Lane,
         message: Held,
         masks: &Option<Arc<Masks>>,
-        compare: Option<CopySide>,
+        compare: Option<Box<CopySide>>,
         from: &mut Source<'_>,
     ) -> bool {
         let Source { server, offered, .. } = *from;
@@ -410,7 +411,7 @@ impl Mirror {
         };
         let job = Job {
             message,
-            limits: server.limits(&lane.target),
+            limits: server.limits(),
             offered,
             pass,
             masks: masks.clone(),
@@ -555,7 +556,7 @@ impl Mirror {
 /// Where copies come from, and who is told of them.
 #[derive(Debug)]
 pub struct Source<'a> {
-    server: &'a ServerPolicy,
+    server: &'static ServerPolicy,
     offered: Instant,
     awaiting: &'a mut Awaiting,
     fates: &'a mut Fates,
@@ -566,7 +567,7 @@ impl<'a> Source<'a> {
     /// production's answer.
     #[inline(always)]
     pub fn now(
-        server: &'a ServerPolicy,
+        server: &'static ServerPolicy,
         awaiting: &'a mut Awaiting,
         fates: &'a mut Fates,
     ) -> Source<'a> {

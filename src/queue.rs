@@ -20,8 +20,8 @@ use crate::target::Limits;
 pub struct Job {
     /// The copy.
     pub message: Held,
-    /// How long it may take.
-    pub limits: Limits,
+    /// How long it may take, where its target says nothing else.
+    pub limits: &'static Limits,
     /// When it was handed over.
     pub offered: Instant,
     /// What its target's breaker let it through under.
@@ -29,7 +29,7 @@ pub struct Job {
     /// What of it the target may not see.
     pub masks: Option<Arc<Masks>>,
     /// What its answer is brought to, where that is compared.
-    pub compare: Option<CopySide>,
+    pub compare: Option<Box<CopySide>>,
     /// Who is told what became of it, where a `CopyLog` has a line of it.
     pub told: Option<Told>,
 }

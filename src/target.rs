@@ -68,6 +68,15 @@ impl Target {
         self.edits.is_some() || self.add_headers.is_some() || self.trace.is_some()
     }
 
+    /// The limits of its copies, where their server's are these.
+    pub fn limits(&self, of_server: &Limits) -> Limits {
+        Limits {
+            timeout: self.timeout.unwrap_or(of_server.timeout),
+            connect_timeout: self.connect_timeout.unwrap_or(of_server.connect_timeout),
+            receive_buffer: self.receive_buffer.unwrap_or(of_server.receive_buffer),
+        }
+    }
+
     /// The target that a bare URL means: named by it, and with every default.
     pub fn at(destination: impl Into<Destination>) -> Target {
         let destination = destination.into();

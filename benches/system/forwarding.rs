@@ -185,7 +185,7 @@ fn message(budget: &'static Budget) -> Message {
 }
 
 fn job(message: Message) -> Job {
-    const LIMITS: Limits = Limits {
+    static LIMITS: Limits = Limits {
         timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(20),
         receive_buffer: 0,
@@ -193,7 +193,7 @@ fn job(message: Message) -> Job {
     let pass = Breaker::new().admit(|| 0).unwrap();
     let message = Held::Alone(message);
     let offered = Instant::now();
-    Job { message, limits: LIMITS, offered, pass, masks: None, compare: None, told: None }
+    Job { message, limits: &LIMITS, offered, pass, masks: None, compare: None, told: None }
 }
 
 /// The CPU time that forwarders of this process have taken.

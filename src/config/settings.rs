@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::comparing::InScope;
 use crate::copylog::Logs;
-use crate::target::{Limits, Target};
+use crate::target::Limits;
 
 /// The list of targets that a scope names, in the [`Draft`](super::draft::Draft) or the
 /// [`Policy`](super::policy::Policy).
@@ -182,20 +182,16 @@ pub struct ServerPolicy {
 }
 
 impl ServerPolicy {
-    /// The limits of this server's copies to a target.
-    pub fn limits(&self, target: &Target) -> Limits {
-        Limits {
-            timeout: target.timeout.unwrap_or(self.limits.timeout),
-            connect_timeout: target.connect_timeout.unwrap_or(self.limits.connect_timeout),
-            receive_buffer: target.receive_buffer.unwrap_or(self.limits.receive_buffer),
-        }
+    /// The limits of this server's copies, where [the target](crate::target::Target::limits) has none of its own.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Url;
+    use crate::target::{Target, Url};
 
     const A: Option<ListId> = Some(ListId(1));
     const B: Option<ListId> = Some(ListId(2));
@@ -310,7 +306,7 @@ mod tests {
             (ServerSettings::default(), proxy, &server, (9, 900)),
             (ServerSettings::default(), ProxyDefaults::default(), &server, (5, 0)),
         ] {
-            let limits = settings.resolve(proxy).limits(target);
+            let limits = target.limits(settings.resolve(proxy).limits());
             assert_eq!((limits.timeout.as_secs(), limits.receive_buffer), expected);
         }
     }

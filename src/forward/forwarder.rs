@@ -200,7 +200,7 @@ impl Forwarder {
         let last = self.last_offered.replace(job.offered);
         self.frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
         // Why not, is counted.
-        Hand::take(job, taken, self.pool.account()).ok()
+        Hand::take(job, taken, (self.pool.target(), self.pool.account())).ok()
     }
 
     /// Puts down the copies that have ended, and gives their connections back, but for one permit.

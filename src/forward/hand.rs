@@ -14,7 +14,7 @@ use crate::mask::Masks;
 use crate::outcome::{Failure, Loss, Outcome, StatusClass};
 use crate::queue::{Held, Job};
 use crate::stats::{Account, Traffic};
-use crate::target::Limits;
+use crate::target::{Limits, Target};
 
 use super::courier::{Courier, Errand, Keep, Progress};
 use super::exchange::{Awaits, Wait};
@@ -76,7 +76,11 @@ enum State {
 impl Hand {
     /// Takes a copy, or drops it where since it was offered the target was switched off, or its breaker has
     /// opened, or the child has ended. Who carries it is hired when it is sent, unless named before.
-    pub(super) fn take(job: Job, taken: Instant, account: Account) -> Result<Hand, Untaken> {
+    pub(super) fn take(
+        job: Job,
+        taken: Instant,
+        (target, account): (&Target, Account),
+    ) -> Result<Hand, Untaken> {
         if account.is_closed() {
             // Counted as dropped: not sent, and so not unanswered either.
             job.tell_dropped(Loss::Stopping, None);
@@ -90,13 +94,14 @@ impl Hand {
             account.settle(Outcome::Dropped(Loss::Off), Traffic::default());
             return Err(Untaken::Off);
         }
-        let timeout = job.limits.timeout;
-        let Some(pass) = account.breaker().confirm(job.pass, timeout, clock::now) else {
+        let limits = target.limits(job.limits);
+        let confirmed = account.breaker().confirm(job.pass, limits.timeout, clock::now);
+        let Some(pass) = confirmed else {
             job.tell_dropped(Loss::Breaker, Some(waited));
             account.settle(Outcome::Dropped(Loss::Breaker), Traffic::default());
             return Err(Untaken::Breaker);
         };
-        let Job { message, limits, masks, compare, told, .. } = job;
+        let Job { message, masks, compare, told, .. } = job;
         // What is yet to be masked may still be dropped as never sent.
         if masks.is_none() {
             account.taken();
@@ -108,7 +113,7 @@ impl Hand {
             masks,
             deadline: Deadline::new(taken, limits.timeout),
             limits,
-            keep: compare.map(Keep::new),
+            keep: compare.map(|side| Keep::new(*side)),
             begun: taken,
             courier: None,
             state: State::Unsent,
@@ -355,7 +360,7 @@ impl Drop for Hand {
 mod tests {
     use std::os::fd::BorrowedFd;
 
-    use super::super::testing::{Counters, LIMITS, budget, job, message_of};
+    use super::super::testing::{Counters, LIMITS, budget, job, message_of, plain_target};
     use super::*;
     use crate::compare::Aspects;
     use crate::comparing::{Comparer, Lines, Manner, Plan, pair};
@@ -400,9 +405,9 @@ mod tests {
         {
             let (budget, counters) = (budget(), Counters::new());
             let message = message_of(method, Some(&[b'#'; CONTENT]), budget);
-            let job = Job { compare, ..job(message, LIMITS) };
+            let job = Job { compare: compare.map(Box::new), ..job(message, LIMITS) };
             counters.account.select();
-            let taken = Hand::take(job, Instant::now(), counters.account);
+            let taken = Hand::take(job, Instant::now(), (&plain_target(), counters.account));
             let mut hand = taken.unwrap_or_else(|untaken| panic!("{untaken:?}"));
             assert!(budget.used() >= CONTENT);
             hand.advance(Wait::Not, || Box::new(Writing));

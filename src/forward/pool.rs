@@ -358,6 +358,11 @@ impl Pool {
         self.account
     }
 
+    /// The target.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The target's name.
     pub(super) fn name(&self) -> &str {
         &self.target.name

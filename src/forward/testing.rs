@@ -61,7 +61,7 @@ pub(super) fn job(message: Message, limits: Limits) -> Job {
     let pass = Breaker::new().admit(|| 0).unwrap();
     Job {
         message: Held::Alone(message),
-        limits,
+        limits: Box::leak(Box::new(limits)),
         offered: Instant::now(),
         pass,
         masks: None,
@@ -86,6 +86,11 @@ pub(super) fn direct(authority: impl ToString) -> Route {
 
 pub(super) fn target(authority: impl ToString, pool: Pool) -> Arc<Target> {
     Arc::new(Target { name: "staging".to_owned(), pool, ..Target::at(aim(authority).url) })
+}
+
+/// A target without limits of its own.
+pub(super) fn plain_target() -> Target {
+    Target::at(aim("127.0.0.1:1").url)
 }
 
 /// The counters of one test.

@@ -36,7 +36,7 @@ unsafe fn hosts(main: *const ffi::server_rec) -> Vec<Host> {
             server: unsafe { config::which(next) },
             title: title(server),
             // SAFETY: the server's own settings.
-            settings: unsafe { kept::scope_settings(server.lookup_defaults) },
+            settings: *unsafe { kept::scope_settings(server.lookup_defaults) },
             // SAFETY: a server of httpd's.
             proxy: unsafe { proxy::written(next) },
         });

@@ -34,12 +34,14 @@ pub unsafe fn server_policy(server: *const ffi::server_rec) -> &'static ServerPo
 ///
 /// # Safety
 ///
-/// `scope` is a per-directory configuration of httpd's.
-pub unsafe fn scope_settings(scope: *const ffi::ap_conf_vector_t) -> ScopeSettings {
+/// `scope` is a per-directory configuration of httpd's, which lives for `'a`.
+pub unsafe fn scope_settings<'a>(scope: *const ffi::ap_conf_vector_t) -> &'a ScopeSettings {
     // SAFETY: the caller vouches for the vector.
     let settings = unsafe { ffi::module_config(scope, ffi::this()) };
-    // SAFETY: NULL, or made by `create_scope` or `merge_scopes`.
-    unsafe { settings.cast::<ScopeSettings>().as_ref() }.copied().unwrap_or_default()
+    // SAFETY: NULL, or made by `create_scope` or `merge_scopes`, which nobody changes afterwards.
+    let settings = unsafe { settings.cast::<ScopeSettings>().as_ref() };
+    // SAFETY: a static, which nobody writes to.
+    settings.unwrap_or_else(|| unsafe { &*nowhere() })
 }
 
 pub unsafe extern "C" fn create_scope(pool: *mut ffi::apr_pool_t, _: *mut c_char) -> *mut c_void {

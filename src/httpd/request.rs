@@ -119,7 +119,12 @@ impl Passage {
     /// `r` is a request of httpd's.
     pub unsafe fn of(r: *const ffi::request_rec) -> Option<NonNull<Passage>> {
         // SAFETY: the caller vouches for the request.
-        let root = unsafe { root(r) };
+        Passage::of_root(unsafe { root(r) })
+    }
+
+    /// The same of a request that is a root.
+    #[inline(always)]
+    pub fn of_root(root: &ffi::request_rec) -> Option<NonNull<Passage>> {
         // SAFETY: the request's own vector, which has what `begin` put there.
         let passage = unsafe { ffi::module_config(root.request_config, ffi::this()) };
         NonNull::new(passage.cast())
@@ -132,7 +137,7 @@ impl Passage {
             return;
         }
         if !self.is_scope_known(request) {
-            return self.journey.refuse(NotCopied::NotCopyable, &scope_settings(request));
+            return self.journey.refuse(NotCopied::NotCopyable, scope_settings(request));
         }
         let received = Received {
             // SAFETY: texts of the request's pool, which nobody changes in place.
@@ -161,7 +166,7 @@ impl Passage {
 
     /// Access control refused the request.
     pub fn refuse(&mut self, request: &ffi::request_rec) {
-        self.journey.refuse(NotCopied::Refused, &scope_settings(request));
+        self.journey.refuse(NotCopied::Refused, scope_settings(request));
     }
 
     /// Whether the settings that the request has are those of its scope: where it was answered before
@@ -254,7 +259,7 @@ pub unsafe fn entries<'a>(table: *const ffi::apr_table_t) -> &'a [ffi::apr_table
 }
 
 /// What holds in a request's scope, as far as httpd has come with it.
-fn scope_settings(request: &ffi::request_rec) -> ScopeSettings {
+fn scope_settings(request: &ffi::request_rec) -> &ScopeSettings {
     // SAFETY: the request's own vector.
     unsafe { kept::scope_settings(request.per_dir_config) }
 }

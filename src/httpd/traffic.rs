@@ -62,12 +62,12 @@ pub unsafe extern "C" fn admitted(r: *mut ffi::request_rec) -> c_int {
 unsafe fn reach(r: *mut ffi::request_rec, phase: Phase) -> c_int {
     let work = || {
         // SAFETY: the caller passes a live request.
-        if request::is_root(unsafe { &*r }) {
-            // SAFETY: as above.
-            if let Some(mut passage) = unsafe { Passage::of(r) } {
-                // SAFETY: the only look at it.
-                unsafe { passage.as_mut() }.phase = phase;
-            }
+        let request = unsafe { &*r };
+        if request::is_root(request)
+            && let Some(mut passage) = Passage::of_root(request)
+        {
+            // SAFETY: the only look at it.
+            unsafe { passage.as_mut() }.phase = phase;
         }
         ffi::HOOK_DECLINED
     };

@@ -51,7 +51,7 @@ impl World {
 
     fn decide(&self, journey: &mut Journey) -> bool {
         let scope = Scope {
-            settings: self.settings,
+            settings: &self.settings,
             proxy_preserve_host: &|| false,
             client: &|| Forwarded { client: b"192.0.2.7", proto: "http" },
             copyable: true,

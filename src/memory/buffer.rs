@@ -7,14 +7,27 @@ use super::{Budget, SMALL, wipe};
 /// What a copy takes beside its bytes: the record, its reference count, its place in the queues.
 const RECORD: usize = 256;
 
+/// What who fills a buffer notes of it: mostly, where the parts of what it holds begin and end.
+pub type Marks = [u32; 8];
+
 /// Bytes with a room that does not change, covered by the [`Budget`] as long as they live.
+///
+/// It is two pointers, however much is noted of it: on their way to a queue copies are moved from hand to hand.
 #[derive(Debug)]
 pub struct Buffer {
     budget: &'static Budget,
+    /// There, until it is dropped.
+    sheet: Option<Box<Sheet>>,
+}
+
+/// What a buffer is made of, and used again with.
+#[derive(Debug)]
+pub(super) struct Sheet {
     /// What it holds, and after it what an earlier one left: bytes that can be written over cost less than
     /// such as must be added.
     bytes: Vec<u8>,
     filled: usize,
+    marks: Marks,
 }
 
 impl Buffer {
@@ -26,15 +39,16 @@ impl Buffer {
             return None;
         }
         let spare = if room == SMALL { budget.kept().small.pop() } else { None };
-        let bytes = match spare {
+        let mut sheet = match spare {
             Some(spare) => spare,
             None => Buffer::allocate(budget, room)?,
         };
-        Some(Buffer { budget, bytes, filled: 0 })
+        sheet.filled = 0;
+        Some(Buffer { budget, sheet: Some(sheet) })
     }
 
     #[cold]
-    fn allocate(budget: &'static Budget, room: usize) -> Option<Vec<u8>> {
+    fn allocate(budget: &'static Budget, room: usize) -> Option<Box<Sheet>> {
         let mut bytes = Vec::new();
         // What the system does not give is as good as beyond the budget: no reason to abort.
         if bytes.try_reserve_exact(room).is_err() {
@@ -42,7 +56,7 @@ impl Buffer {
             return None;
         }
         bytes.resize(room, 0);
-        Some(bytes)
+        Some(Box::new(Sheet { bytes, filled: 0, marks: Marks::default() }))
     }
 
     /// What it is covered by.
@@ -53,13 +67,30 @@ impl Buffer {
     /// The room behind what it holds: to be written over, and then [`filled`](Self::fill).
     #[inline]
     pub fn room(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.filled..).unwrap_or_default()
+        let Some(sheet) = &mut self.sheet else { return &mut [] };
+        sheet.bytes.get_mut(sheet.filled..).unwrap_or_default()
     }
 
     /// So many bytes more have been written.
     #[inline]
     pub fn fill(&mut self, bytes: usize) {
-        self.filled = self.filled.saturating_add(bytes).min(self.bytes.len());
+        if let Some(sheet) = &mut self.sheet {
+            sheet.filled = sheet.filled.saturating_add(bytes).min(sheet.bytes.len());
+        }
+    }
+
+    /// What is noted of what it holds.
+    #[inline]
+    pub fn marks(&self) -> Marks {
+        self.sheet.as_ref().map_or(Marks::default(), |sheet| sheet.marks)
+    }
+
+    /// Notes this of what it holds.
+    #[inline]
+    pub fn mark(&mut self, marks: Marks) {
+        if let Some(sheet) = &mut self.sheet {
+            sheet.marks = marks;
+        }
     }
 
     /// Appends the bytes, if there is room for them all.
@@ -68,13 +99,13 @@ impl Buffer {
     pub fn append(&mut self, bytes: &[u8]) -> bool {
         let Some(place) = self.room().get_mut(..bytes.len()) else { return false };
         place.copy_from_slice(bytes);
-        self.filled += bytes.len();
+        self.fill(bytes.len());
         true
     }
 
     /// What it counts for.
     pub fn leased(&self) -> usize {
-        leased(self.bytes.len())
+        self.sheet.as_ref().map_or(0, |sheet| leased(sheet.bytes.len()))
     }
 }
 
@@ -86,8 +117,9 @@ fn leased(room: usize) -> usize {
 impl Deref for Buffer {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        self.bytes.get(..self.filled).unwrap_or_default()
+        self.sheet.as_ref().and_then(|sheet| sheet.bytes.get(..sheet.filled)).unwrap_or_default()
     }
 }
 
@@ -95,14 +127,14 @@ impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
         let leased = self.leased();
-        let mut bytes = std::mem::take(&mut self.bytes);
+        let Some(mut sheet) = self.sheet.take() else { return };
         if self.budget.wipes {
             // All of them: one that was given up was written to, and not filled.
-            wipe(&mut bytes);
+            wipe(&mut sheet.bytes);
         }
-        if bytes.len() == SMALL {
+        if sheet.bytes.len() == SMALL {
             // Where there are enough of them, it is freed.
-            let _ = self.budget.kept().small.push(bytes);
+            let _ = self.budget.kept().small.push(sheet);
         }
         self.budget.give_back(leased);
     }
@@ -161,8 +193,8 @@ mod tests {
             let place = first.as_ptr();
             drop(first);
             let spare = budget.kept().small.pop().unwrap();
-            assert_eq!(spare.as_ptr(), place);
-            assert!(spare.iter().all(|byte| *byte == 0), "filled: {filled}");
+            assert_eq!(spare.bytes.as_ptr(), place);
+            assert!(spare.bytes.iter().all(|byte| *byte == 0), "filled: {filled}");
         }
     }
 

@@ -24,13 +24,14 @@ mod buffer;
 mod segments;
 mod spares;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, Marks};
 pub use segments::Segments;
 
 use crossbeam_queue::ArrayQueue;
 use once_cell::sync::OnceCell;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use buffer::Sheet;
 use spares::Spares;
 
 /// The room that a small buffer has: enough for most heads and most forms.
@@ -85,7 +86,7 @@ pub fn wipe(bytes: &mut [u8]) {
 /// What was given back, and waits to be used again.
 #[derive(Debug)]
 struct Kept {
-    small: ArrayQueue<Vec<u8>>,
+    small: ArrayQueue<Box<Sheet>>,
     segments: Spares,
 }
 

@@ -8,13 +8,17 @@ pub struct Segments {
     budget: &'static Budget,
     /// Whether copies go before what it holds.
     is_aside: bool,
-    /// All are full but the last.
-    list: Vec<Vec<u8>>,
+    /// Most copies have none.
+    list: Option<Box<List>>,
 }
+
+/// All are full but the last.
+#[derive(Debug, Default)]
+struct List(Vec<Vec<u8>>);
 
 impl Segments {
     pub(super) fn of(budget: &'static Budget, is_aside: bool) -> Segments {
-        Segments { budget, is_aside, list: Vec::new() }
+        Segments { budget, is_aside, list: None }
     }
 
     /// Appends the bytes, or, where the budget or the system does not bear them, only the first of them.
@@ -32,45 +36,59 @@ impl Segments {
 
     /// The last segment, or a new one where that is full.
     fn with_room(&mut self) -> Option<&mut Vec<u8>> {
-        let is_full = self.list.last().is_none_or(|last| last.len() >= SEGMENT);
+        let List(list) = &mut **self.list.get_or_insert_default();
+        let is_full = list.last().is_none_or(|last| last.len() >= SEGMENT);
         if is_full {
-            self.list.try_reserve(1).ok()?;
+            list.try_reserve(1).ok()?;
             let segment = match self.is_aside {
                 true => self.budget.segment_aside(),
                 false => self.budget.segment(),
             };
-            self.list.push(segment?);
+            list.push(segment?);
         }
-        self.list.last_mut()
+        list.last_mut()
+    }
+
+    /// All that it holds, which it then holds no more.
+    #[inline]
+    pub fn take(&mut self) -> Segments {
+        let &mut Segments { budget, is_aside, .. } = self;
+        Segments { budget, is_aside, list: self.list.take() }
     }
 
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.all().is_empty()
     }
 
     /// The number of bytes.
     pub fn len(&self) -> usize {
-        self.list.iter().map(Vec::len).sum()
+        self.all().iter().map(Vec::len).sum()
     }
 
     /// The pieces, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.list.iter().map(Vec::as_slice)
+        self.all().iter().map(Vec::as_slice)
     }
 
     /// Gives back all that it holds.
     pub fn release(&mut self) {
-        for segment in std::mem::take(&mut self.list) {
+        let List(list) = self.list.take().map(|list| *list).unwrap_or_default();
+        for segment in list {
             self.budget.spare(segment);
         }
+    }
+
+    #[inline]
+    fn all(&self) -> &[Vec<u8>] {
+        self.list.as_ref().map_or(&[], |list| &list.0)
     }
 }
 
 impl Drop for Segments {
     #[inline]
     fn drop(&mut self) {
-        if !self.list.is_empty() {
+        if self.list.is_some() {
             self.release();
         }
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Message;
 use super::field::{Field, Role, is};
 use super::request_target::map_target;
+use super::{Layout, Message};
 use crate::memory::{Budget, Buffer};
 use crate::target::Aim;
 
@@ -16,8 +16,9 @@ impl Message {
 
     /// `:authority`: what `Host` is in HTTP/1.1.
     pub fn authority<'a>(&'a self, aim: &'a Aim) -> &'a [u8] {
-        match self.head.host {
-            Some([from, to]) if aim.preserve_host.unwrap_or(self.head.preserve_host) => {
+        let layout = self.head.layout();
+        match layout.host {
+            Some([from, to]) if aim.preserve_host.unwrap_or(layout.preserve_host) => {
                 self.head.slice(from, to)
             }
             _ => aim.url.authority().as_bytes(),
@@ -27,11 +28,13 @@ impl Message {
     /// The fields, names and values, in their order: without `Host`, and without a `Content-Length` that was
     /// not received.
     pub fn own_fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let fields = fields(self.head.slice(self.head.target, self.head.framing));
+        let Layout { target, framing, .. } = self.head.layout();
+        let fields = fields(self.head.slice(target, framing));
         fields.filter(|(name, _)| !is(name, b"host"))
     }
 
     /// The same copy with the fields that followed its content, which HTTP/1.1 does without.
+    #[inline(always)]
     pub fn with_trailers(mut self, trailers: Option<Buffer>) -> Message {
         self.trailers = trailers.map(Arc::new);
         self
@@ -45,7 +48,7 @@ impl Message {
     /// Whether the client said `TE: trailers`. That is about its own connection, and so in no copy over HTTP/1.1;
     /// but gRPC's servers want to be told.
     pub fn takes_trailers(&self) -> bool {
-        self.head.takes_trailers
+        self.head.layout().takes_trailers
     }
 }
 

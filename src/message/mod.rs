@@ -15,7 +15,7 @@ pub use trace::TraceHeader;
 
 use std::sync::Arc;
 
-use crate::memory::{Budget, Buffer, Segments};
+use crate::memory::{Budget, Buffer, Marks, Segments};
 use crate::outcome::GivenUp;
 use crate::target::Aim;
 use request_target::map_target;
@@ -61,10 +61,16 @@ pub struct Forwarded<'a> {
 }
 
 /// The head of a copy: method, request target and fields, each target's own part left open.
+///
+/// Its buffer holds method, request target and field lines, one after another, and notes its [`Layout`].
 #[derive(Debug)]
 pub struct Head {
-    /// Method, request target and field lines, one after another.
     bytes: Buffer,
+}
+
+/// Where the parts of a head lie in its buffer, and what is known of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
     /// Where the method ends, and the request target begins.
     method: u32,
     /// Where the request target ends, and the fields begin.
@@ -80,6 +86,41 @@ pub struct Head {
     framing: u32,
     /// Whether the client takes trailers: see [`Message::takes_trailers`].
     takes_trailers: bool,
+}
+
+impl Layout {
+    const HAS_HOST: u32 = 1;
+    const PRESERVES_HOST: u32 = 2;
+    const HAS_LENGTH: u32 = 4;
+    const TAKES_TRAILERS: u32 = 8;
+
+    /// As a buffer notes it.
+    #[inline(always)]
+    fn marks(self) -> Marks {
+        let flag = |is: bool, flag: u32| if is { flag } else { 0 };
+        let flags = flag(self.host.is_some(), Layout::HAS_HOST)
+            | flag(self.preserve_host, Layout::PRESERVES_HOST)
+            | flag(self.has_length, Layout::HAS_LENGTH)
+            | flag(self.takes_trailers, Layout::TAKES_TRAILERS);
+        let [host, host_end] = self.host.unwrap_or_default();
+        [self.method, self.target, self.end, host, host_end, self.framing, flags, 0]
+    }
+
+    #[inline(always)]
+    fn of(bytes: &Buffer) -> Layout {
+        let [method, target, end, host, host_end, framing, flags, _] = bytes.marks();
+        let has = |flag: u32| flags & flag != 0;
+        Layout {
+            method,
+            target,
+            end,
+            host: has(Layout::HAS_HOST).then_some([host, host_end]),
+            preserve_host: has(Layout::PRESERVES_HOST),
+            has_length: has(Layout::HAS_LENGTH),
+            framing,
+            takes_trailers: has(Layout::TAKES_TRAILERS),
+        }
+    }
 }
 
 impl Head {
@@ -104,13 +145,13 @@ impl Head {
 
     /// Its buffer, for content to follow, unless its last line is still to be written.
     pub fn content_place(&mut self) -> Option<&mut Buffer> {
-        self.has_length.then_some(&mut self.bytes)
+        self.layout().has_length.then_some(&mut self.bytes)
     }
 
     /// Completes the copy with the request's content, if it had any: what does not follow the head already.
     #[inline(always)]
     pub fn with_content(mut self, content: Option<Segments>) -> Message {
-        if let Some(content) = content.as_ref().filter(|_| !self.has_length) {
+        if let Some(content) = content.as_ref().filter(|_| !self.layout().has_length) {
             self.add_length(content.len());
         }
         Message { head: self, content, of: None, trailers: None }
@@ -118,7 +159,7 @@ impl Head {
 
     /// Completes a copy that has its own head, and the content of another.
     pub fn with_content_of(mut self, other: &Arc<Message>) -> Message {
-        if other.content.is_some() && !self.has_length {
+        if other.content.is_some() && !self.layout().has_length {
             self.add_length(other.content_pieces().map(<[u8]>::len).sum());
         }
         let trailers = other.trailers.clone();
@@ -128,11 +169,13 @@ impl Head {
     #[cold]
     fn add_length(&mut self, length: usize) {
         let line = format!("Content-Length: {length}\r\n");
-        self.framing = self.end;
+        let mut layout = self.layout();
+        layout.framing = layout.end;
         // There is room for it.
         if self.bytes.append(line.as_bytes()) {
-            self.end = place(self.bytes.len());
+            layout.end = place(self.bytes.len());
         }
+        self.bytes.mark(layout.marks());
     }
 }
 
@@ -163,13 +206,14 @@ impl Message {
     pub fn head_parts<'a>(&'a self, aim: &'a Aim) -> [&'a [u8]; HEAD_PARTS] {
         let (head, Aim { url, path: mode, preserve_host, via }) = (&self.head, aim);
         let [path, rest] = map_target(self.target(), url.path().as_bytes(), *mode);
-        let (begin, end) = (head.target, head.end);
+        let layout = head.layout();
+        let (begin, end) = (layout.target, layout.end);
         let authority = url.authority().as_bytes();
-        let [first, second, third, fourth]: [&[u8]; 4] = match &head.host {
-            Some(_) if preserve_host.unwrap_or(head.preserve_host) => {
+        let [first, second, third, fourth]: [&[u8]; 4] = match layout.host {
+            Some(_) if preserve_host.unwrap_or(layout.preserve_host) => {
                 [head.slice(begin, end), b"", b"", b""]
             }
-            Some([from, to]) => [head.slice(begin, *from), authority, head.slice(*to, end), b""],
+            Some([from, to]) => [head.slice(begin, from), authority, head.slice(to, end), b""],
             None => [b"Host: ", authority, b"\r\n", head.slice(begin, end)],
         };
         let (method, line, end) = (self.method(), b" HTTP/1.1\r\n", b"\r\n");
@@ -206,23 +250,26 @@ impl Message {
 
     /// The method, as received.
     pub fn method(&self) -> &[u8] {
-        self.head.slice(0, self.head.method)
+        self.head.slice(0, self.head.layout().method)
     }
 
     /// The request target, as received.
     pub fn target(&self) -> &[u8] {
-        self.head.slice(self.head.method, self.head.target)
+        let Layout { method, target, .. } = self.head.layout();
+        self.head.slice(method, target)
     }
 
     /// The field lines, as far as all targets share them.
     pub fn fields(&self) -> &[u8] {
-        self.head.slice(self.head.target, self.head.end)
+        let Layout { target, end, .. } = self.head.layout();
+        self.head.slice(target, end)
     }
 
     /// The pieces of the content, in order; none where there was none.
     pub fn content_pieces(&self) -> impl Iterator<Item = &[u8]> {
         let of = self.of.as_deref().unwrap_or(self);
-        let behind = of.head.bytes.get(of.head.end as usize..).filter(|behind| !behind.is_empty());
+        let behind =
+            of.head.bytes.get(of.head.layout().end as usize..).filter(|behind| !behind.is_empty());
         behind.into_iter().chain(of.content.iter().flat_map(Segments::iter))
     }
 
@@ -243,6 +290,19 @@ impl Message {
 }
 
 impl Head {
+    /// One whose parts lie so in the buffer.
+    #[inline(always)]
+    fn laid_out(mut bytes: Buffer, layout: Layout) -> Head {
+        bytes.mark(layout.marks());
+        Head { bytes }
+    }
+
+    #[inline(always)]
+    fn layout(&self) -> Layout {
+        Layout::of(&self.bytes)
+    }
+
+    #[inline(always)]
     fn slice(&self, from: u32, to: u32) -> &[u8] {
         self.bytes.get(from as usize..to as usize).unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Head, Message, place};
+use super::{Head, Layout, Message, place};
 use crate::memory::Segments;
 
 const VERSION: &[u8] = b" HTTP/1.1\r\n";
@@ -24,17 +24,16 @@ impl Message {
         let fields = fields.strip_suffix(b"\r\n")?;
         let written = [method, target, fields].into_iter().all(|part| bytes.append(part));
         let begin = method.len() + target.len();
-        let head = Head {
-            bytes,
+        let layout = Layout {
             method: place(method.len()),
             target: place(begin),
             end: place(begin + fields.len()),
             host: host(fields).map(|at| at.map(|at| place(begin + at))),
-            preserve_host: self.head.preserve_host,
             has_length: true,
             framing: place(begin + fields.len()),
-            takes_trailers: self.head.takes_trailers,
+            ..self.head.layout()
         };
+        let head = Head::laid_out(bytes, layout);
         // What followed the content nobody has looked at: it might show what the changes are to hide.
         let mut rewritten = Message { head, content: None, of: None, trailers: None };
         match content {

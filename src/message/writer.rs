@@ -2,7 +2,7 @@
 
 use super::field::{Field, Role, is};
 use super::request_target::origin_form;
-use super::{Additions, Head, LOOP_MARK, Received, TraceHeader, place};
+use super::{Additions, Head, LOOP_MARK, Layout, Received, TraceHeader, place};
 use crate::memory::{Budget, Buffer};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
@@ -78,13 +78,13 @@ fn write<'a>(
     let &Received { method, target, connection, has_content, .. } = received;
     let nominated = if elements(connection).any(nominates) { connection } else { b"" };
     let rest = bytes.room();
+    let room = rest.len();
     let mut writer = Writer {
         received_host: None,
         has_content,
         additions,
         nominated,
-        room: rest.len(),
-        rest,
+        room,
         host: None,
         has_length: false,
         takes_trailers: false,
@@ -94,40 +94,46 @@ fn write<'a>(
     // As most are, where nothing is taken out or replaced.
     let is_plain = nominated.is_empty() && additions.trace.is_none();
     let (root, target) = origin_form(target);
-    writer.bytes([method])?;
+    let mut pen = Pen { rest }.put(method)?;
     if !root.is_empty() {
-        writer.bytes([root])?;
+        pen = pen.put(root)?;
     }
-    writer.bytes([target])?;
-    let target = writer.written();
-    for field in received.fields.clone() {
-        if field.role == Role::EndToEnd && is_plain {
-            writer.line(field.name, field.value)?;
+    pen = pen.put(target)?;
+    let target = writer.written(&pen);
+    for Field { name, value, role } in received.fields.clone() {
+        let is_copied = match role {
+            Role::EndToEnd => is_plain || writer.stays(name),
+            Role::Host => writer.host.is_none(),
+            Role::ContentLength => has_content,
+            _ => false,
+        };
+        if is_copied {
+            pen = pen.line(name, value)?;
+            writer.note(role, value, &pen);
         } else {
-            writer.special(&field, || received.fields.clone())?;
+            let field = Field { name, value, role };
+            pen = writer.special(pen, field, || received.fields.clone())?;
         }
     }
-    writer.what_was_not_received()?;
+    pen = writer.what_was_not_received(pen)?;
     if let Some(trace) = writer.trace {
-        writer.line(trace.name().as_bytes(), trace.value().as_bytes())?;
+        pen = pen.line(trace.name().as_bytes(), trace.value().as_bytes())?;
     }
-    writer.check_room_for_the_rest()?;
-    let (end, host, has_length) = (writer.written(), writer.host, writer.has_length);
-    let takes_trailers = writer.takes_trailers;
-    bytes.fill(end as usize);
-    let (method, preserve_host) = (place(method.len()), additions.preserve_host);
-    let framing = end;
-    Ok(Head {
-        bytes,
-        method,
-        target,
-        end,
-        host,
-        preserve_host,
+    writer.check_room_for_the_rest(&pen)?;
+    let end = writer.written(&pen);
+    let Writer { host, has_length, takes_trailers, .. } = writer;
+    bytes.fill(end);
+    let layout = Layout {
+        method: place(method.len()),
+        target: place(target),
+        end: place(end),
+        host: host.map(|at| at.map(place)),
+        preserve_host: additions.preserve_host,
         has_length,
-        framing,
+        framing: place(end),
         takes_trailers,
-    })
+    };
+    Ok(Head::laid_out(bytes, layout))
 }
 
 /// How many bytes a copy's head has at most, and a line that is added later.
@@ -167,7 +173,7 @@ const LENGTH_LINE: usize = "Content-Length: 18446744073709551615\r\n".len();
 const MARK_BEGINS: &str = "\r\nX-Mod-Copy: ";
 const _: () = assert!(MARK_BEGINS.len() == LOOP_MARK.len() + 4);
 
-/// Writes the lines of the fields.
+/// What is known of a head while its fields' lines are written.
 struct Writer<'a, 'b> {
     /// The value of `Host`, as soon as it has been received.
     received_host: Option<&'a [u8]>,
@@ -175,10 +181,10 @@ struct Writer<'a, 'b> {
     additions: &'b Additions<'a>,
     /// The `Connection` field, where it names fields that end at this hop; else empty.
     nominated: &'a [u8],
-    /// How many bytes there was room for, and where the next ones go.
+    /// How many bytes there was room for.
     room: usize,
-    rest: &'b mut [u8],
-    host: Option<[u32; 2]>,
+    /// Where the value of `Host` begins and ends.
+    host: Option<[usize; 2]>,
     has_length: bool,
     takes_trailers: bool,
     /// A bit for each role whose received field something was added to.
@@ -188,76 +194,79 @@ struct Writer<'a, 'b> {
 }
 
 impl<'a> Writer<'a, '_> {
+    /// Whether a field that means nothing to a copy is in it as it was received.
+    fn stays(&self, name: &[u8]) -> bool {
+        let is_marked = |trace: &TraceHeader| name.eq_ignore_ascii_case(trace.name().as_bytes());
+        !self.ends_here(name) && !self.trace.is_some_and(is_marked)
+    }
+
+    /// Takes note of a field whose line was just written as it was received.
     #[inline(always)]
-    fn special<F: Iterator<Item = Field<'a>>>(
-        &mut self,
-        field: &Field<'a>,
-        fields: impl FnOnce() -> F,
-    ) -> Result<(), Stop> {
-        if let Some(reason) = refusal(field, self.additions.mark) {
-            return Err(reason.into());
-        }
-        let &Field { name, value, role } = field;
+    fn note(&mut self, role: Role, value: &'a [u8], pen: &Pen<'_>) {
         match role {
-            Role::EndToEnd if self.ends_here(name) => Ok(()),
-            Role::EndToEnd => match self.trace {
-                Some(trace) if name.eq_ignore_ascii_case(trace.name().as_bytes()) => {
-                    self.trace = None;
-                    self.mark(trace, name, value)
-                }
-                _ => self.line(name, value),
-            },
-            Role::HopByHop | Role::Connection | Role::TransferEncoding | Role::Upgrade => Ok(()),
-            Role::Te => {
-                self.takes_trailers |= lists(value, b"trailers");
-                Ok(())
-            }
-            Role::Host if self.host.is_some() => Ok(()),
             Role::Host => {
-                self.line(name, value)?;
                 self.received_host = Some(value);
-                let end = self.written().saturating_sub(place(b"\r\n".len()));
-                self.host = Some([end.saturating_sub(place(value.len())), end]);
-                Ok(())
+                let end = self.written(pen).saturating_sub(b"\r\n".len());
+                self.host = Some([end.saturating_sub(value.len()), end]);
             }
-            // Where no content follows, a received "0" is the client's own word and stays.
-            Role::ContentLength if self.has_content || value == b"0" => {
-                self.has_length = true;
-                self.line(name, value)
-            }
-            Role::ContentLength => Ok(()),
-            Role::LoopMark => self.join(Role::LoopMark, name, value),
-            Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto
-                if self.ends_here(name) =>
-            {
-                Ok(())
-            }
-            Role::ForwardedHost => {
-                self.received_host = self.received_host.or_else(|| host_of(fields()));
-                self.join(role, name, value)
-            }
-            Role::ForwardedFor | Role::ForwardedProto => self.join(role, name, value),
+            Role::ContentLength => self.has_length = true,
+            _ => {}
         }
     }
 
-    /// Writes the field that marks the copy in the place of a received one.
-    #[cold]
-    fn mark(&mut self, trace: &TraceHeader, name: &[u8], value: &[u8]) -> Result<(), Stop> {
-        let own = trace.value().as_bytes();
-        match trace.leads_others() && !value.is_empty() {
-            true => self.bytes([name, b": ", own, b",", value, b"\r\n"]),
-            false => self.line(name, own),
+    /// Writes a field that is not, or not just, copied.
+    fn special<'p, F: Iterator<Item = Field<'a>>>(
+        &mut self,
+        pen: Pen<'p>,
+        field: Field<'a>,
+        fields: impl FnOnce() -> F,
+    ) -> Result<Pen<'p>, Stop> {
+        if let Some(reason) = refusal(&field, self.additions.mark) {
+            return Err(reason.into());
+        }
+        let Field { name, value, role } = field;
+        match role {
+            Role::EndToEnd if self.ends_here(name) => Ok(pen),
+            Role::EndToEnd => match self.trace.take() {
+                Some(trace) => mark(pen, trace, name, value),
+                None => pen.line(name, value),
+            },
+            Role::HopByHop | Role::Connection | Role::TransferEncoding | Role::Upgrade => Ok(pen),
+            Role::Te => {
+                self.takes_trailers |= lists(value, b"trailers");
+                Ok(pen)
+            }
+            // The first one was written.
+            Role::Host => Ok(pen),
+            // Where no content follows, a received "0" is the client's own word and stays.
+            Role::ContentLength if value == b"0" => {
+                self.has_length = true;
+                pen.line(name, value)
+            }
+            Role::ContentLength => Ok(pen),
+            Role::LoopMark => self.join(pen, field),
+            Role::ForwardedFor | Role::ForwardedHost | Role::ForwardedProto
+                if self.ends_here(name) =>
+            {
+                Ok(pen)
+            }
+            Role::ForwardedHost => {
+                self.received_host = self.received_host.or_else(|| host_of(fields()));
+                self.join(pen, field)
+            }
+            Role::ForwardedFor | Role::ForwardedProto => self.join(pen, field),
         }
     }
 
     /// Writes a received field that the copy adds to; once, should it have been received twice.
-    fn join(&mut self, role: Role, name: &[u8], value: &[u8]) -> Result<(), Stop> {
+    fn join<'p>(&mut self, pen: Pen<'p>, field: Field<'a>) -> Result<Pen<'p>, Stop> {
+        let Field { name, value, role } = field;
         let more = self.added(role).filter(|_| self.is_missing(role));
         self.joined |= 1 << role as u16;
         match more {
-            Some(more) if value.is_empty() => self.line(name, more),
-            Some(more) => self.bytes([name, b": ", value, b", ", more, b"\r\n"]),
-            None => self.line(name, value),
+            Some(more) if value.is_empty() => pen.line(name, more),
+            Some(more) => pen.put(name)?.put(b": ")?.put(value)?.put(b", ")?.put(more)?.end(),
+            None => pen.line(name, value),
         }
     }
 
@@ -278,22 +287,15 @@ impl<'a> Writer<'a, '_> {
     }
 
     #[inline(always)]
-    fn what_was_not_received(&mut self) -> Result<(), Stop> {
+    fn what_was_not_received<'p>(&self, mut pen: Pen<'p>) -> Result<Pen<'p>, Stop> {
         if let (0, Some(forwarded), Some(host)) =
             (self.joined, &self.additions.forwarded, self.received_host)
         {
             // So it is for most requests.
-            return self.bytes([
-                b"X-Forwarded-For: ",
-                forwarded.client,
-                b"\r\nX-Forwarded-Host: ",
-                host,
-                b"\r\nX-Forwarded-Proto: ",
-                forwarded.proto.as_bytes(),
-                MARK_BEGINS.as_bytes(),
-                self.additions.mark.as_bytes(),
-                b"\r\n",
-            ]);
+            pen = pen.put(b"X-Forwarded-For: ")?.put(forwarded.client)?;
+            pen = pen.put(b"\r\nX-Forwarded-Host: ")?.put(host)?;
+            pen = pen.put(b"\r\nX-Forwarded-Proto: ")?.put(forwarded.proto.as_bytes())?;
+            return pen.put(MARK_BEGINS.as_bytes())?.put(self.additions.mark.as_bytes())?.end();
         }
         for (role, name) in [
             (Role::ForwardedFor, "X-Forwarded-For"),
@@ -302,10 +304,10 @@ impl<'a> Writer<'a, '_> {
             (Role::LoopMark, LOOP_MARK),
         ] {
             if let Some(value) = self.added(role).filter(|_| self.is_missing(role)) {
-                self.line(name.as_bytes(), value)?;
+                pen = pen.line(name.as_bytes(), value)?;
             }
         }
-        Ok(())
+        Ok(pen)
     }
 
     /// Whether the client's `Connection` field names this one.
@@ -313,35 +315,54 @@ impl<'a> Writer<'a, '_> {
         !self.nominated.is_empty() && lists(self.nominated, name)
     }
 
-    #[inline(always)]
-    fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Stop> {
-        self.bytes([name, b": ", value, b"\r\n"])
-    }
-
-    /// Writes all the parts, for which there is room.
-    #[inline(always)]
-    fn bytes<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), Stop> {
-        let mut rest = std::mem::take(&mut self.rest);
-        for part in parts {
-            let Some((here, behind)) = rest.split_at_mut_checked(part.len()) else {
-                return Err(Stop::NoRoom);
-            };
-            copy(here, part);
-            rest = behind;
-        }
-        self.rest = rest;
-        Ok(())
-    }
-
     /// Nothing later needs more room.
-    fn check_room_for_the_rest(&self) -> Result<(), Stop> {
+    fn check_room_for_the_rest(&self, pen: &Pen<'_>) -> Result<(), Stop> {
         let line_follows = self.has_content && !self.has_length;
-        if line_follows && self.rest.len() < LENGTH_LINE { Err(Stop::NoRoom) } else { Ok(()) }
+        if line_follows && pen.rest.len() < LENGTH_LINE { Err(Stop::NoRoom) } else { Ok(()) }
     }
 
     /// Where the next bytes go, from the head's beginning.
-    fn written(&self) -> u32 {
-        place(self.room.saturating_sub(self.rest.len()))
+    #[inline(always)]
+    fn written(&self, pen: &Pen<'_>) -> usize {
+        self.room.saturating_sub(pen.rest.len())
+    }
+}
+
+/// Writes the field that marks the copy in the place of a received one.
+#[cold]
+fn mark<'p>(pen: Pen<'p>, trace: &TraceHeader, name: &[u8], value: &[u8]) -> Result<Pen<'p>, Stop> {
+    let own = trace.value().as_bytes();
+    match trace.leads_others() && !value.is_empty() {
+        true => pen.put(name)?.put(b": ")?.put(own)?.put(b",")?.put(value)?.end(),
+        false => pen.line(name, own),
+    }
+}
+
+/// Where the next bytes go; handed on from line to line, so that it need not be looked up for each.
+struct Pen<'p> {
+    rest: &'p mut [u8],
+}
+
+impl<'p> Pen<'p> {
+    #[inline(always)]
+    fn line(self, name: &[u8], value: &[u8]) -> Result<Pen<'p>, Stop> {
+        self.put(name)?.put(b": ")?.put(value)?.end()
+    }
+
+    /// Ends a line.
+    #[inline(always)]
+    fn end(self) -> Result<Pen<'p>, Stop> {
+        self.put(b"\r\n")
+    }
+
+    /// Writes these bytes, if there is room for them.
+    #[inline(always)]
+    fn put(self, bytes: &[u8]) -> Result<Pen<'p>, Stop> {
+        let Some((here, rest)) = self.rest.split_at_mut_checked(bytes.len()) else {
+            return Err(Stop::NoRoom);
+        };
+        copy(here, bytes);
+        Ok(Pen { rest })
     }
 }
 
@@ -349,19 +370,48 @@ impl<'a> Writer<'a, '_> {
 /// a size that is known, which overlap.
 #[inline(always)]
 fn copy(to: &mut [u8], from: &[u8]) {
-    match from.len() {
-        8..=16 => copy_ends::<8>(to, from),
-        4..=7 => copy_ends::<4>(to, from),
-        _ => to.copy_from_slice(from),
+    let length = from.len();
+    if length < 8 {
+        match length >= 4 {
+            true => copy_ends::<4>(to, from),
+            false => copy_few(to, from),
+        }
+    } else if length <= 16 {
+        copy_ends::<8>(to, from);
+    } else if length <= 32 {
+        copy_ends::<16>(to, from);
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Copies up to three bytes.
+#[inline(always)]
+fn copy_few(to: &mut [u8], from: &[u8]) {
+    copy_first::<2>(to, from);
+    if let Some(to) = to.last_mut()
+        && let Some(from) = from.last()
+    {
+        *to = *from;
     }
 }
 
 #[inline(always)]
 fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
-    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk()) {
-        *to = *from;
+    copy_first::<N>(to, from);
+    let last = from.len().saturating_sub(N);
+    if let Some(to) = to.get_mut(last..)
+        && let Some(from) = from.get(last..)
+    {
+        copy_first::<N>(to, from);
     }
-    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk()) {
+}
+
+#[inline(always)]
+fn copy_first<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let Some(to) = to.first_chunk_mut::<N>()
+        && let Some(from) = from.first_chunk()
+    {
         *to = *from;
     }
 }

@@ -16,7 +16,7 @@ struct World {
     slots: Vec<Slot>,
     mirror: &'static Mirror,
     list: ListId,
-    server: ServerPolicy,
+    server: &'static ServerPolicy,
 }
 
 impl World {
@@ -46,7 +46,7 @@ impl World {
             slots,
             mirror,
             list: scope.list().unwrap(),
-            server: server.resolve(ProxyDefaults::default()),
+            server: Box::leak(Box::new(server.resolve(ProxyDefaults::default()))),
         }
     }
 
@@ -71,7 +71,7 @@ impl World {
         let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
         let (message, chosen) = (head.with_content(None), Chosen::all(self.list));
         let (awaiting, fates) = (&mut Awaiting::None, &mut nobody());
-        let source = Source::now(&self.server, awaiting, fates);
+        let source = Source::now(self.server, awaiting, fates);
         self.mirror.offer(message, None, chosen, source);
     }
 

@@ -15,7 +15,7 @@ use super::super::exchange::Awaits;
 use super::super::fault::Fault;
 use super::super::pace::{Deadline, OnSlow};
 use super::super::testing::{
-    Counters, Hired, LIMITS, LONG, OK, Staging, direct, job, message, request, target,
+    Counters, Hired, LIMITS, LONG, OK, Staging, direct, job, message, plain_target, request, target,
 };
 use super::*;
 use crate::breaker::{Rules, Sign};
@@ -282,7 +282,8 @@ fn a_stale_connection_is_replaced_when_the_others_are_slow_and_they_are_looked_a
         let (steps, asked) = (steps.into(), Arc::clone(&asked));
         counters.account.select();
         let job = job(message("GET", None), LIMITS);
-        let mut hand = Hand::take(job, Instant::now(), counters.account).unwrap();
+        let mut hand =
+            Hand::take(job, Instant::now(), (&plain_target(), counters.account)).unwrap();
         hand.assign(Box::new(Scripted { name, steps, asked, socket }));
         batch.add(hand);
         peer
@@ -318,9 +319,12 @@ fn a_panic_fails_its_copy_alone_and_ends_its_connection() {
     let mut batch = Batch::default();
     for method in ["GET", "PURGE", "GET", "PURGE", "GET"] {
         counters.account.select();
-        let mut hand =
-            Hand::take(job(message(method, None), LIMITS), Instant::now(), counters.account)
-                .unwrap();
+        let mut hand = Hand::take(
+            job(message(method, None), LIMITS),
+            Instant::now(),
+            (&plain_target(), counters.account),
+        )
+        .unwrap();
         hand.assign(hire());
         batch.add(hand);
     }
@@ -341,7 +345,7 @@ fn what_is_dropped_in_hand_has_an_outcome() {
     for _ in 0..3 {
         counters.account.select();
         let job = job(message("GET", None), LIMITS);
-        batch.add(Hand::take(job, Instant::now(), counters.account).unwrap());
+        batch.add(Hand::take(job, Instant::now(), (&plain_target(), counters.account)).unwrap());
     }
     drop(batch);
     assert_eq!(counters.totals().count(Cell::FailedInternal), 3);
@@ -357,7 +361,7 @@ fn a_probe_that_ends_in_no_sign_of_staging_leaves_its_place_to_another() {
     let pass = breaker.admit(|| 2).unwrap();
     assert!(!breaker.would_admit(|| 2), "there is one");
     let job = Job { pass, ..job(message("GET", None), LIMITS) };
-    drop(Hand::take(job, Instant::now(), counters.account).unwrap());
+    drop(Hand::take(job, Instant::now(), (&plain_target(), counters.account)).unwrap());
     assert_eq!(counters.totals().count(Cell::FailedInternal), 1);
     assert!(breaker.would_admit(clock::now));
 }
@@ -377,7 +381,7 @@ fn masking_one_copy_takes_nothing_of_anothers_time() {
         counters.account.select();
         let masks = masked.then(|| Arc::clone(&masks));
         let job = Job { masks, ..job(message("POST", Some(content.as_bytes())), LIMITS) };
-        batch.add(Hand::take(job, taken, counters.account).ok().unwrap());
+        batch.add(Hand::take(job, taken, (&plain_target(), counters.account)).ok().unwrap());
     }
     let totals = counters.totals();
     assert_eq!((totals.queued(), totals.in_flight()), (3, 1), "what is not masked is not sent");
@@ -404,7 +408,7 @@ fn a_copy_that_a_panic_keeps_from_being_masked_has_failed_and_waits_no_more() {
     let masks = Some(Arc::new(Masks::of(&rule, Key::of(b"a key"))));
     counters.account.select();
     let job = Job { masks, ..job(message("GET", None), LIMITS) };
-    drop(Hand::take(job, Instant::now(), counters.account).ok().unwrap());
+    drop(Hand::take(job, Instant::now(), (&plain_target(), counters.account)).ok().unwrap());
     let totals = counters.totals();
     assert_eq!((totals.queued(), totals.in_flight(), totals.pending()), (0, 0, 0));
     assert_eq!(totals.count(Cell::FailedInternal), 1);

@@ -178,7 +178,7 @@ impl Carrier {
         let last = self.last_offered.replace(Some(job.offered));
         let frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
         self.frequent.set(frequent);
-        let mut hand = match Hand::take(job, taken, self.account) {
+        let mut hand = match Hand::take(job, taken, (&*self.target, self.account)) {
             Ok(hand) => hand,
             Err(Untaken::Closed | Untaken::Off | Untaken::Breaker) => return false,
         };
