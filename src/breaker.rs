@@ -186,6 +186,7 @@ impl Breaker {
     }
 
     /// Lets a copy through to the queue, or not; of all that come when it is time for a probe, one.
+    #[inline(always)]
     pub fn admit(&self, now: impl FnOnce() -> Millis) -> Option<Pass> {
         let word = self.load();
         match word.state() {

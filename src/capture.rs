@@ -26,6 +26,7 @@ impl Capture {
     }
 
     /// Lowers the limit to that of the request's scope.
+    #[inline]
     pub fn limit_to(&mut self, limit: usize) {
         self.limit = limit;
         self.check_limit();
@@ -36,6 +37,7 @@ impl Capture {
     ///
     /// What passes after the end has passed before: mod_ssl keeps content over a renegotiation, and
     /// gives it to production a second time.
+    #[inline]
     pub fn take(&mut self, bytes: &[u8], head: Option<&mut Buffer>) {
         if self.ended {
             return;

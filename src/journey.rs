@@ -103,6 +103,7 @@ impl Journey {
     }
 
     /// Content passes: all of it in order, each part once.
+    #[inline(always)]
     pub fn content(&mut self, part: Part<'_>) {
         match (&mut self.capture, part) {
             (Some(capture), Part::Bytes(bytes)) => {

@@ -232,7 +232,17 @@ impl Mirror {
         scope: InScope,
         method: &[u8],
     ) -> Option<Box<Comparisons>> {
-        let comparer = self.comparer.as_ref()?;
+        self.comparisons(self.comparer.as_ref()?, chosen, scope, method)
+    }
+
+    #[inline(never)]
+    fn comparisons(
+        &self,
+        comparer: &Arc<Comparer>,
+        chosen: Chosen,
+        scope: InScope,
+        method: &[u8],
+    ) -> Option<Box<Comparisons>> {
         let asked = scope.asked.and_then(|asked| self.policy.asked(asked));
         let mut all: Option<Box<Comparisons>> = None;
         for (place, lane) in self.placed(chosen) {

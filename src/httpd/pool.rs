@@ -14,18 +14,30 @@ use crate::boundary::Boundary;
 ///
 /// `pool` is a live pool of httpd's, used by this thread alone.
 pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
+    // SAFETY: the caller vouches for the pool.
+    let place = unsafe { put(pool, value) };
+    // SAFETY: as above, and the value was just written.
+    unsafe { drop_with(pool, place) };
+    place
+}
+
+/// Has a pool drop a value when it is cleared or destroyed, unless that is the end of the child.
+///
+/// # Safety
+///
+/// `pool` is a live pool of httpd's, used by this thread alone, and `place` has a value in its memory, which
+/// nobody else drops.
+pub unsafe fn drop_with<T>(pool: *mut ffi::apr_pool_t, place: NonNull<T>) {
     unsafe extern "C" fn drop_value<T>(value: *mut c_void) -> ffi::apr_status_t {
         if child::is_ending() {
             return success();
         }
         guard(Boundary::PoolCleanup, (), || {
-            // SAFETY: the value written below; a pool runs a cleanup once, and before it frees memory.
+            // SAFETY: the value at that place; a pool runs a cleanup once, and before it frees memory.
             unsafe { value.cast::<T>().drop_in_place() };
         });
         success()
     }
-    // SAFETY: the caller vouches for the pool.
-    let place = unsafe { put(pool, value) };
     // SAFETY: the caller vouches for the pool; a forked CGI's copy is not to run our destructors.
     unsafe {
         ffi::apr_pool_cleanup_register(
@@ -35,7 +47,6 @@ pub unsafe fn own<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
             Some(ffi::apr_pool_cleanup_null),
         );
     }
-    place
 }
 
 /// Moves a value into a pool's memory, which is freed without a destructor.
@@ -51,19 +62,30 @@ pub unsafe fn put<T>(pool: *mut ffi::apr_pool_t, value: T) -> NonNull<T> {
     place
 }
 
-/// Copies plain data into a pool's memory.
+/// A place for a value in a pool's memory, and behind it a copy of plain data: one piece of memory for both.
 ///
 /// # Safety
 ///
 /// `pool` is a live pool of httpd's, used by this thread alone, and is not cleared during `'a`.
-pub unsafe fn copy<'a, T: Copy>(pool: *mut ffi::apr_pool_t, from: &[T]) -> &'a [T] {
-    const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
-    // SAFETY: the caller vouches for the pool, which aborts the process rather than give less.
-    let to = unsafe { ffi::apr_palloc(pool, size_of_val(from)) }.cast::<T>();
+pub unsafe fn allocate_before<'a, T, E: Copy>(
+    pool: *mut ffi::apr_pool_t,
+    from: &[E],
+) -> (NonNull<T>, &'a [E]) {
+    const { assert!(align_of::<T>() <= 8 && align_of::<E>() <= 8, "APR aligns to 8 bytes") };
+    const {
+        assert!(size_of::<T>().is_multiple_of(align_of::<E>()), "what comes behind is aligned, too")
+    };
+    let bytes = size_of::<T>().saturating_add(size_of_val(from));
+    // SAFETY: the caller vouches for the pool.
+    let place = unsafe { ffi::apr_palloc(pool, bytes) }.cast::<T>();
+    // SAFETY: within that memory, or at its end.
+    let to = unsafe { place.add(1) }.cast::<E>();
     // SAFETY: fresh memory of that size.
     unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) };
     // SAFETY: all of it was just written, and nobody else has the memory.
-    unsafe { std::slice::from_raw_parts(to, from.len()) }
+    let copy = unsafe { std::slice::from_raw_parts(to, from.len()) };
+    // SAFETY: httpd's pools abort the process rather than return NULL.
+    (unsafe { NonNull::new_unchecked(place) }, copy)
 }
 
 /// Memory for a value, as long as the pool is not cleared.

@@ -67,7 +67,7 @@ impl Passage {
         // SAFETY: the request's own table.
         let received = unsafe { entries(request.headers_in) };
         // SAFETY: the request's own pool.
-        let fields = unsafe { pool::copy(request.pool, received) };
+        let (place, fields) = unsafe { pool::allocate_before(request.pool, received) };
         let notes = notes(fields);
         let passage = Passage {
             journey: Journey::begin(mirror, server, notes.content()),
@@ -80,20 +80,21 @@ impl Passage {
             fields,
             notes,
         };
-        let owned = if passage.journey.wants_content() || server.logs.is_some() || server.noted {
-            // SAFETY: the request's own pool.
-            unsafe { pool::own(request.pool, passage) }
-        } else {
-            // Without content it is handed over as soon as it is selected, and without a log it holds nothing
-            // to be dropped.
-            // SAFETY: as above.
-            unsafe { pool::put(request.pool, passage) }
-        };
+        let holds_nothing =
+            !passage.journey.wants_content() && server.logs.is_none() && !server.noted;
+        // SAFETY: the fresh place that it was given.
+        unsafe { place.write(passage) };
+        // Without content it is handed over as soon as it is selected, and without a log it holds nothing to be
+        // dropped.
+        if !holds_nothing {
+            // SAFETY: the request's own pool, and what was just written to its memory.
+            unsafe { pool::drop_with(request.pool, place) };
+        }
         // SAFETY: the request's own vector.
         unsafe {
-            ffi::ap_set_module_config(request.request_config, ffi::this(), owned.as_ptr().cast());
+            ffi::ap_set_module_config(request.request_config, ffi::this(), place.as_ptr().cast());
         }
-        Some(owned)
+        Some(place)
     }
 
     /// Whether the client asks for another protocol on this connection.
@@ -181,8 +182,8 @@ impl Passage {
 fn notes<'a>(fields: &'a [ffi::apr_table_entry_t]) -> Notes<'a> {
     let mut notes = Notes::default();
     for entry in fields {
-        // SAFETY: a text of the request's pool.
-        if unsafe { pool::begin(entry.key) }.is_some_and(Notes::concern) {
+        // A table keeps how each name begins, its first four letters as capitals, and looks for none without that.
+        if Notes::concern(entry.key_checksum) {
             // SAFETY: texts of the request's pool, which nobody changes in place.
             let name = unsafe { pool::bytes(entry.key) };
             // SAFETY: as above.

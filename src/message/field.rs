@@ -55,11 +55,51 @@ pub(super) fn is_end_to_end(name: &[u8]) -> bool {
     Role::of(name) == Role::EndToEnd
 }
 
+/// The names that mean something to a copy: all that [`Role::of`] knows.
+const KNOWN: [&[u8]; 15] = [
+    b"te",
+    b"host",
+    b"expect",
+    b"upgrade",
+    b"trailer",
+    b"connection",
+    b"keep-alive",
+    b"x-mod-copy",
+    b"content-length",
+    b"http2-settings",
+    b"x-forwarded-for",
+    b"proxy-connection",
+    b"x-forwarded-host",
+    b"transfer-encoding",
+    b"x-forwarded-proto",
+];
+
+/// The first letters of these, a bit each, by their lengths: most fields are told apart without a look at the rest.
+const INITIALS: [u32; 18] = initials();
+
+const fn initials() -> [u32; 18] {
+    let mut initials = [0; 18];
+    let mut known: &[&[u8]] = &KNOWN;
+    while let [name, rest @ ..] = known {
+        if let [initial, ..] = name {
+            #[allow(clippy::indexing_slicing, reason = "checked when it is compiled")]
+            {
+                initials[name.len()] |= 1 << (*initial & 0x1f);
+            }
+        }
+        known = rest;
+    }
+    initials
+}
+
 impl Role {
     #[inline(always)]
     fn of(name: &[u8]) -> Role {
         let initial = name.first().map_or(0, |initial| initial | 0x20);
-        // By length and first letter: most fields are told apart without a look at the rest.
+        let initials = INITIALS.get(name.len()).copied().unwrap_or(0);
+        if initials >> (initial & 0x1f) & 1 == 0 {
+            return Role::EndToEnd;
+        }
         match (name.len(), initial) {
             (2, b't') if is(name, b"te") => Role::Te,
             (4, b'h') if is(name, b"host") => Role::Host,
@@ -123,13 +163,14 @@ pub struct Notes<'a> {
 }
 
 impl<'a> Notes<'a> {
-    /// Whether a name that begins so may be of interest: most are passed over at their first letters.
+    /// Whether a name that begins with these four letters, as capitals, may be of interest: most are passed over.
     #[inline(always)]
-    pub fn concern(begin: [u8; 2]) -> bool {
-        const CO: u16 = small(*b"co");
-        const TR: u16 = small(*b"tr");
-        const UP: u16 = small(*b"up");
-        matches!(small(begin), CO | TR | UP)
+    pub fn concern(begin: u32) -> bool {
+        const CONN: u32 = u32::from_be_bytes(*b"CONN");
+        const CONT: u32 = u32::from_be_bytes(*b"CONT");
+        const TRAN: u32 = u32::from_be_bytes(*b"TRAN");
+        const UPGR: u32 = u32::from_be_bytes(*b"UPGR");
+        matches!(begin, CONN | CONT | TRAN | UPGR)
     }
 
     /// Takes note of a field, whose value is looked at only where it is of interest.
@@ -180,7 +221,8 @@ mod tests {
         let mut notes = Notes::default();
         for (name, value) in fields {
             let name = name.as_bytes();
-            if Notes::concern([name[0], name[1]]) {
+            let begin = name.first_chunk::<4>().map(|begin| begin.map(|byte| byte & 0xdf));
+            if begin.is_some_and(|begin| Notes::concern(u32::from_be_bytes(begin))) {
                 notes.note(name, || value.as_bytes());
             }
         }
@@ -198,6 +240,22 @@ mod tests {
         let padded = "000000000000000000000000005";
         assert_eq!(notes(&[("Content-Length", padded)]).content(), Some(Some(5)));
         assert_eq!(notes(&[("Transfer-Encoding", "chunked")]).content(), Some(None));
+    }
+
+    #[test]
+    fn every_known_name_has_its_role_and_its_neighbours_have_none() {
+        for known in KNOWN {
+            for name in [known.to_vec(), known.to_ascii_uppercase()] {
+                assert_ne!(Role::of(&name), Role::EndToEnd, "{known:?}");
+                let mut longer = name.clone();
+                longer.push(b's');
+                assert_eq!(Role::of(&longer), Role::EndToEnd, "{known:?}");
+                let mut other = name;
+                *other.last_mut().unwrap() = b'~';
+                assert_eq!(Role::of(&other), Role::EndToEnd, "{known:?}");
+            }
+        }
+        assert_eq!(Role::of(b""), Role::EndToEnd);
     }
 
     #[test]

@@ -135,12 +135,13 @@ impl Head {
 
     /// The value of the received `Host`.
     pub fn host(&self) -> Option<&[u8]> {
-        self.host.map(|[from, to]| self.slice(from, to))
+        self.layout().host.map(|[from, to]| self.slice(from, to))
     }
 
     /// The same, with that `Host` for whatever target.
     pub fn preserving_host(self) -> Head {
-        Head { preserve_host: true, ..self }
+        let layout = Layout { preserve_host: true, ..self.layout() };
+        Head::laid_out(self.bytes, layout)
     }
 
     /// Its buffer, for content to follow, unless its last line is still to be written.

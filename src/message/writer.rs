@@ -380,6 +380,8 @@ fn copy(to: &mut [u8], from: &[u8]) {
         copy_ends::<8>(to, from);
     } else if length <= 32 {
         copy_ends::<16>(to, from);
+    } else if length <= 64 {
+        copy_ends::<32>(to, from);
     } else {
         to.copy_from_slice(from);
     }
