@@ -5,7 +5,7 @@ use super::values::{self, Fault};
 use crate::compare::{Aspects, Rules, Thresholds};
 use crate::comparing::{Asked, LONGEST};
 use crate::select::{Methods, Share};
-use crate::target::Url;
+use crate::target::Destination;
 
 const WORDS: &str = "Off, or some of status, headers and body";
 
@@ -103,8 +103,11 @@ fn each(
 /// `CopyControl`
 pub(super) fn control(place: &mut Place<'_>, arguments: &str) -> Result<(), Fault> {
     let url = values::single(arguments, "one URL")?;
-    let control = Url::parse(&url).map_err(|expected| Fault::new(expected, url))?;
-    place.terms().compare.control = Some(control);
+    match Destination::parse(&url) {
+        Ok(Destination::Url(control)) => place.terms().compare.control = Some(control),
+        Ok(Destination::Balancer(_)) => return Err(Fault::new("the URL of one server", url)),
+        Err(expected) => return Err(Fault::new(expected, url)),
+    }
     Ok(())
 }
 

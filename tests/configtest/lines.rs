@@ -39,6 +39,10 @@ pub const WRONG_LINES: &[(&str, &str)] = &[
         "CopyCompareThreshold: expected differ=PERCENT%, slower=PERCENT% or least=NUMBER, found nothing",
     ),
     (
+        "CopyControl balancer://today",
+        "CopyControl: expected the URL of one server, found 'balancer://today'",
+    ),
+    (
         "CopyControl today.example.com",
         "CopyControl: expected a URL with its scheme, as http://host[:port][/path], found 'today.example.com'",
     ),
