@@ -319,6 +319,7 @@ pub fn rewritten_from(request: &ffi::request_rec) -> Option<&ffi::request_rec> {
 }
 
 /// Not for a handler of our own, nor a response that the server pushes unasked.
+#[inline(always)]
 fn is_copyable(request: &ffi::request_rec) -> bool {
     // SAFETY: the request's connection.
     let is_stream = !unsafe { (*request.connection).master }.is_null();

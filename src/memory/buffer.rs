@@ -32,7 +32,7 @@ pub(super) struct Sheet {
 
 impl Buffer {
     /// One with room for so many bytes, and at least a small one's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(budget: &'static Budget, bytes: usize) -> Option<Buffer> {
         let room = bytes.max(SMALL);
         if !budget.take(leased(room)) {
@@ -50,8 +50,10 @@ impl Buffer {
     #[cold]
     fn allocate(budget: &'static Budget, room: usize) -> Option<Box<Sheet>> {
         let mut bytes = Vec::new();
+        // So that every place in it is told by 32 bits.
+        let is_tellable = u32::try_from(room).is_ok();
         // What the system does not give is as good as beyond the budget: no reason to abort.
-        if bytes.try_reserve_exact(room).is_err() {
+        if !is_tellable || bytes.try_reserve_exact(room).is_err() {
             budget.give_back(leased(room));
             return None;
         }

@@ -116,7 +116,7 @@ impl Budget {
 
     /// An empty buffer with room for so many bytes, or more; `None` where the budget or the system does not
     /// bear it.
-    #[inline]
+    #[inline(always)]
     pub fn buffer(&'static self, bytes: usize) -> Option<Buffer> {
         Buffer::of(self, bytes)
     }

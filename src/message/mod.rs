@@ -324,9 +324,10 @@ fn around_proxy_authorization(lines: &[u8]) -> [&[u8]; 2] {
     [lines, b""]
 }
 
-/// A place in a head, which is never longer than can be told so: short, for heads are moved about.
+/// A place in a head's buffer, which has no more room than can be told so.
+#[inline(always)]
 fn place(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
+    at as u32
 }
 
 #[cfg(test)]
