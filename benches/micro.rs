@@ -413,7 +413,7 @@ mod contention {
     #[divan::bench(threads = [1, 2, 4])]
     fn queue(bencher: Bencher<'_, '_>) {
         let world = world();
-        let limits = world.server.limits();
+        let limits = *world.server.limits();
         let pass = pass();
         let (offers, jobs) = bounded(1024);
         bencher

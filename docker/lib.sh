@@ -117,6 +117,7 @@ clean_up() {
     [ ${#composed[@]} = 0 ] || "${composed[@]}" >/dev/null 2>&1 || true
     docker ps -aq --filter "name=^$run-" 2>/dev/null | xargs -r docker rm -f >/dev/null || true
     docker network rm "$run" >/dev/null 2>&1 || true
+    docker rmi "mod_copy:$run" >/dev/null 2>&1 || true
     if [ -n "${own_dockerd:-}" ]; then
         kill "$own_dockerd" 2>/dev/null || true
         wait "$own_dockerd" 2>/dev/null || true

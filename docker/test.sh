@@ -44,11 +44,11 @@ here() {
     docker version --format 'Docker {{.Server.Version}}'
     # shellcheck disable=SC2046 # files
     tar -ch -C / $(for file in /bin/sh $(ldd /bin/sh | grep -o '/[^ ]*'); do echo ".$file"; done) |
-        docker import - mod_copy:here >/dev/null
+        docker import - "mod_copy:$run" >/dev/null
     docker network create "$run" >/dev/null
-    docker run --rm --network "$run" mod_copy:here /bin/sh -c 'echo "It runs containers"'
+    docker run --rm --name "$run-here" --network "$run" "mod_copy:$run" /bin/sh -c 'echo "It runs containers"'
     docker network rm "$run" >/dev/null
-    docker rmi mod_copy:here >/dev/null
+    docker rmi "mod_copy:$run" >/dev/null
 }
 
 suite() {

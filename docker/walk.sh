@@ -112,7 +112,7 @@ limits() {
     local failed begun
     failed=$(count FailedTimeout)
     begun=$SECONDS
-    get --max-time 4 'http://production/?walk=slow'
+    get --max-time 4 'http://production/?walk=slow' || fail "production waited for its copy"
     until_true has FailedTimeout $((failed + 1))
     [ $((SECONDS - begun)) -ge 4 ] || fail "the copy was given up after $((SECONDS - begun)) s"
     says "CPY0103" "cat /var/log/apache2/error.log"

@@ -7,7 +7,7 @@ PACKAGE_TARGET_DIR ?= $(TARGET_DIR)/packaging
 CARGO_CYCLONEDX_VERSION := 0.5.9
 DEBIAN_PACKAGING_PACKAGES := debhelper dh-apache2 dpkg-dev fakeroot lintian
 DEBIAN_DOCKER_PACKAGES := curl debootstrap docker-compose docker.io iptables
-REDHAT_DOCKER_PACKAGES := debootstrap docker iptables
+REDHAT_DOCKER_PACKAGES := curl debootstrap docker docker-compose iptables
 
 .PHONY: docker-test test-old deb rpm dist
 

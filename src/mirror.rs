@@ -421,7 +421,7 @@ impl Mirror {
         };
         let job = Job {
             message,
-            limits: server.limits(),
+            limits: *server.limits(),
             offered,
             pass,
             masks: masks.clone(),

@@ -21,7 +21,7 @@ pub struct Job {
     /// The copy.
     pub message: Held,
     /// How long it may take, where its target says nothing else.
-    pub limits: &'static Limits,
+    pub limits: Limits,
     /// When it was handed over.
     pub offered: Instant,
     /// What its target's breaker let it through under.

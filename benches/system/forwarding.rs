@@ -193,7 +193,7 @@ fn job(message: Message) -> Job {
     let pass = Breaker::new().admit(|| 0).unwrap();
     let message = Held::Alone(message);
     let offered = Instant::now();
-    Job { message, limits: &LIMITS, offered, pass, masks: None, compare: None, told: None }
+    Job { message, limits: LIMITS, offered, pass, masks: None, compare: None, told: None }
 }
 
 /// The CPU time that forwarders of this process have taken.

@@ -159,9 +159,9 @@ impl Differences {
 /// How long the two took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// From the request to production's whole answer.
+    /// From the request to the beginning of production's answer.
     pub production: Duration,
-    /// From the request to staging's whole answer.
+    /// From the request to the beginning of staging's answer, or until none was waited for any more.
     pub staging: Duration,
 }
 
@@ -197,6 +197,13 @@ impl Comparison {
     /// Whether the statuses are of different classes, so that nothing else was compared.
     pub fn ends_at_status(&self) -> bool {
         self.differences.list().iter().any(|found| is_of_class(&found.path, found.change))
+    }
+
+    /// Whether staging took the request, and did not answer it.
+    pub fn lacks_an_answer(&self) -> bool {
+        let is_missing =
+            |found: &Difference| found.path == STATUS && found.change == Change::Missing;
+        self.differences.list().iter().any(is_missing)
     }
 }
 

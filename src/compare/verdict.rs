@@ -159,7 +159,7 @@ impl Thresholds {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::record;
+    use super::super::report::tests::{record, record_missing};
     use super::*;
 
     fn thresholds(words: &[&str]) -> Thresholds {
@@ -199,6 +199,16 @@ mod tests {
                 "GET /a: staging takes 1.48 times as long as production"
             ]
         );
+    }
+
+    #[test]
+    fn staging_that_does_not_answer_is_slower_than_any() {
+        let mut report = report(0);
+        for _ in 0..101 {
+            record_missing(&mut report, "/a");
+        }
+        let [all, _] = &*reasons(&report, &["slower=1000%"]) else { panic!("{report:?}") };
+        assert!(all.starts_with("staging takes "), "{all}");
     }
 
     #[test]

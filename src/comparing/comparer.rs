@@ -27,7 +27,7 @@ use crate::stats::Slot;
 
 /// The most pairs that wait: what comes while there are as many is shed.
 const MOST: usize = 256;
-/// The most rules that are kept: more than the sections of a configuration make of its targets.
+/// The most rules that are kept: those that a configuration has more of are made again.
 const MOST_RULES: usize = 256;
 /// How long the thread sleeps between looks, as long as there is something to do, and when there is not.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
@@ -199,7 +199,7 @@ impl Worker {
     fn record(&mut self, pair: &Pair) {
         let (plan, copy) = (pair.plan, &pair.copy);
         let Some(compared) = self.comparer.targets.get(plan.target) else { return };
-        if self.rules.len() >= MOST_RULES {
+        if self.rules.len() >= MOST_RULES && !self.rules.contains_key(&plan) {
             self.rules.clear();
         }
         let made = || compared.criteria.rules(plan.manner, &self.comparer.lines);

@@ -94,7 +94,7 @@ impl Hand {
             account.settle(Outcome::Dropped(Loss::Off), Traffic::default());
             return Err(Untaken::Off);
         }
-        let limits = target.limits(job.limits);
+        let limits = target.limits(&job.limits);
         let confirmed = account.breaker().confirm(job.pass, limits.timeout, clock::now);
         let Some(pass) = confirmed else {
             job.tell_dropped(Loss::Breaker, Some(waited));

@@ -61,7 +61,7 @@ pub(super) fn job(message: Message, limits: Limits) -> Job {
     let pass = Breaker::new().admit(|| 0).unwrap();
     Job {
         message: Held::Alone(message),
-        limits: Box::leak(Box::new(limits)),
+        limits,
         offered: Instant::now(),
         pass,
         masks: None,

@@ -236,13 +236,14 @@ unsafe fn look(
                     keeping.digest();
                 }
             }
-            ffi::copy_bucket_kind_COPY_BUCKET_DATA
-                if request.header_only == 0 && keeping.wants_content() =>
-            {
+            ffi::copy_bucket_kind_COPY_BUCKET_DATA => {
+                keeping.begins();
+                if request.header_only != 0 || !keeping.wants_content() {
+                    continue;
+                }
                 if is_stream {
                     keeping.digest();
                 }
-                keeping.begins();
                 note_form(request, watch);
                 if let Some(keeping) = &mut watch.keeping {
                     // SAFETY: a bucket of data.

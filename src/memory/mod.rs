@@ -14,8 +14,9 @@
 //! the small buffers that are kept for the next ones (at most an eighth of `CopyMemory`, and half a
 //! megabyte), the places in the queues, lines of a `CopyLog` that wait to be written (see [`crate::copylog`]), and each
 //! connection's own (some 32 KiB, and up to 128 KiB more while the head of an answer arrives that is as long as
-//! one may be; over HTTP/2 what its windows let come at once, a megabyte, and 32 KiB of content for each copy under
-//! way), and, in one piece, the bodies of the answers that are being compared.
+//! one may be; over HTTP/2 what its windows let come at once, a megabyte, 32 KiB of content for each copy under
+//! way, and 64 KiB that wait for its socket), and, in one piece, the bodies of the two answers that are compared just
+//! now.
 //!
 //! Where masks, or a target's own lines, hide something of copies, whatever held one is wiped as soon as it is done
 //! with: see [`Budget::wiping`].

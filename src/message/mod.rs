@@ -62,7 +62,7 @@ pub struct Forwarded<'a> {
 
 /// The head of a copy: method, request target and fields, each target's own part left open.
 ///
-/// Its buffer holds method, request target and field lines, one after another, and notes its [`Layout`].
+/// Its buffer holds method, request target and field lines, one after another, and notes its `Layout`.
 #[derive(Debug)]
 pub struct Head {
     bytes: Buffer,

@@ -7,6 +7,7 @@ use std::path::Path;
 use http::Uri;
 
 use super::unix;
+
 /// A checked `http://host[:port][/path]`, or the same with `https`, `h2c` or `h2`; perhaps with `unix:/path|` before it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {

@@ -12,7 +12,11 @@ use crate::server::Server;
 use crate::staging::Staging;
 use crate::wait::wait_for;
 
-on_each_mpm!(the_length_of_an_answer_is_no_latency, a_slow_sender_is_no_latency);
+on_each_mpm!(
+    the_length_of_an_answer_is_no_latency,
+    nor_is_it_where_bodies_are_not_compared,
+    a_slow_sender_is_no_latency,
+);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ANSWER: &str =
@@ -56,12 +60,20 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) {
 }
 
 fn the_length_of_an_answer_is_no_latency(mpm: Mpm) {
+    an_answer_that_takes_long_began_early(mpm, "body");
+}
+
+fn nor_is_it_where_bodies_are_not_compared(mpm: Mpm) {
+    an_answer_that_takes_long_began_early(mpm, "status headers");
+}
+
+fn an_answer_that_takes_long_began_early(mpm: Mpm, aspects: &str) {
     let (origin, staging) = (Origin::start(), Staging::with_answer(ANSWER));
     let server = Server::on(mpm)
         .modules(&["proxy", "proxy_http"])
         .vhost(format!("ProxyPass \"/\" \"http://127.0.0.1:{}/\"", origin.port))
         .vhost(format!("CopyTarget {} name=next", staging.url("/")))
-        .vhost("CopyCompare body\nCopyLog logs/compared.log compared")
+        .vhost(format!("CopyCompare {aspects}\nCopyLog logs/compared.log compared"))
         .file("logs/readme", "")
         .start();
     let mut client = TcpStream::connect(("127.0.0.1", server.port())).unwrap();

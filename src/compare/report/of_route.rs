@@ -126,7 +126,10 @@ impl RouteReport {
             |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.production_micros = self.production_micros.saturating_add(micros(latency.production));
         self.staging_micros = self.staging_micros.saturating_add(micros(latency.staging));
-        if let Some(ratio) = latency.ratio() {
+        // An answer that did not come is later than any other.
+        let ratio =
+            if comparison.lacks_an_answer() { Some(f64::INFINITY) } else { latency.ratio() };
+        if let Some(ratio) = ratio {
             let place = (ratio.log2() * STEPS).floor() + (RATIOS / 2) as f64;
             if let Some(count) = self.ratios.get_mut(place.clamp(0.0, (RATIOS - 1) as f64) as usize)
             {

@@ -27,6 +27,20 @@ pub fn record(report: &mut Report, path: &str, paths: &[&str], control: Option<&
     });
 }
 
+/// Of a request that staging took and did not answer, at once.
+pub fn record_missing(report: &mut Report, path: &str) {
+    let mut staging = comparison(&[]);
+    staging.differences.note_at(STATUS, Change::Missing, (b"200", b""));
+    let (at, route) = (report.total().compared, Route::of(b"GET", path.as_bytes()));
+    report.record(&Observation {
+        at,
+        route: &route,
+        request: at,
+        staging: &staging,
+        control: None,
+    });
+}
+
 fn counts(report: &Report) -> (u64, u64, u64, u64) {
     let Counts { compared, equal, noise, differing } = report.total();
     (compared, equal, noise, differing)

@@ -263,8 +263,9 @@ impl Carrier {
     }
 }
 
-/// Lets the others take their turns, rests, and looks what has come meanwhile, all at once: to be woken for each copy
-/// that sets out, and for each answer, costs more than the rest of what a copy takes.
+/// Lets others take their turns, rests, and looks what has come meanwhile, much of it at once: to be woken for each copy
+/// that sets out, and for each answer, costs more than the rest of what a copy takes. Where more have something to do
+/// than take a turn at once (61), the others have theirs after the next rest.
 async fn doze() {
     yield_now().await;
     thread::sleep(DOZE);

@@ -23,7 +23,7 @@
 //! **Many take less than one each.** What all streams say in a turn goes by one write ([`gathered`]), and tasks are
 //! kept for the next copies. Where many are under way and more come close upon each other, the thread is not woken for
 //! each that sets out and each answer, but looks every two milliseconds: none of so many is in a hurry, and a
-//! latency is told that much longer at most.
+//! latency is told longer by that much, or a few times that where hundreds of answers come at once.
 //!
 //! **A copy is bounded** by its deadline, whatever it waits for: a connection, a stream, a window, the answer.
 //! When that is over its stream is reset, and the others go on. A connection over which nothing was heard
