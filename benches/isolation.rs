@@ -43,6 +43,7 @@ macro_rules! from_elsewhere {
 }
 
 from_elsewhere!(
+    "system/certified.rs" certified,
     "system/cores.rs" cores,
     "../tests/client.rs" client,
     "../tests/conf.rs" conf,

@@ -13,6 +13,7 @@
 //! http2.rs         copies over HTTP/2 against copies over HTTP/1.1
 //! scale.rs         more targets, more child processes
 //! forwarding.rs    what an exchange over TLS costs its forwarder, beside a plain one
+//! certified.rs     TLS for staging
 //! core.rs          what masks and balancers take, by themselves
 //! instructions.rs  what the request path executes, counted by valgrind
 //! recorded.rs      the counts that are kept in the repository
@@ -36,6 +37,8 @@
     reason = "a measurement that meets the unexpected has to stop, and say where"
 )]
 
+#[path = "system/certified.rs"]
+mod certified;
 #[path = "system/concurrency.rs"]
 mod concurrency;
 #[path = "system/core.rs"]

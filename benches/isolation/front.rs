@@ -2,17 +2,15 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::thread;
 
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{copy, copy_bidirectional, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+
+use crate::certified;
 
 /// A server of TLS on loopback, as long as the measurement runs.
 pub struct Front {
@@ -33,7 +31,7 @@ impl Front {
         thread::spawn(move || {
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
-                let acceptor = TlsAcceptor::from(config());
+                let acceptor = TlsAcceptor::from(certified::config());
                 while let Ok((client, _)) = listener.accept().await {
                     let connection = serve(client, acceptor.clone(), staging, swallowing.clone());
                     tokio::spawn(connection);
@@ -79,15 +77,4 @@ async fn pass_on(client: TcpStream, acceptor: TlsAcceptor, staging: SocketAddr) 
     let mut server = TcpStream::connect(staging).await?;
     server.set_nodelay(true)?;
     copy_bidirectional(&mut client, &mut server).await.map(drop)
-}
-
-fn config() -> Arc<ServerConfig> {
-    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let private = PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![key.cert.der().clone()], private.into());
-    Arc::new(config.unwrap())
 }

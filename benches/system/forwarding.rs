@@ -17,11 +17,10 @@ use mod_copy::message::{Additions, Field, Forwarded, Head, Message, Received};
 use mod_copy::queue::{Held, Job};
 use mod_copy::stats::{Account, Cell, Header, Row, Segment};
 use mod_copy::target::{Aim, Limits, Url};
-use rustls::crypto::ring;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::Plan;
+use crate::certified;
 use crate::pair::FORWARDERS;
 use crate::table::{Required, Table};
 
@@ -34,7 +33,7 @@ const AT_ONCE: u64 = 500;
 
 /// Interleaved runs, in the clear and by TLS.
 pub fn measure(plan: &Plan, table: &mut Table) {
-    let tls = server_config();
+    let tls = certified::config();
     let (mut plain, mut secure) = (Vec::new(), Vec::new());
     for _ in 0..plan.pairs {
         plain.push(run(None));
@@ -47,17 +46,6 @@ pub fn measure(plan: &Plan, table: &mut Table) {
     table.row("CPU, in the clear, µs", plain, Required::Nothing);
     table.row("CPU, by TLS, µs", secure, Required::Nothing);
     table.row("CPU ratio, TLS", ratios, Required::AtMost(1.50));
-}
-
-fn server_config() -> Arc<ServerConfig> {
-    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let private = PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![key.cert.der().clone()], private.into());
-    Arc::new(config.unwrap())
 }
 
 /// The CPU time of one exchange, in microseconds.
