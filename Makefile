@@ -208,7 +208,7 @@ tsan: nightly ## Run the core's tests under ThreadSanitizer
 	@rustup component add --toolchain $(NIGHTLY) rust-src
 	RUST_BACKTRACE=0 RUSTFLAGS=-Zsanitizer=thread $(CARGO) +$(NIGHTLY) test --locked -Zbuild-std --target $(HOST) --no-default-features --lib --target-dir '$(TARGET_DIR)/tsan' -- $(addprefix --skip ,$(TSAN_SKIP))
 
-ASAN_TESTS := session:: secure:: copying:: accounting:: targets:: once:: answers:: tls:: stopping:: scrub:: balancer:: manager:: choose::
+ASAN_TESTS := session:: secure:: copying:: accounting:: targets:: once:: answers:: tls:: stopping:: scrub:: balancer:: manager:: choose:: --skip a_panic_costs
 asan: test-deps nightly ## Run tests on a real httpd under AddressSanitizer and LeakSanitizer, under each MPM
 	@$(call install-packages,$(DEBIAN_ASAN_PACKAGES),$(REDHAT_ASAN_PACKAGES))
 	RUSTFLAGS=-Zsanitizer=address $(CARGO) +$(NIGHTLY) build --locked --target $(HOST) --target-dir '$(TARGET_DIR)/asan'

@@ -33,6 +33,13 @@ impl Client {
         Client { wire: Wire::new(stream) }
     }
 
+    /// One of which little is under way: what it has sent was read by production, but for some 64 KiB on either side.
+    pub fn connect_narrowly(port: u16) -> Client {
+        let client = Client::connect(port);
+        client.wire.narrow(64 << 10);
+        client
+    }
+
     pub fn send(&mut self, request: impl AsRef<[u8]>) {
         self.wire.write(request.as_ref()).unwrap();
     }

@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
+use socket2::SockRef;
+
 /// A connection, with what was read of it and not used yet.
 pub struct Wire {
     stream: TcpStream,
@@ -10,6 +12,11 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Lets no more than so many bytes wait to be sent.
+    pub fn narrow(&self, bytes: usize) {
+        SockRef::from(&self.stream).set_send_buffer_size(bytes).unwrap();
+    }
+
     pub fn new(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).unwrap();
         Wire { stream, unread: Vec::new() }

@@ -54,8 +54,9 @@ use super::lines::{Kept, Lines};
 use super::pace::OnSlow;
 use super::report;
 
-/// What a forwarder's stack takes; nothing in it is deep or large.
-pub(super) const STACK: usize = 256 * 1024;
+/// What a forwarder's stack may take, of which memory is what was used: nothing is deep in it, and the largest is what
+/// compresses a masked copy, where that is not built in its place on the heap.
+pub(super) const STACK: usize = 512 * 1024;
 
 /// The threads of one target.
 pub(super) struct Pool {

@@ -26,7 +26,9 @@ impl Setting {
         let server = Server::on(Mpm::Event)
             .one_child()
             .proxy(&origin)
-            .global("CopyMemory 16M\nCopyDrainTimeout 100ms\nCopyBodyLimit 1G")
+            .global(
+                "CopyMemory 16M\nCopyDrainTimeout 100ms\nCopyBodyLimit 1G\nReceiveBufferSize 65536",
+            )
             .vhost(format!("CopyTarget http://{}/ {keys}", staging.address()))
             .vhost("<Location \"/uncopied\">\nMirrorRequest Off\n</Location>")
             .expect("CPY0112: a copy to staging was dropped: memory (")
@@ -145,7 +147,7 @@ fn content_beyond_copy_memory_is_given_up_and_the_request_is_not() {
     // Four times 6 MB under way at the same time: two of them fit.
     let mut clients: Vec<Client> = (0..4)
         .map(|_| {
-            let mut client = Client::connect(setting.server.port());
+            let mut client = Client::connect_narrowly(setting.server.port());
             client.send(first);
             client
         })
