@@ -78,6 +78,7 @@ fn switching_off_stops_copies_in_every_child_while_requests_come(mpm: Mpm) {
         .sizes(sizes)
         // All threads are to be there, and all may be in use.
         .expect("AH00287:")
+        .expect("AH10159:")
         .start();
     let enough = AtomicBool::new(false);
     thread::scope(|scope| {
