@@ -19,8 +19,13 @@ HOST = "grpc.example.com"
 PATIENCE = 60
 
 
+SAYING = threading.Lock()
+
+
 def say(**line):
-    print(json.dumps(line), flush=True)
+    # Calls are served side by side, and print writes a line and its end one by one.
+    with SAYING:
+        print(json.dumps(line), flush=True)
 
 
 def message(name, number):
