@@ -39,10 +39,14 @@ impl Share {
         self.0
     }
 
-    /// Places below this are in the sample; `None` for all.
+    /// Places below this are in the sample, 2^64 · share of them; `None` for all.
+    #[inline]
     pub fn limit(self) -> Option<u64> {
-        let limit = (u128::from(self.0) << 64) / u128::from(Share::PARTS);
-        u64::try_from(limit).ok()
+        // 2^64 = PARTS · EACH + REST, with which no step is beyond 64 bits.
+        const EACH: u64 = u64::MAX / Share::PARTS as u64;
+        const REST: u64 = u64::MAX % Share::PARTS as u64 + 1;
+        let parts = u64::from(self.0);
+        (self < Share::ALL).then(|| parts * EACH + parts * REST / u64::from(Share::PARTS))
     }
 }
 
@@ -88,6 +92,14 @@ mod tests {
             "10 %", "10%%", "1,5%",
         ] {
             assert_eq!(Share::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_the_share_of_all_places() {
+        for parts in 1..=Share::PARTS {
+            let limit = (u128::from(parts) << 64) / u128::from(Share::PARTS);
+            assert_eq!(Share(parts).limit(), u64::try_from(limit).ok(), "{parts}");
         }
     }
 
