@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::json;
 
 use super::guard::guard;
-use super::{answer, ffi, kept, log, pool, request, status, stranger};
+use super::{answer, ffi, kept, log, pool, status, stranger};
 use crate::boundary::Boundary;
 use crate::breaker::Millis;
 use crate::clock;
@@ -14,14 +14,14 @@ use crate::manager::sender::Sender;
 use crate::manager::{Change, Form, MOST, Refusal};
 use crate::status::{Controls, Format, Notice, Source, render, render_controls};
 
-/// `handler`: answers requests for the controls, and makes the changes they ask for.
-pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
-    // SAFETY: httpd passes a live request to its hooks.
+/// Answers a request for the controls, and makes the changes it asks for.
+///
+/// # Safety
+///
+/// `r` is a live request of httpd's that goes to this handler.
+pub unsafe fn handle(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: the caller vouches for the request.
     let request = unsafe { &*r };
-    // Before the guard: what it tells httpd is to meet no other request.
-    if !request::is_handled_by(request, request::COPY_MANAGER) {
-        return ffi::HOOK_DECLINED;
-    }
     guard(Boundary::Manager, ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
         const ALLOWED: [u32; 2] = [ffi::M_GET, ffi::M_POST];
         let Some(method) = ALLOWED.iter().find(|m| request.method_number == **m as c_int) else {

@@ -15,6 +15,7 @@ mod edit;
 mod expr;
 mod ffi;
 mod guard;
+mod handlers;
 mod kept;
 mod log;
 mod manager;

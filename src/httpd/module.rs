@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use super::guard::{guard, watch_panics};
-use super::{block, child, config, dump, ffi, kept, manager, status, tee, traffic, witness};
+use super::{block, child, config, dump, ffi, handlers, kept, status, tee, traffic, witness};
 use crate::boundary::Boundary;
 use crate::config::{Context, DIRECTIVES, Directive};
 
@@ -120,9 +120,7 @@ fn hook() {
     unsafe { ffi::ap_hook_log_transaction(Some(traffic::conclude), none, none, REALLY_FIRST) };
     // Before mod_proxy, which takes all that its `ProxyPass "/"` has: whoever sets a handler means it.
     // SAFETY: as above.
-    unsafe { ffi::ap_hook_handler(Some(status::handle), none, none, REALLY_FIRST) };
-    // SAFETY: as above.
-    unsafe { ffi::ap_hook_handler(Some(manager::handle), none, none, REALLY_FIRST) };
+    unsafe { ffi::ap_hook_handler(Some(handlers::handle), none, none, REALLY_FIRST) };
     // SAFETY: as above; the function is of the hook's type, and mod_status need not be there.
     unsafe { ffi::copy_hook_status(Some(status::append)) };
     // SAFETY: as above.

@@ -5,16 +5,11 @@ use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use super::witness::Watch;
-use super::{child, edit, expr, ffi, kept, pool, proxy};
+use super::{child, edit, expr, ffi, handlers, kept, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
 use crate::journey::{Journey, Scope};
 use crate::message::{Field, Forwarded, HeaderSection, Notes, Received};
 use crate::outcome::NotCopied;
-
-/// The handler that shows the counters, as `SetHandler` names it.
-pub const COPY_STATUS: &CStr = c"copy-status";
-/// The handler that changes what is copied.
-pub const COPY_MANAGER: &CStr = c"copy-manager";
 
 /// A request's journey, beside what it looked like on arrival: other modules change `request_rec`.
 pub struct Passage {
@@ -323,8 +318,7 @@ pub fn rewritten_from(request: &ffi::request_rec) -> Option<&ffi::request_rec> {
 fn is_copyable(request: &ffi::request_rec) -> bool {
     // SAFETY: the request's connection.
     let is_stream = !unsafe { (*request.connection).master }.is_null();
-    let is_ours = [COPY_STATUS, COPY_MANAGER].iter().any(|ours| is_handled_by(request, ours));
-    (!is_stream || !is_pushed(request)) && !is_ours
+    (!is_stream || !is_pushed(request)) && handlers::Own::of(request).is_none()
 }
 
 /// Whether the server made up the request, to push its response over HTTP/2.

@@ -4,18 +4,18 @@ use std::ffi::c_int;
 use std::sync::Arc;
 
 use super::guard::guard;
-use super::{answer, config, ffi, request, sys};
+use super::{answer, config, ffi, sys};
 use crate::boundary::Boundary;
 use crate::status::{CompareSource, Format, Source, is_of_verdict, render, section, verdict};
 
-/// `handler`: answers requests for the counters.
-pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
-    // SAFETY: httpd passes a live request to its hooks.
+/// Answers a request for the counters.
+///
+/// # Safety
+///
+/// `r` is a live request of httpd's that goes to this handler.
+pub unsafe fn show(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: the caller vouches for the request.
     let request = unsafe { &*r };
-    // Before the guard: what it tells httpd is to meet no other request.
-    if !request::is_handled_by(request, request::COPY_STATUS) {
-        return ffi::HOOK_DECLINED;
-    }
     guard(Boundary::Status, ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
         if request.method_number != ffi::M_GET as c_int {
             return answer::refuse_method(request, &[ffi::M_GET]);
