@@ -30,7 +30,7 @@ use mod_copy::config::{
     Draft, ListId, Origin, Place, ProxyDefaults, Resolved, ScopeSettings, ServerPolicy,
     ServerSettings, find,
 };
-use mod_copy::copylog::Awaiting;
+use mod_copy::copylog::{Awaiting, Requested};
 use mod_copy::fates::Fates;
 use mod_copy::journey::{Journey, Part, Scope};
 use mod_copy::mask::{Key, Masks, Rule};
@@ -139,12 +139,13 @@ impl World {
             settings: &settings,
             proxy_preserve_host: &|| false,
             client: &|| CLIENT,
-            copyable: true,
-            ask: &(),
             edit: &(),
         };
         let fields = fields();
-        journey.decide(&scope, &received(method, &fields, journey.wants_content()))
+        let received = received(method, &fields, journey.wants_content());
+        let requested = || Requested::received(received.method, received.target);
+        let chosen = journey.choose(&settings, true, &(), requested);
+        chosen.is_some_and(|chosen| journey.select(chosen, &scope, &received))
     }
 
     fn offer(&self, message: Message) {

@@ -2,7 +2,7 @@
 
 use crate::capture::Capture;
 use crate::comparing::{Comparisons, Copies, Production};
-use crate::config::{ListId, ScopeSettings, ServerPolicy};
+use crate::config::{ScopeSettings, ServerPolicy};
 use crate::copylog::{self, Awaiting, Requested};
 use crate::edit::Edit;
 use crate::fates::{Captured, Fate, Fates};
@@ -46,18 +46,14 @@ enum Stage {
     Settled,
 }
 
-/// What is known of a request when its scope is.
+/// What a selected request's copy depends on, beside what was received.
 pub struct Scope<'a, F> {
     /// The settings that hold for it.
     pub settings: &'a ScopeSettings,
-    /// `ProxyPreserveHost`, the default of `CopyPreserveHost`; asked for what is copied.
+    /// `ProxyPreserveHost`, the default of `CopyPreserveHost`.
     pub proxy_preserve_host: &'a dyn Fn() -> bool,
-    /// The client's address and scheme; asked for what is copied.
+    /// The client's address and scheme.
     pub client: &'a dyn Fn() -> Forwarded<'a>,
-    /// Not for one of our own handlers, nor a push of the server's.
-    pub copyable: bool,
-    /// Whoever knows what rules ask about it.
-    pub ask: &'a dyn Ask,
     /// Whoever changes fields for one target alone.
     pub edit: &'a dyn Edit<F>,
 }
@@ -136,24 +132,39 @@ impl Journey {
         self.capture.as_ref().is_some_and(Capture::wants_bytes)
     }
 
-    /// The request's scope is known and access control has passed: it is selected, or is not copied.
-    /// Returns whether it was selected.
+    /// The request's scope is known and access control has passed: the targets that it goes to, for which it is
+    /// then [selected](Self::select); `None` where there is none, which is counted.
+    ///
+    /// Not `copyable` is a request for one of our own handlers, and a push of the server's.
     #[inline(always)]
-    pub fn decide<'a, F>(&mut self, scope: &Scope<'a, F>, received: &Received<'a, F>) -> bool
+    pub fn choose(
+        &mut self,
+        settings: &ScopeSettings,
+        copyable: bool,
+        ask: &dyn Ask,
+        requested: impl Fn() -> Requested,
+    ) -> Option<Chosen> {
+        if !self.is_undecided() {
+            return None;
+        }
+        let chosen = self.chosen(settings, copyable, ask, requested);
+        if chosen.is_none() {
+            self.leave_out();
+        }
+        chosen
+    }
+
+    /// The request goes to these targets. Returns whether it was selected: its copy can be made.
+    #[inline(always)]
+    pub fn select<'a, F>(
+        &mut self,
+        mut chosen: Chosen,
+        scope: &Scope<'a, F>,
+        received: &Received<'a, F>,
+    ) -> bool
     where
         F: HeaderSection<'a>,
     {
-        if !self.is_undecided() {
-            return false;
-        }
-        let Some(list) = self.list(scope) else {
-            self.settle();
-            return false;
-        };
-        let Some(mut chosen) = self.choose(scope, list, received) else {
-            self.settle();
-            return false;
-        };
         let heads = match self.mirror.has_own_fields(chosen) {
             false => self.serialise(scope, chosen, received).map(|head| (head, None)),
             true => self.heads(scope, &mut chosen, received),
@@ -163,7 +174,7 @@ impl Journey {
             Err(reason) => {
                 let requested = || Requested::received(received.method, received.target);
                 self.give_up(reason, chosen, requested);
-                self.settle();
+                self.leave_out();
                 return false;
             }
         };
@@ -243,22 +254,20 @@ impl Journey {
         self.awaiting = Awaiting::None;
     }
 
-    fn list<F>(&self, scope: &Scope<'_, F>) -> Option<ListId> {
-        scope.settings.list().filter(|list| self.mirror.has_targets(*list))
-    }
-
-    /// The targets that the request goes to; `None` where there is none, which is counted.
+    /// The targets that an undecided request goes to.
     #[inline(always)]
-    fn choose<'a, F>(
+    fn chosen(
         &mut self,
-        scope: &Scope<'a, F>,
-        list: ListId,
-        received: &Received<'a, F>,
+        settings: &ScopeSettings,
+        copyable: bool,
+        ask: &dyn Ask,
+        requested: impl Fn() -> Requested,
     ) -> Option<Chosen> {
-        let not_copied = match scope {
-            _ if !scope.settings.is_on() => Some(NotCopied::Off),
-            _ if !scope.copyable => Some(NotCopied::NotCopyable),
-            _ => None,
+        let list = settings.list().filter(|list| self.mirror.has_targets(*list))?;
+        let not_copied = match settings.is_on() {
+            false => Some(NotCopied::Off),
+            true if !copyable => Some(NotCopied::NotCopyable),
+            true => None,
         };
         if let Some(reason) = not_copied {
             let all = Chosen::all(list);
@@ -268,10 +277,9 @@ impl Journey {
         if self.mirror.is_open(list) {
             return Some(Chosen::all(list));
         }
-        let request = Asked::new(received.method, received.has_content, scope.ask);
-        let (chosen, limited) = self.mirror.choose(list, &request, &mut self.fates);
+        let asked = Asked::new(self.wants_content(), ask);
+        let (chosen, limited) = self.mirror.choose(list, &asked, &mut self.fates);
         if !limited.is_empty() {
-            let requested = || Requested::received(received.method, received.target);
             self.log_dropped(Loss::Rate, limited, requested);
         }
         (!chosen.is_empty()).then_some(chosen)
@@ -434,6 +442,13 @@ impl Journey {
             let from = (self.server, &mut self.awaiting);
             self.mirror.log_dropped(loss, chosen, requested, from);
         }
+    }
+
+    /// It goes nowhere; nothing of it is compared, as it is not selected.
+    #[inline(always)]
+    fn leave_out(&mut self) {
+        self.stage = Stage::Settled;
+        self.capture = None;
     }
 
     fn settle(&mut self) {

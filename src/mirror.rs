@@ -172,6 +172,7 @@ impl Mirror {
 
     /// Which targets of the list the request goes to, by their rules and by what operators have set, and which would
     /// get it but for their rates; counts why it does not go to the others.
+    #[inline(always)]
     pub fn choose(&self, list: ListId, request: &Asked<'_>, fates: &mut Fates) -> (Chosen, Chosen) {
         let mut chosen = Chosen { list, places: [0; 2] };
         let mut limited = chosen;
@@ -365,7 +366,7 @@ impl Mirror {
             return from.fates.note(lane.id, Fate::NotCopied(NotCopied::Off));
         }
         // It has no rule but what is set.
-        let (rule, request) = (Rule::default(), Asked::new(message.method(), false, &()));
+        let (rule, request) = (Rule::default(), Asked::new(false, &()));
         let (valve, set) = (lane.account.valve(), steering.overrides());
         match rule.judge(&request, valve, set, chance, clock::nanos) {
             Ok(()) => {
@@ -615,14 +616,15 @@ impl Lane {
     }
 
     /// Counts why a request does not go to this target.
-    fn pass_over(&self, miss: Miss) -> Fate {
+    #[inline(always)]
+    fn pass_over(&self, miss: Miss<'_>) -> Fate {
         let reason = match miss {
             Miss::Method => NotCopied::Method,
             Miss::Body => NotCopied::Body,
             Miss::Sampled => NotCopied::Sampled,
             Miss::Condition => NotCopied::Condition,
             Miss::Unknown(error) => {
-                self.tell_unknown(&error);
+                self.tell_unknown(error);
                 NotCopied::Condition
             }
             Miss::Rate => {
@@ -636,9 +638,11 @@ impl Lane {
     }
 
     /// The 1st, 2nd, 4th, 8th … time that an expression cannot be evaluated the log is told.
-    fn tell_unknown(&self, error: &str) {
+    #[cold]
+    fn tell_unknown(&self, error: &[u8]) {
         let count = self.account.trouble(Trouble::Unknown);
         if count.is_power_of_two() {
+            let error = String::from_utf8_lossy(error);
             let name = &self.target.name;
             log::warn!(
                 "CPY0115: a request is not copied to {name}: an expression cannot be evaluated: {error} \

@@ -127,48 +127,62 @@ fn refusal(kind: c_int, name: &[u8]) -> Option<&'static CStr> {
 }
 
 /// Evaluates expressions on one request.
-pub struct Asking<'a>(pub &'a ffi::request_rec);
+pub struct Asking<'a> {
+    request: &'a ffi::request_rec,
+    method: *const c_char,
+}
 
 impl Asking<'_> {
-    fn tree(expression: Expression) -> Result<*const ffi::ap_expr_info_t, String> {
+    /// Asks the request, whose client sent this method.
+    ///
+    /// # Safety
+    ///
+    /// `method` is a text that nobody changes as long as the request lives.
+    pub unsafe fn new(request: &ffi::request_rec, method: *const c_char) -> Asking<'_> {
+        Asking { request, method }
+    }
+
+    fn tree(expression: Expression) -> Result<*const ffi::ap_expr_info_t, &'static [u8]> {
         let generation = config::generation();
         let parsed = generation.and_then(|known| known.expressions.get(expression.index()));
-        parsed.map(|Parsed(tree)| tree.as_ptr().cast_const()).ok_or_else(|| "it is gone".to_owned())
+        parsed.map(|Parsed(tree)| tree.as_ptr().cast_const()).ok_or(b"it is gone")
     }
 
     fn request(&self) -> *mut ffi::request_rec {
-        ptr::from_ref(self.0).cast_mut()
+        ptr::from_ref(self.request).cast_mut()
     }
 }
 
 impl Ask for Asking<'_> {
-    fn is_set(&self, variable: &CStr) -> bool {
-        // SAFETY: the request's own table; the name ends in NUL.
-        !unsafe { ffi::apr_table_get(self.0.subprocess_env, variable.as_ptr()) }.is_null()
+    fn method(&self) -> &[u8] {
+        // SAFETY: whoever made this vouches for the text.
+        unsafe { pool::bytes(self.method) }
     }
 
-    fn holds(&self, expression: Expression) -> Result<bool, String> {
+    fn is_set(&self, variable: &CStr) -> bool {
+        // SAFETY: the request's own table; the name ends in NUL.
+        !unsafe { ffi::apr_table_get(self.request.subprocess_env, variable.as_ptr()) }.is_null()
+    }
+
+    fn holds(&self, expression: Expression) -> Result<bool, &[u8]> {
         let tree = Asking::tree(expression)?;
         let mut error: *const c_char = ptr::null();
         // SAFETY: a live request, on its own thread, and a tree of this configuration's.
         let result = unsafe { ffi::ap_expr_exec(self.request(), tree, &raw mut error) };
-        if result < 0 { Err(text(error)) } else { Ok(result > 0) }
+        // SAFETY: NULL, or a text that lives as long as the request.
+        if result < 0 { Err(unsafe { pool::bytes(error) }) } else { Ok(result > 0) }
     }
 
-    fn text(&self, expression: Expression) -> Result<&[u8], String> {
+    fn text(&self, expression: Expression) -> Result<&[u8], &[u8]> {
         let tree = Asking::tree(expression)?;
         let mut error: *const c_char = ptr::null();
         // SAFETY: as above.
         let result = unsafe { ffi::ap_expr_str_exec(self.request(), tree, &raw mut error) };
         if !error.is_null() {
-            return Err(text(error));
+            // SAFETY: a text that lives as long as the request.
+            return Err(unsafe { pool::bytes(error) });
         }
         // SAFETY: NULL, or a text that lives as long as the request or the configuration.
         Ok(unsafe { pool::bytes(result) })
     }
-}
-
-fn text(error: *const c_char) -> String {
-    // SAFETY: NULL, or a text that lives as long as the request.
-    String::from_utf8_lossy(unsafe { pool::bytes(error) }).into_owned()
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::witness::Watch;
 use super::{child, edit, expr, ffi, handlers, kept, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
+use crate::copylog::Requested;
 use crate::journey::{Journey, Scope};
 use crate::message::{Field, Forwarded, HeaderSection, Notes, Received};
+use crate::mirror::Chosen;
 use crate::outcome::NotCopied;
 
 /// A request's journey, beside what it looked like on arrival: other modules change `request_rec`.
@@ -128,6 +130,7 @@ impl Passage {
 
     /// Tells the journey the scope that holds for the request; `served` is what it was rewritten to, if
     /// it was.
+    #[inline(always)]
     pub fn decide(&mut self, request: &ffi::request_rec, served: &ffi::request_rec) {
         if !self.journey.is_undecided() {
             return;
@@ -135,6 +138,21 @@ impl Passage {
         if !self.is_scope_known(request) {
             return self.journey.refuse(NotCopied::NotCopyable, scope_settings(request));
         }
+        let settings = scope_settings(request);
+        let copyable = is_copyable(request) && (ptr::eq(request, served) || is_copyable(served));
+        let (method, target) = (self.method, self.target);
+        // SAFETY: a text of the request's pool, which nobody changes in place.
+        let ask = unsafe { expr::Asking::new(request, method) };
+        // SAFETY: as above.
+        let text = |text| unsafe { pool::bytes(text) };
+        let requested = || Requested::received(text(method), text(target));
+        if let Some(chosen) = self.journey.choose(settings, copyable, &ask, requested) {
+            self.select(request, settings, chosen);
+        }
+    }
+
+    #[inline(never)]
+    fn select(&mut self, request: &ffi::request_rec, settings: &ScopeSettings, chosen: Chosen) {
         let received = Received {
             // SAFETY: texts of the request's pool, which nobody changes in place.
             method: unsafe { pool::bytes(self.method) },
@@ -145,7 +163,7 @@ impl Passage {
             has_content: self.notes.content().is_some(),
         };
         let scope = Scope {
-            settings: scope_settings(request),
+            settings,
             // SAFETY: the request's own vector.
             proxy_preserve_host: &|| unsafe { proxy::preserve_host(request.per_dir_config) },
             client: &|| Forwarded {
@@ -153,11 +171,9 @@ impl Passage {
                 client: unsafe { pool::bytes(request.useragent_ip) },
                 proto: scheme(request),
             },
-            copyable: is_copyable(request) && (ptr::eq(request, served) || is_copyable(served)),
-            ask: &expr::Asking(request),
             edit: &edit::Editing(request),
         };
-        self.journey.decide(&scope, &received);
+        self.journey.select(chosen, &scope, &received);
     }
 
     /// Access control refused the request.

@@ -54,8 +54,6 @@ impl World {
             settings: &self.settings,
             proxy_preserve_host: &|| false,
             client: &|| Forwarded { client: b"192.0.2.7", proto: "http" },
-            copyable: true,
-            ask: &(),
             edit: &(),
         };
         let fields = [Field::new(b"Host", b"www.example.com")];
@@ -66,7 +64,9 @@ impl World {
             connection: b"",
             has_content: journey.wants_content(),
         };
-        journey.decide(&scope, &received)
+        let requested = || Requested::received(received.method, received.target);
+        let chosen = journey.choose(&self.settings, true, &(), requested);
+        chosen.is_some_and(|chosen| journey.select(chosen, &scope, &received))
     }
 
     fn count(&self, cell: Cell) -> u64 {

@@ -107,8 +107,7 @@ fn a_target_that_is_switched_off_is_not_chosen_and_gets_no_copy() {
     let steering = [0, 1].map(|target| world.segment.steering(world.slots[target]));
     let off = || [0, 1].map(|target| world.count(target, Cell::NotCopiedOff));
     let chosen = || {
-        let (chosen, _) =
-            world.mirror.choose(world.list, &Asked::new(b"GET", false, &()), &mut nobody());
+        let (chosen, _) = world.mirror.choose(world.list, &Asked::new(false, &()), &mut nobody());
         [0, 1].map(|place| chosen.has(place))
     };
     assert!(world.mirror.is_open(world.list));
@@ -131,14 +130,14 @@ fn what_an_operator_sets_goes_before_any_rule() {
     first.set_sample(Share::parse("0.001%"));
     second.set_rate(Rate::parse("1000000/s"));
     for _ in 0..100 {
-        world.mirror.choose(world.list, &Asked::new(b"GET", false, &()), &mut nobody());
+        world.mirror.choose(world.list, &Asked::new(false, &()), &mut nobody());
     }
     // By chance one in a hundred thousand is copied.
     assert!(world.count(0, Cell::NotCopiedSampled) >= 95);
     assert_eq!(world.count(1, Cell::DroppedRate), 0);
     second.set_rate(None);
     for _ in 0..100 {
-        world.mirror.choose(world.list, &Asked::new(b"GET", false, &()), &mut nobody());
+        world.mirror.choose(world.list, &Asked::new(false, &()), &mut nobody());
     }
     assert!(world.count(1, Cell::DroppedRate) > 50);
 }

@@ -9,7 +9,7 @@ mod sample;
 mod share;
 mod valve;
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 
 pub use methods::Methods;
@@ -64,51 +64,59 @@ pub enum Condition {
 }
 
 /// Whoever knows the request that a rule asks about.
+///
+/// Why an expression cannot be evaluated is a text for the log.
 pub trait Ask {
+    /// The method that the client sent.
+    fn method(&self) -> &[u8];
+
     /// Whether the request has this variable in its environment.
     fn is_set(&self, variable: &CStr) -> bool;
 
-    /// Whether the expression is true of it; the error is for the log.
-    fn holds(&self, expression: Expression) -> Result<bool, String>;
+    /// Whether the expression is true of it.
+    fn holds(&self, expression: Expression) -> Result<bool, &[u8]>;
 
     /// What the expression makes of it.
-    fn text(&self, expression: Expression) -> Result<&[u8], String>;
+    fn text(&self, expression: Expression) -> Result<&[u8], &[u8]>;
 }
 
-/// Nobody: no variable is set, and no expression can be evaluated.
+/// Nobody: no method is known, no variable is set, and no expression can be evaluated.
 impl Ask for () {
+    fn method(&self) -> &[u8] {
+        b""
+    }
+
     fn is_set(&self, _: &CStr) -> bool {
         false
     }
 
-    fn holds(&self, _: Expression) -> Result<bool, String> {
-        Err("nobody to ask".to_owned())
+    fn holds(&self, _: Expression) -> Result<bool, &[u8]> {
+        Err(b"nobody to ask")
     }
 
-    fn text(&self, _: Expression) -> Result<&[u8], String> {
-        Err("nobody to ask".to_owned())
+    fn text(&self, _: Expression) -> Result<&[u8], &[u8]> {
+        Err(b"nobody to ask")
     }
 }
 
 /// A request that rules ask about; it is asked the same once, however many targets want to know.
 pub struct Asked<'a> {
-    method: &'a [u8],
     has_content: bool,
     ask: &'a dyn Ask,
-    held: RefCell<Found<bool>>,
-    keyed: RefCell<Found<Option<u64>>>,
+    held: Cell<Found<'a, bool>>,
+    keyed: Cell<Found<'a, Option<u64>>>,
 }
 
 /// What the last expression made of the request.
-type Found<T> = Option<(Expression, Result<T, String>)>;
+type Found<'a, T> = Option<(Expression, Result<T, &'a [u8]>)>;
 
 impl<'a> Asked<'a> {
-    /// A request of this method, and what else is asked about it.
-    pub fn new(method: &'a [u8], has_content: bool, ask: &'a dyn Ask) -> Asked<'a> {
-        Asked { method, has_content, ask, held: RefCell::default(), keyed: RefCell::default() }
+    /// A request with content or without, and who knows what else is asked about it.
+    pub fn new(has_content: bool, ask: &'a dyn Ask) -> Asked<'a> {
+        Asked { has_content, ask, held: Cell::new(None), keyed: Cell::new(None) }
     }
 
-    fn meets(&self, condition: &Condition) -> Result<bool, String> {
+    fn meets(&self, condition: &Condition) -> Result<bool, &'a [u8]> {
         match condition {
             Condition::Set(variable) => Ok(self.ask.is_set(variable)),
             Condition::Unset(variable) => Ok(!self.ask.is_set(variable)),
@@ -119,29 +127,30 @@ impl<'a> Asked<'a> {
     }
 
     /// Where the key's text falls; `None` where it is empty.
-    fn place(&self, key: Expression) -> Result<Option<u64>, String> {
+    fn place(&self, key: Expression) -> Result<Option<u64>, &'a [u8]> {
         once(&self.keyed, key, || self.ask.text(key).map(sample::place))
     }
 }
 
 /// What was found the last time, if that was the same expression, else what `find` finds.
-fn once<T: Clone>(
-    last: &RefCell<Found<T>>,
+fn once<'a, T: Copy>(
+    last: &Cell<Found<'a, T>>,
     expression: Expression,
-    find: impl FnOnce() -> Result<T, String>,
-) -> Result<T, String> {
-    match &*last.borrow() {
-        Some((known, found)) if *known == expression => return found.clone(),
-        _ => {}
+    find: impl FnOnce() -> Result<T, &'a [u8]>,
+) -> Result<T, &'a [u8]> {
+    if let Some((known, found)) = last.get()
+        && known == expression
+    {
+        return found;
     }
     let found = find();
-    last.replace(Some((expression, found.clone())));
+    last.set(Some((expression, found)));
     found
 }
 
 /// Why a request is not copied to a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Miss {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss<'a> {
     /// Not one of `methods=`.
     Method,
     /// It has content, under `body=off`.
@@ -150,8 +159,8 @@ pub enum Miss {
     Sampled,
     /// `env=` or `expr=` is not met.
     Condition,
-    /// An expression could not be evaluated.
-    Unknown(String),
+    /// An expression could not be evaluated, for this reason.
+    Unknown(&'a [u8]),
     /// Above `rate=`.
     Rate,
 }
@@ -195,15 +204,16 @@ impl Rule {
     /// Whether the request is copied to the target with this valve.
     ///
     /// `draw` is a number of 64 bits by chance, `now` the time: asked for only where they matter.
-    pub fn judge(
+    #[inline(always)]
+    pub fn judge<'a>(
         &self,
-        request: &Asked<'_>,
+        request: &Asked<'a>,
         valve: &Valve,
         set: Overrides,
         draw: impl FnOnce() -> u64,
         now: impl FnOnce() -> Nanos,
-    ) -> Result<(), Miss> {
-        if self.methods.as_ref().is_some_and(|methods| !methods.has(request.method)) {
+    ) -> Result<(), Miss<'a>> {
+        if self.methods.as_ref().is_some_and(|methods| !methods.has(request.ask.method())) {
             return Err(Miss::Method);
         }
         if request.has_content && !self.takes_body() {
@@ -221,13 +231,14 @@ impl Rule {
         }
     }
 
-    fn is_in_sample(
+    #[inline(always)]
+    fn is_in_sample<'a>(
         &self,
-        request: &Asked<'_>,
+        request: &Asked<'a>,
         valve: &Valve,
         share: Share,
         draw: impl FnOnce() -> u64,
-    ) -> Result<(), Miss> {
+    ) -> Result<(), Miss<'a>> {
         let limit = match self.adapts() {
             true => valve.throttle.lower(share.limit()),
             false => share.limit(),

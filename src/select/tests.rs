@@ -1,7 +1,5 @@
 //! Rules, judged with chance and time of the tests' own.
 
-use std::cell::Cell;
-
 use fastrand::Rng;
 use proptest::prelude::*;
 
@@ -12,29 +10,34 @@ const NONE: Overrides = Overrides { sample: None, rate: None };
 /// A request with these answers; counts how often it is asked.
 #[derive(Default)]
 struct Client {
+    method: &'static [u8],
     key: Vec<u8>,
     holds: Option<bool>,
     asked: Cell<u32>,
 }
 
 impl Ask for Client {
+    fn method(&self) -> &[u8] {
+        self.method
+    }
+
     fn is_set(&self, variable: &CStr) -> bool {
         variable == c"copy"
     }
 
-    fn holds(&self, _: Expression) -> Result<bool, String> {
+    fn holds(&self, _: Expression) -> Result<bool, &[u8]> {
         self.asked.set(self.asked.get() + 1);
-        self.holds.ok_or_else(|| "too deep".to_owned())
+        self.holds.ok_or(b"too deep")
     }
 
-    fn text(&self, _: Expression) -> Result<&[u8], String> {
+    fn text(&self, _: Expression) -> Result<&[u8], &[u8]> {
         self.asked.set(self.asked.get() + 1);
         Ok(&self.key)
     }
 }
 
-fn judge(rule: &Rule, client: &Client, draw: u64) -> Result<(), Miss> {
-    let asked = Asked::new(b"GET", false, client);
+fn judge<'a>(rule: &Rule, client: &'a Client, draw: u64) -> Result<(), Miss<'a>> {
+    let asked = Asked::new(false, client);
     rule.judge(&asked, &Valve::new(), NONE, || draw, || 1 << 40)
 }
 
@@ -66,22 +69,23 @@ fn a_rule_that_asks_for_nothing_is_open_and_any_other_is_not() {
 
 #[test]
 fn methods_and_content_are_looked_at_first() {
-    let client = Client::default();
+    let [post, get, head] = ["POST", "get", "HEAD"]
+        .map(|method| Client { method: method.as_bytes(), ..Client::default() });
     let rule = Rule {
         methods: Methods::parse("GET,HEAD"),
         body: Some(false),
         condition: Some(Condition::Expression(Expression(0))),
         ..Rule::default()
     };
-    let judged = |method: &[u8], has_content| {
-        let asked = Asked::new(method, has_content, &client);
+    fn judged<'a>(rule: &Rule, client: &'a Client, has_content: bool) -> Result<(), Miss<'a>> {
+        let asked = Asked::new(has_content, client);
         rule.judge(&asked, &Valve::new(), NONE, || unreachable!(), || unreachable!())
-    };
-    assert_eq!(judged(b"POST", true), Err(Miss::Method));
-    assert_eq!(judged(b"get", false), Err(Miss::Method));
-    assert_eq!(judged(b"HEAD", true), Err(Miss::Body));
-    assert_eq!(client.asked.get(), 0, "no expression was evaluated");
-    assert_eq!(judged(b"HEAD", false), Err(Miss::Unknown("too deep".to_owned())));
+    }
+    assert_eq!(judged(&rule, &post, true), Err(Miss::Method));
+    assert_eq!(judged(&rule, &get, false), Err(Miss::Method));
+    assert_eq!(judged(&rule, &head, true), Err(Miss::Body));
+    assert_eq!(head.asked.get(), 0, "no expression was evaluated");
+    assert_eq!(judged(&rule, &head, false), Err(Miss::Unknown(b"too deep")));
 }
 
 #[test]
@@ -94,7 +98,7 @@ fn conditions_are_met_or_not() {
         (Condition::Unset(c"other".into()), None, Ok(())),
         (Condition::Expression(Expression(0)), Some(true), Ok(())),
         (Condition::Expression(Expression(0)), Some(false), Err(Miss::Condition)),
-        (Condition::Expression(Expression(0)), None, Err(Miss::Unknown("too deep".to_owned()))),
+        (Condition::Expression(Expression(0)), None, Err(Miss::Unknown(b"too deep"))),
     ] {
         let rule = Rule { condition: Some(condition), ..Rule::default() };
         assert_eq!(judge(&rule, &client(holds), 0), expected, "{rule:?}");
@@ -109,7 +113,7 @@ fn an_expression_is_evaluated_once_and_only_for_what_is_in_the_sample() {
         ..Rule::default()
     };
     let client = Client { holds: Some(true), ..Client::default() };
-    let asked = Asked::new(b"GET", false, &client);
+    let asked = Asked::new(false, &client);
     let judged = |rule: Rule, draw| rule.judge(&asked, &Valve::new(), NONE, || draw, || 0);
     assert_eq!(judged(rule(0, "50%"), u64::MAX), Err(Miss::Sampled));
     assert_eq!(client.asked.get(), 0);
@@ -130,7 +134,7 @@ fn the_rate_comes_last() {
         ..Rule::default()
     };
     let client = Client::default();
-    let asked = Asked::new(b"GET", false, &client);
+    let asked = Asked::new(false, &client);
     let judged = |draw| rule.judge(&asked, &valve, NONE, || draw, || 1 << 40);
     assert_eq!(judged(u64::MAX), Err(Miss::Sampled));
     let judgements: Vec<_> = (0..4).map(|_| judged(0)).collect();
@@ -195,13 +199,13 @@ fn pressure_lowers_the_sample_of_rules_that_adapt() {
     valve.throttle.hold(Throttle::WHOLE / 2, 1);
     let judged = |adapt, draw| {
         let rule = Rule { sample: share("50%"), adapt, ..Rule::default() };
-        rule.judge(&Asked::new(b"GET", false, &client), &valve, NONE, || draw, || 0).is_ok()
+        rule.judge(&Asked::new(false, &client), &valve, NONE, || draw, || 0).is_ok()
     };
     let (quarter, half) = (1 << 62, 1 << 63);
     assert!(judged(Some(true), quarter - 1) && !judged(Some(true), quarter));
     assert!(judged(None, half - 1) && !judged(None, half));
     let whole = Rule { adapt: Some(true), ..Rule::default() };
-    let asked = Asked::new(b"GET", false, &client);
+    let asked = Asked::new(false, &client);
     assert_eq!(whole.judge(&asked, &valve, NONE, || half, || 0), Err(Miss::Sampled));
 }
 
@@ -237,7 +241,7 @@ proptest! {
         valve.throttle.hold(held, 1);
         let is_in = |sample: &str, adapt| {
             let rule = Rule { sample: share(sample), key: Some(Expression(0)), adapt: Some(adapt), ..Rule::default() };
-            let judged = || rule.judge(&Asked::new(b"GET", false, &client), &valve, NONE, || unreachable!(), || 0).is_ok();
+            let judged = || rule.judge(&Asked::new(false, &client), &valve, NONE, || unreachable!(), || 0).is_ok();
             let once = judged();
             assert_eq!(once, judged());
             once
