@@ -1,7 +1,7 @@
 //! The hooks that a request passes: arrival, admission, decision, conclusion.
 
 use std::ffi::c_int;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use super::guard::guard_request;
 use super::request::{self, Passage, Phase};
@@ -9,6 +9,7 @@ use super::witness::{self, Watch};
 use super::{child, ffi, kept, meter, notes, pool, tee, trail};
 use crate::boundary::Boundary;
 use crate::clock;
+use crate::comparing::Production as Compared;
 use crate::copylog::{Id, Parties, Production};
 
 /// `post_read_request`: takes note of a client's request before any module changes it.
@@ -63,9 +64,8 @@ unsafe fn reach(r: *mut ffi::request_rec, phase: Phase) -> c_int {
     let work = || {
         // SAFETY: the caller passes a live request.
         let request = unsafe { &*r };
-        if request::is_root(request)
-            && let Some(mut passage) = Passage::of_root(request)
-        {
+        // Subrequests, and what a request is redirected to, have none of their own.
+        if let Some(mut passage) = Passage::of_root(request) {
             // SAFETY: the only look at it.
             unsafe { passage.as_mut() }.phase = phase;
         }
@@ -97,17 +97,13 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
         if let Some(root) = root {
             here.decide(root, request);
             if let Some(production) = here.journey.production_sides() {
-                let watch = Watch::new(here.journey.budget(), *production);
                 // SAFETY: the root request's own pool.
-                here.watch = Some(unsafe { pool::own(root.pool, watch) });
+                unsafe { begin_watch(root.pool, here, *production) };
             }
         }
-        if let Some(mut watch) = here.watch {
-            // A document that is redirected to takes the place of what was begun.
-            // SAFETY: the only look at it.
-            unsafe { watch.as_mut() }.restart();
+        if let Some(watch) = here.watch {
             // SAFETY: a live request, and its root's watch.
-            unsafe { witness::install(r, watch) };
+            unsafe { watch_answer(r, watch) };
         }
         if here.journey.wants_content() {
             // Content negotiation and internal redirects may have taken the tee out.
@@ -119,6 +115,23 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
     };
     // SAFETY: httpd passes a live request to its hooks.
     unsafe { guard_request(Boundary::Decide, r, (), work) };
+}
+
+/// Production's answer is compared: it is to be seen.
+#[cold]
+unsafe fn begin_watch(pool: *mut ffi::apr_pool_t, here: &mut Passage, production: Compared) {
+    let watch = Watch::new(here.journey.budget(), production);
+    // SAFETY: the caller passes the root request's pool.
+    here.watch = Some(unsafe { pool::own(pool, watch) });
+}
+
+#[cold]
+unsafe fn watch_answer(r: *mut ffi::request_rec, mut watch: NonNull<Watch>) {
+    // A document that is redirected to takes the place of what was begun.
+    // SAFETY: the only look at it.
+    unsafe { watch.as_mut() }.restart();
+    // SAFETY: the caller passes a live request, and its root's watch.
+    unsafe { witness::install(r, watch) };
 }
 
 /// `log_transaction`: whatever is still open is settled now.
