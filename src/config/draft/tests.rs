@@ -1,6 +1,7 @@
 //! Configurations as they are read.
 
 use super::*;
+use crate::config::policy::Choice;
 
 /// One configuration, each line with the scope it stands in.
 #[derive(Default)]
