@@ -20,6 +20,7 @@ pub struct Builder {
     sizes: String,
     with_copy: bool,
     with_faults: bool,
+    patient: bool,
     modules: Vec<&'static str>,
     global: String,
     vhost: String,
@@ -42,6 +43,7 @@ impl Builder {
             sizes: mpm.sizes().to_owned(),
             with_copy: true,
             with_faults: false,
+            patient: cfg!(test),
             modules: vec!["authz_core"],
             global: String::new(),
             vhost: String::new(),
@@ -65,6 +67,13 @@ impl Builder {
     /// Leaves mod_copy out.
     pub fn without_copy(mut self) -> Builder {
         self.with_copy = false;
+        self
+    }
+
+    /// Sets nothing but what the test says: copies have as long to connect as administrators have them, though a busy
+    /// machine may take longer. Measurements have no other.
+    pub fn with_defaults(mut self) -> Builder {
+        self.patient = false;
         self
     }
 
@@ -203,6 +212,9 @@ impl Builder {
                  </Location>\n</VirtualHost>\n"
             )
             .unwrap();
+            if self.patient {
+                text += "CopyConnectTimeout 5s\n";
+            }
         }
         let Builder { global, vhost, tail, .. } = self;
         text + &format!("{global}<VirtualHost 127.0.0.1:{port}>\n{vhost}</VirtualHost>\n{tail}")

@@ -40,6 +40,7 @@ fn dump(builder: &Builder) -> String {
 /// A site: the main server's lines are those of `global.conf`, the virtual host's those of `vhost.conf`.
 fn site(global: &str, vhost: &str, tail: &str) -> Builder {
     let builder = Server::on(Mpm::Event)
+        .with_defaults()
         .file("global.conf", global)
         .file("vhost.conf", vhost)
         .file("tail.conf", tail);
