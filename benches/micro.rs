@@ -31,8 +31,9 @@ use mod_copy::config::{
     ServerSettings, find,
 };
 use mod_copy::copylog::{Awaiting, Requested};
+use mod_copy::edit::{Edit, Edits};
 use mod_copy::fates::Fates;
-use mod_copy::journey::{Journey, Part, Scope};
+use mod_copy::journey::{Journey, Known, Part, Scope};
 use mod_copy::mask::{Key, Masks, Rule};
 use mod_copy::memory::Budget;
 use mod_copy::message::{Additions, Field, Forwarded, Head, HeaderSection, Message, Received};
@@ -135,12 +136,7 @@ impl World {
     }
 
     fn decide(&self, journey: &mut Journey, settings: ScopeSettings, method: &[u8]) -> bool {
-        let scope = Scope {
-            settings: &settings,
-            proxy_preserve_host: &|| false,
-            client: &|| CLIENT,
-            edit: &(),
-        };
+        let scope = Scope { settings: &settings, known: Client };
         let fields = fields();
         let received = received(method, &fields, journey.wants_content());
         let requested = || Requested::received(received.method, received.target);
@@ -159,6 +155,25 @@ impl World {
         while self.segment.totals().iter().any(|totals| totals.pending() > 0) {
             thread::yield_now();
         }
+    }
+}
+
+/// Who knows of a request what did not come with it.
+struct Client;
+
+impl<'a> Known<'a> for Client {
+    fn client(&self) -> Forwarded<'a> {
+        CLIENT
+    }
+
+    fn proxy_preserve_host(&self) -> bool {
+        false
+    }
+}
+
+impl<F> Edit<F> for Client {
+    fn edited(&self, _: Edits, _: &F) -> Option<F> {
+        None
     }
 }
 

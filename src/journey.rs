@@ -47,15 +47,20 @@ enum Stage {
 }
 
 /// What a selected request's copy depends on, beside what was received.
-pub struct Scope<'a, F> {
+pub struct Scope<'a, K> {
     /// The settings that hold for it.
     pub settings: &'a ScopeSettings,
-    /// `ProxyPreserveHost`, the default of `CopyPreserveHost`.
-    pub proxy_preserve_host: &'a dyn Fn() -> bool,
+    /// Whoever knows the rest, and changes fields for one target alone.
+    pub known: K,
+}
+
+/// Whoever knows of a request what did not come with it.
+pub trait Known<'a> {
     /// The client's address and scheme.
-    pub client: &'a dyn Fn() -> Forwarded<'a>,
-    /// Whoever changes fields for one target alone.
-    pub edit: &'a dyn Edit<F>,
+    fn client(&self) -> Forwarded<'a>;
+
+    /// `ProxyPreserveHost`, the default of `CopyPreserveHost`.
+    fn proxy_preserve_host(&self) -> bool;
 }
 
 impl Journey {
@@ -156,14 +161,15 @@ impl Journey {
 
     /// The request goes to these targets. Returns whether it was selected: its copy can be made.
     #[inline(always)]
-    pub fn select<'a, F>(
+    pub fn select<'a, F, K>(
         &mut self,
         mut chosen: Chosen,
-        scope: &Scope<'a, F>,
+        scope: &Scope<'a, K>,
         received: &Received<'a, F>,
     ) -> bool
     where
         F: HeaderSection<'a>,
+        K: Known<'a> + Edit<F>,
     {
         let heads = match self.mirror.has_own_fields(chosen) {
             false => self.serialise(scope, chosen, received).map(|head| (head, None)),
@@ -287,14 +293,15 @@ impl Journey {
 
     /// The request's head for these targets, or why none is made.
     #[inline(always)]
-    fn serialise<'a, F>(
+    fn serialise<'a, F, K>(
         &self,
-        scope: &Scope<'a, F>,
+        scope: &Scope<'a, K>,
         chosen: Chosen,
         received: &Received<'a, F>,
     ) -> Result<Head, GivenUp>
     where
         F: HeaderSection<'a>,
+        K: Known<'a> + Edit<F>,
     {
         if !self.mirror.would_take(chosen) {
             return Err(GivenUp::Dropped(Loss::Breaker));
@@ -304,25 +311,29 @@ impl Journey {
     }
 
     #[inline(always)]
-    fn additions<'a, F>(&self, scope: &Scope<'a, F>, add_headers: bool) -> Additions<'a> {
+    fn additions<'a>(&self, scope: &Scope<'a, impl Known<'a>>, add_headers: bool) -> Additions<'a> {
         Additions {
             mark: self.mirror.mark(),
-            forwarded: add_headers.then(scope.client),
-            preserve_host: scope.settings.preserve_host().unwrap_or_else(scope.proxy_preserve_host),
+            forwarded: add_headers.then(|| scope.known.client()),
+            preserve_host: scope
+                .settings
+                .preserve_host()
+                .unwrap_or_else(|| scope.known.proxy_preserve_host()),
             trace: scope.settings.trace().and_then(|trace| self.mirror.trace(trace)),
         }
     }
 
     /// As [`serialise`](Self::serialise), with the heads of those targets that have fields of their own.
     #[cold]
-    fn heads<'a, F>(
+    fn heads<'a, F, K>(
         &mut self,
-        scope: &Scope<'a, F>,
+        scope: &Scope<'a, K>,
         chosen: &mut Chosen,
         received: &Received<'a, F>,
     ) -> Result<(Head, OwnHeads), GivenUp>
     where
         F: HeaderSection<'a>,
+        K: Known<'a> + Edit<F>,
     {
         let Some(target) = self.mirror.sole_with_own_fields(*chosen) else {
             let head = self.serialise(scope, *chosen, received)?;
@@ -335,14 +346,15 @@ impl Journey {
     }
 
     /// The heads of the chosen targets that have fields of their own; those whose cannot be made are given up.
-    fn own_heads<'a, F>(
+    fn own_heads<'a, F, K>(
         &mut self,
-        scope: &Scope<'a, F>,
+        scope: &Scope<'a, K>,
         chosen: &mut Chosen,
         received: &Received<'a, F>,
     ) -> OwnHeads
     where
         F: HeaderSection<'a>,
+        K: Known<'a> + Edit<F>,
     {
         let mut own = Vec::new();
         for (place, target) in self.mirror.with_own_fields(*chosen) {
@@ -362,14 +374,15 @@ impl Journey {
     }
 
     #[inline(never)]
-    fn own_head<'a, F>(
+    fn own_head<'a, F, K>(
         &self,
-        scope: &Scope<'a, F>,
+        scope: &Scope<'a, K>,
         target: &'a Target,
         received: &Received<'a, F>,
     ) -> Result<Head, GivenUp>
     where
         F: HeaderSection<'a>,
+        K: Known<'a> + Edit<F>,
     {
         let add_headers = target.add_headers.unwrap_or(scope.settings.add_headers());
         let mut additions = self.additions(scope, add_headers);
@@ -383,7 +396,7 @@ impl Journey {
         // What the client sent decides whether it is copied, not what is made of it.
         let kept = Kept::of(received.fields.clone(), self.mirror.mark())?;
         // What is not changed might show what the changes are to hide.
-        let edited = scope.edit.edited(edits, &received.fields);
+        let edited = scope.known.edited(edits, &received.fields);
         let fields = kept.among(edited.ok_or(GivenUp::Dropped(Loss::Unmaskable))?);
         let &Received { method, target, connection, has_content, .. } = received;
         let edited = Received { method, target, fields, connection, has_content };

@@ -8,7 +8,7 @@ use super::witness::Watch;
 use super::{child, edit, expr, ffi, handlers, kept, pool, proxy};
 use crate::config::{ScopeSettings, ServerPolicy};
 use crate::copylog::Requested;
-use crate::journey::{Journey, Scope};
+use crate::journey::{Journey, Known, Scope};
 use crate::message::{Field, Forwarded, HeaderSection, Notes, Received};
 use crate::mirror::Chosen;
 use crate::outcome::NotCopied;
@@ -89,7 +89,7 @@ impl Passage {
         }
         // SAFETY: the request's own vector.
         unsafe {
-            ffi::ap_set_module_config(request.request_config, ffi::this(), place.as_ptr().cast());
+            ffi::set_module_config(request.request_config, ffi::this(), place.as_ptr().cast());
         }
         Some(place)
     }
@@ -129,14 +129,15 @@ impl Passage {
     }
 
     /// Tells the journey the scope that holds for the request; `served` is what it was rewritten to, if
-    /// it was.
+    /// it was. Returns whether it was selected.
     #[inline(always)]
-    pub fn decide(&mut self, request: &ffi::request_rec, served: &ffi::request_rec) {
+    pub fn decide(&mut self, request: &ffi::request_rec, served: &ffi::request_rec) -> bool {
         if !self.journey.is_undecided() {
-            return;
+            return false;
         }
         if !self.is_scope_known(request) {
-            return self.journey.refuse(NotCopied::NotCopyable, scope_settings(request));
+            self.journey.refuse(NotCopied::NotCopyable, scope_settings(request));
+            return false;
         }
         let settings = scope_settings(request);
         let copyable = is_copyable(request) && (ptr::eq(request, served) || is_copyable(served));
@@ -145,14 +146,18 @@ impl Passage {
         let ask = unsafe { expr::Asking::new(request, method) };
         // SAFETY: as above.
         let text = |text| unsafe { pool::bytes(text) };
-        let requested = || Requested::received(text(method), text(target));
-        if let Some(chosen) = self.journey.choose(settings, copyable, &ask, requested) {
-            self.select(request, settings, chosen);
-        }
+        let requested = move || Requested::received(text(method), text(target));
+        let chosen = self.journey.choose(settings, copyable, &ask, requested);
+        chosen.is_some_and(|chosen| self.select(request, settings, chosen))
     }
 
     #[inline(never)]
-    fn select(&mut self, request: &ffi::request_rec, settings: &ScopeSettings, chosen: Chosen) {
+    fn select(
+        &mut self,
+        request: &ffi::request_rec,
+        settings: &ScopeSettings,
+        chosen: Chosen,
+    ) -> bool {
         let received = Received {
             // SAFETY: texts of the request's pool, which nobody changes in place.
             method: unsafe { pool::bytes(self.method) },
@@ -162,18 +167,8 @@ impl Passage {
             connection: self.notes.connection,
             has_content: self.notes.content().is_some(),
         };
-        let scope = Scope {
-            settings,
-            // SAFETY: the request's own vector.
-            proxy_preserve_host: &|| unsafe { proxy::preserve_host(request.per_dir_config) },
-            client: &|| Forwarded {
-                // SAFETY: a text of the request's pool, which nobody changes in place.
-                client: unsafe { pool::bytes(request.useragent_ip) },
-                proto: scheme(request),
-            },
-            edit: &edit::Editing(request),
-        };
-        self.journey.select(chosen, &scope, &received);
+        let scope = Scope { settings, known: edit::Editing(request) };
+        self.journey.select(chosen, &scope, &received)
     }
 
     /// Access control refused the request.
@@ -189,16 +184,29 @@ impl Passage {
     }
 }
 
+impl<'a> Known<'a> for edit::Editing<'a> {
+    fn client(&self) -> Forwarded<'a> {
+        let edit::Editing(request) = *self;
+        // SAFETY: a text of the request's pool, which nobody changes in place.
+        let client = unsafe { pool::bytes(request.useragent_ip) };
+        Forwarded { client, proto: scheme(request) }
+    }
+
+    fn proxy_preserve_host(&self) -> bool {
+        let edit::Editing(request) = *self;
+        // SAFETY: the request's own vector.
+        unsafe { proxy::preserve_host(request.per_dir_config) }
+    }
+}
+
 /// What a request's way depends on.
 fn notes<'a>(fields: &'a [ffi::apr_table_entry_t]) -> Notes<'a> {
     let mut notes = Notes::default();
     for entry in fields {
         // A table keeps how each name begins, its first four letters as capitals, and looks for none without that.
         if Notes::concern(entry.key_checksum) {
-            // SAFETY: texts of the request's pool, which nobody changes in place.
-            let name = unsafe { pool::bytes(entry.key) };
-            // SAFETY: as above.
-            notes.note(name, || unsafe { pool::bytes(entry.val) });
+            // SAFETY: a text of the request's pool, which nobody changes in place.
+            notes.note(name(entry), || unsafe { pool::bytes(entry.val) });
         }
     }
     notes
@@ -245,10 +253,14 @@ impl<'a> HeaderSection<'a> for Fields<'a> {
 /// The field that an entry of a request's table stands for.
 #[inline(always)]
 fn field(entry: &ffi::apr_table_entry_t) -> Field<'_> {
-    // SAFETY: texts of the request's pool, which nobody changes in place.
-    let name = unsafe { pool::bytes(entry.key) };
-    // SAFETY: as above.
-    Field::new(name, unsafe { pool::bytes(entry.val) })
+    // SAFETY: a text of the request's pool, which nobody changes in place.
+    Field::new(name(entry), unsafe { pool::bytes(entry.val) })
+}
+
+#[inline(always)]
+fn name(entry: &ffi::apr_table_entry_t) -> &[u8] {
+    // SAFETY: as above; a table has looked at the letters of each name, so there is one.
+    unsafe { CStr::from_ptr(entry.key) }.to_bytes()
 }
 
 /// The entries of a table.
@@ -295,14 +307,12 @@ pub fn answered(request: &ffi::request_rec) -> &ffi::request_rec {
 pub unsafe fn root<'a>(r: *const ffi::request_rec) -> &'a ffi::request_rec {
     // SAFETY: the caller passes a request of httpd's.
     let mut request = unsafe { &*r };
-    loop {
+    while !is_root(request) {
         let parent = if request.prev.is_null() { request.main } else { request.prev };
-        // SAFETY: NULL, or the request that brought forth this one, and outlives it.
-        match unsafe { parent.as_ref() } {
-            Some(parent) => request = parent,
-            None => return request,
-        }
+        // SAFETY: the request that brought forth this one, and outlives it.
+        request = unsafe { &*parent };
     }
+    request
 }
 
 /// Whether a client asked for this itself: no subrequest, and not what an internal redirect made.

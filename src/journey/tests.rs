@@ -16,6 +16,16 @@ struct World {
     settings: ScopeSettings,
 }
 
+impl<'a> Known<'a> for () {
+    fn client(&self) -> Forwarded<'a> {
+        Forwarded { client: b"192.0.2.7", proto: "http" }
+    }
+
+    fn proxy_preserve_host(&self) -> bool {
+        false
+    }
+}
+
 impl World {
     fn configured(lines: &[(&str, &str)]) -> World {
         let (mut draft, mut settings, mut server) =
@@ -50,12 +60,7 @@ impl World {
     }
 
     fn decide(&self, journey: &mut Journey) -> bool {
-        let scope = Scope {
-            settings: &self.settings,
-            proxy_preserve_host: &|| false,
-            client: &|| Forwarded { client: b"192.0.2.7", proto: "http" },
-            edit: &(),
-        };
+        let scope = Scope { settings: &self.settings, known: () };
         let fields = [Field::new(b"Host", b"www.example.com")];
         let received = Received {
             method: b"POST",
