@@ -49,7 +49,6 @@ mod shell {
         "ap_rwrite",
         "ap_satisfies",
         "ap_set_content_type",
-        "ap_set_module_config",
         "ap_setup_client_block",
         "ap_should_client_block",
         "ap_state_query",

@@ -121,7 +121,7 @@ impl<'a> Edit<Fields<'a>> for Editing<'a> {
         // SAFETY: the block's own settings.
         let lines = unsafe { ffi::module_config(settings, headers) };
         // SAFETY: the vector that was made above.
-        unsafe { ffi::ap_set_module_config(vector, headers, lines) };
+        unsafe { ffi::set_module_config(vector, headers, lines) };
         clone.per_dir_config = vector;
         // SAFETY: a request, on its own thread, all of whose parts that are written to are its own.
         unsafe { fixup(&raw mut clone) };

@@ -39,12 +39,38 @@ pub unsafe fn module_config(
     configs: *const ap_conf_vector_t,
     module: *const module,
 ) -> *mut core::ffi::c_void {
+    // SAFETY: the caller vouches for both.
+    let place = unsafe { place_of(configs, module) };
+    // SAFETY: a place of the vector; httpd begins with NULL in each.
+    unsafe { place.read() }
+}
+
+/// Sets what a vector of configurations holds for a module; as above.
+///
+/// # Safety
+///
+/// `configs` is a vector of httpd's, which nobody else uses meanwhile, and `module` is loaded.
+#[inline(always)]
+pub unsafe fn set_module_config(
+    configs: *mut ap_conf_vector_t,
+    module: *const module,
+    value: *mut core::ffi::c_void,
+) {
+    // SAFETY: the caller vouches for both.
+    let place = unsafe { place_of(configs, module) };
+    // SAFETY: a place of the vector, which is the caller's now.
+    unsafe { place.cast_mut().write(value) };
+}
+
+#[inline(always)]
+unsafe fn place_of(
+    configs: *const ap_conf_vector_t,
+    module: *const module,
+) -> *const *mut core::ffi::c_void {
     // SAFETY: the caller vouches for the module, whose place httpd has set when it loaded it.
     let index = unsafe { (*module).module_index };
     // SAFETY: a vector has a place for each module that is loaded.
-    let place = unsafe { configs.cast::<*mut core::ffi::c_void>().offset(index as isize) };
-    // SAFETY: as above; httpd begins with NULL in each.
-    unsafe { place.read() }
+    unsafe { configs.cast::<*mut core::ffi::c_void>().offset(index as isize) }
 }
 
 /// The module, as httpd's functions want it named.

@@ -156,7 +156,7 @@ pub unsafe fn resolve_servers(pconf: *mut ffi::apr_pool_t, main: *mut ffi::serve
             // SAFETY: httpd's pool of this configuration.
             record = unsafe { place_server(pconf, settings) };
             // SAFETY: httpd's vector of that server.
-            unsafe { ffi::ap_set_module_config(server.module_config, ffi::this(), record.cast()) };
+            unsafe { ffi::set_module_config(server.module_config, ffi::this(), record.cast()) };
         }
         // SAFETY: a server of httpd's.
         let proxy = unsafe { proxy::defaults(next) };

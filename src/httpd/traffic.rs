@@ -95,8 +95,9 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
         // SAFETY: the only look at it.
         let here = unsafe { passage.as_mut() };
         if let Some(root) = root {
-            here.decide(root, request);
-            if let Some(production) = here.journey.production_sides() {
+            if here.decide(root, request)
+                && let Some(production) = here.journey.production_sides()
+            {
                 // SAFETY: the root request's own pool.
                 unsafe { begin_watch(root.pool, here, *production) };
             }
@@ -236,7 +237,7 @@ impl Drop for Upgrade {
         // A pipelined request may have set its own.
         if ptr::eq(upgrade.cast(), self) {
             // SAFETY: as above.
-            unsafe { ffi::ap_set_module_config(self.connection, ffi::this(), ptr::null_mut()) };
+            unsafe { ffi::set_module_config(self.connection, ffi::this(), ptr::null_mut()) };
         }
     }
 }
@@ -247,7 +248,7 @@ fn remember_upgrade(request: &ffi::request_rec) {
     // SAFETY: the request's own pool.
     let upgrade = unsafe { pool::own(request.pool, Upgrade { connection }) };
     // SAFETY: the connection's own vector; taken back when the request's pool goes.
-    unsafe { ffi::ap_set_module_config(connection, ffi::this(), upgrade.as_ptr().cast()) };
+    unsafe { ffi::set_module_config(connection, ffi::this(), upgrade.as_ptr().cast()) };
 }
 
 /// Whether this is the first stream of an upgraded connection, whose request has arrived before.
