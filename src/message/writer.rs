@@ -101,18 +101,20 @@ fn write<'a>(
     pen = pen.put(target)?;
     let target = writer.written(&pen);
     for Field { name, value, role } in received.fields.clone() {
-        let is_copied = match role {
-            Role::EndToEnd => is_plain || writer.stays(name),
-            Role::Host => writer.host.is_none(),
-            Role::ContentLength => has_content,
-            _ => false,
-        };
-        if is_copied {
-            pen = pen.line(name, value)?;
-            writer.note(role, value, &pen);
-        } else {
-            let field = Field { name, value, role };
-            pen = writer.special(pen, field, || received.fields.clone())?;
+        match role {
+            Role::EndToEnd if is_plain || writer.stays(name) => pen = pen.line(name, value)?,
+            Role::Host if writer.host.is_none() => {
+                pen = pen.line(name, value)?;
+                writer.note_host(value, &pen);
+            }
+            Role::ContentLength if has_content => {
+                pen = pen.line(name, value)?;
+                writer.has_length = true;
+            }
+            _ => {
+                let field = Field { name, value, role };
+                pen = writer.special(pen, field, || received.fields.clone())?;
+            }
         }
     }
     pen = writer.what_was_not_received(pen)?;
@@ -200,18 +202,12 @@ impl<'a> Writer<'a, '_> {
         !self.ends_here(name) && !self.trace.is_some_and(is_marked)
     }
 
-    /// Takes note of a field whose line was just written as it was received.
+    /// Takes note of `Host`, whose line was just written.
     #[inline(always)]
-    fn note(&mut self, role: Role, value: &'a [u8], pen: &Pen<'_>) {
-        match role {
-            Role::Host => {
-                self.received_host = Some(value);
-                let end = self.written(pen).saturating_sub(b"\r\n".len());
-                self.host = Some([end.saturating_sub(value.len()), end]);
-            }
-            Role::ContentLength => self.has_length = true,
-            _ => {}
-        }
+    fn note_host(&mut self, value: &'a [u8], pen: &Pen<'_>) {
+        self.received_host = Some(value);
+        let end = self.written(pen).saturating_sub(b"\r\n".len());
+        self.host = Some([end.saturating_sub(value.len()), end]);
     }
 
     /// Writes a field that is not, or not just, copied.
