@@ -420,15 +420,8 @@ impl Mirror {
             lane.drop_unsent(Loss::Breaker);
             return false;
         };
-        let job = Job {
-            message,
-            limits: *server.limits(),
-            offered,
-            pass,
-            masks: masks.clone(),
-            compare,
-            told,
-        };
+        let masks = masks.clone();
+        let job = Job { message, limits: *server.limits(), offered, pass, masks, compare, told };
         let in_hand = InHand(lane, pass);
         Boundary::HandOver.enter();
         let offered = lane.forwarders.offer(job);
