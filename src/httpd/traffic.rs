@@ -94,13 +94,12 @@ pub unsafe extern "C" fn decide(r: *mut ffi::request_rec) {
         }
         // SAFETY: the only look at it.
         let here = unsafe { passage.as_mut() };
-        if let Some(root) = root {
-            if here.decide(root, request)
-                && let Some(production) = here.journey.production_sides()
-            {
-                // SAFETY: the root request's own pool.
-                unsafe { begin_watch(root.pool, here, *production) };
-            }
+        if let Some(root) = root
+            && here.decide(root, request)
+            && let Some(production) = here.journey.production_sides()
+        {
+            // SAFETY: the root request's own pool.
+            unsafe { begin_watch(root.pool, here, *production) };
         }
         if let Some(watch) = here.watch {
             // SAFETY: a live request, and its root's watch.
