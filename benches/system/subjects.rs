@@ -1,4 +1,5 @@
-//! What is measured by itself and against a requirement: a document to be masked, a balancer's members.
+//! What is measured by itself and against a requirement: a document to be masked, answers to be compared, a balancer's
+//! members.
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering::Relaxed;
@@ -28,6 +29,31 @@ pub fn orders(size: usize) -> Vec<u8> {
     }
     document.extend_from_slice(b"{\"password\":\"x\"}]}");
     document
+}
+
+/// So many that none is meant.
+pub const NEVER: usize = 1 << 30;
+
+/// Items of an ordinary API, each some 180 bytes long, of which every so-and-so-many has another price, or
+/// its members in another order.
+pub fn items(another_price: usize, another_order: usize) -> String {
+    let mut items = Vec::new();
+    let mut length = 0;
+    for index in 0.. {
+        let price = if index % another_price == 1 { 1 } else { 0 };
+        let name = format!(r#""name":"Item number {index}, blue""#);
+        let id = format!(r#""id":{index}"#);
+        let first = if index % another_order == 1 { [name, id] } else { [id, name] }.join(",");
+        items.push(format!(
+            r#"{{{first},"price":{{"amount":"{index}.9{price}","currency":"EUR"}},"tags":["new","sale"],"available":true,"rating":4.{},"description":null,"image":"/images/items/{index}.jpg"}}"#,
+            index % 10,
+        ));
+        length += items[index].len() + 1;
+        if length > 1 << 20 {
+            break;
+        }
+    }
+    format!(r#"{{"items":[{}]}}"#, items.join(","))
 }
 
 /// Members that are always there, in memory that others may write at any moment.
