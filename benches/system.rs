@@ -15,6 +15,7 @@
 //! forwarding.rs    what an exchange over TLS costs its forwarder, beside a plain one
 //! certified.rs     TLS for staging
 //! core.rs          what masks and balancers take, by themselves
+//! comparing.rs     what comparing answers takes, by itself
 //! instructions.rs  what the request path executes, counted by valgrind
 //! recorded.rs      the counts that are kept in the repository
 //! memory.rs        what queued copies take, and what 10,000 per second do
@@ -23,6 +24,7 @@
 //! production.rs    the httpd under measurement      cores.rs  who runs where, and for how long
 //! load.rs          its clients                      sink.rs   origin and staging
 //! framing.rs       messages on the wire             ready.rs  which connections have something
+//! world.rs         the core without httpd           subjects.rs  what else is measured by itself
 //! table.rs         the figures and what is required of them   docs.rs   where they are kept
 //! ```
 //!
@@ -39,6 +41,8 @@
 
 #[path = "system/certified.rs"]
 mod certified;
+#[path = "system/comparing.rs"]
+mod comparing;
 #[path = "system/concurrency.rs"]
 mod concurrency;
 #[path = "system/core.rs"]
@@ -85,6 +89,9 @@ mod subjects;
 mod syscalls;
 #[path = "system/table.rs"]
 mod table;
+#[path = "system/world.rs"]
+#[allow(dead_code, reason = "micro.rs uses the rest")]
+mod world;
 
 /// Declares a module of the tests' harness, of which only a part is of use here.
 macro_rules! from_tests {
@@ -165,7 +172,7 @@ fn main() -> ExitCode {
         None => cores::machine(),
     };
     let mut table = Table::default();
-    let parts: [(&str, Part); 9] = [
+    let parts: [(&str, Part); 10] = [
         ("exchange", exchange::measure),
         ("faults", faults::measure),
         ("concurrency", concurrency::measure),
@@ -175,6 +182,7 @@ fn main() -> ExitCode {
         ("scale", scale::measure),
         ("forwarding", forwarding::measure),
         ("core", core::measure),
+        ("comparing", comparing::measure),
     ];
     for (name, measure) in parts {
         if asked(name) {

@@ -47,7 +47,7 @@ pub fn measure(plan: &Plan, table: &mut Table) {
 }
 
 /// The CPU time that each of so many takes.
-fn seconds(count: u32, mut work: impl FnMut()) -> f64 {
+pub fn seconds(count: u32, mut work: impl FnMut()) -> f64 {
     let now = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);
         time.tv_sec as f64 + time.tv_nsec as f64 / 1e9

@@ -24,6 +24,7 @@ use mod_copy::stats::{Header, Row, Segment};
 pub struct World {
     segment: Segment,
     pub mirror: &'static Mirror,
+    comparer: Option<Arc<Comparer>>,
     pub server: &'static ServerPolicy,
     pub scope: ScopeSettings,
     list: ListId,
@@ -82,15 +83,19 @@ impl World {
         });
         let known: Vec<Compared> = known.collect();
         let mut mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".into()).unwrap();
-        if compares {
+        let comparer = compares.then(|| {
             let (header, slabs) = (comparing::Header::new(), vec![ChildSlab::new()]);
             let shelf = Shelf::new(Box::leak(Box::new(header)), Vec::leak(slabs));
             let place = shelf.take(std::process::id(), |_| true).unwrap();
-            mirror = mirror.comparing_by(Comparer::start(known, Vec::new(), place, None).unwrap());
+            Comparer::start(known, Vec::new(), place, None).unwrap()
+        });
+        if let Some(comparer) = &comparer {
+            mirror = mirror.comparing_by(Arc::clone(comparer));
         }
         World {
             segment,
             mirror: Box::leak(Box::new(mirror)),
+            comparer,
             server: Box::leak(Box::new(server.resolve(ProxyDefaults::default()))),
             list: scope.list().unwrap(),
             scope,
@@ -130,10 +135,13 @@ impl World {
         sides.into_iter().for_each(|side| side.arrive(Arc::clone(&kept)));
     }
 
-    /// Waits until every copy has its outcome.
+    /// Waits until every copy has its outcome, and all answers are compared.
     pub fn come_to_rest(&self) {
         while self.segment.totals().iter().any(|totals| totals.pending() > 0) {
             thread::yield_now();
+        }
+        while self.comparer.as_ref().is_some_and(|comparer| comparer.open() > 0) {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }
