@@ -174,14 +174,24 @@ impl Keeping {
         if self.passed > SMALL || !self.lines.rest.is_empty() {
             return self.lines.rest.append(bytes);
         }
-        if self.lines.small.capacity() == 0 {
-            let room = SMALL.min(self.limit.unwrap_or(0));
-            if !self.lease(room) || self.lines.small.try_reserve_exact(room).is_err() {
-                return false;
-            }
+        if !self.make_room(bytes.len()) {
+            return false;
         }
         self.lines.small.extend_from_slice(bytes);
         true
+    }
+
+    /// Sees that a small body has room for so many bytes more, whether `CopyMemory` bears them. Most come in one part, and
+    /// room for others would be new memory of the system's for nothing.
+    fn make_room(&mut self, more: usize) -> bool {
+        let (length, room) = (self.lines.small.len(), self.lines.small.capacity());
+        let needed = length.saturating_add(more);
+        if needed <= room {
+            return true;
+        }
+        let needed = needed.max(room.saturating_mul(2)).min(SMALL);
+        self.lease(needed.saturating_sub(room))
+            && self.lines.small.try_reserve_exact(needed.saturating_sub(length)).is_ok()
     }
 
     /// From here on the body is digested, and not kept: it is too long, or a stream.
@@ -339,6 +349,11 @@ mod tests {
         let mut keeping = Keeping::new(budget, Some(body.len()));
         keeping.content(&body[..SMALL]);
         assert_eq!(budget.used(), SMALL, "what is small takes little");
+        keeping.restart();
+        for (part, taken) in [(100, 100), (50, 200), (50, 200), (2_000, 2_200), (1, SMALL)] {
+            keeping.content(&body[..part]);
+            assert_eq!(budget.used(), taken, "and no more than it needs, or twice what it had");
+        }
     }
 
     #[test]
