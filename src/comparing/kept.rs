@@ -25,6 +25,8 @@ pub struct Keeping {
     digesting: Digesting,
     /// When the answer began to come.
     begun: Option<Instant>,
+    /// Bytes of the body that are to come, if that was told.
+    expected: u64,
     /// Bytes of the body that have passed.
     passed: usize,
     stage: Stage,
@@ -91,6 +93,7 @@ impl Keeping {
             lines,
             digesting: Digesting::default(),
             begun: None,
+            expected: 0,
             passed: 0,
             stage,
         }
@@ -125,9 +128,10 @@ impl Keeping {
         self.lease_fields();
     }
 
-    /// A body of so many bytes is to come: one that is longer than what is kept need not be kept first, and one that
-    /// is not compared need not be looked at.
+    /// A body of so many bytes is to come: one that is longer than what is kept need not be kept first, one that
+    /// is not compared need not be looked at, and what is shorter in the end is not whole.
     pub fn expect(&mut self, length: u64) {
+        self.expected = length;
         if length > LONGEST as u64 {
             self.lose();
         } else if self.limit.is_some_and(|limit| length > limit as u64) {
@@ -232,7 +236,10 @@ impl Keeping {
     }
 
     /// The answer, which took so long to begin.
-    pub fn finish(self, latency: Duration) -> Kept {
+    pub fn finish(mut self, latency: Duration) -> Kept {
+        if (self.passed as u64) < self.expected {
+            self.lose();
+        }
         let content = match self.stage {
             Stage::Whole => Content::Whole,
             Stage::Digest => Content::Digest(self.digesting.finish()),
@@ -424,6 +431,23 @@ mod tests {
         assert!(!keeping.wants_content());
         assert_eq!(kept(keeping).content(), Content::Shed);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_shorter_than_it_was_to_be_is_not_whole() {
+        for (limit, length, content) in [
+            (100, 4, Content::Whole),
+            (100, 3, Content::Whole),
+            (100, 5, Content::Unknown),
+            (3, 5, Content::Unknown),
+        ] {
+            let budget = budget(1 << 20);
+            let mut keeping = Keeping::new(budget, Some(limit));
+            keeping.expect(length);
+            keeping.content(b"half");
+            assert_eq!(kept(keeping).content(), content, "{length} of which {limit} are kept");
+            assert_eq!(budget.used(), 0);
+        }
     }
 
     #[test]

@@ -226,6 +226,10 @@ unsafe fn look(
             ffi::copy_bucket_kind_COPY_BUCKET_NONE => return false,
             ffi::copy_bucket_kind_COPY_BUCKET_EOS => {
                 keeping.begins();
+                // Whoever answers may know before a brigade is refused, and end the answer in the middle.
+                if is_abandoned(request) {
+                    keeping.lose();
+                }
                 return true;
             }
             // Production could not make its answer whole: what clients get is none.
@@ -253,6 +257,12 @@ unsafe fn look(
             _ => {}
         }
     }
+}
+
+/// Whether the client is gone.
+fn is_abandoned(request: &ffi::request_rec) -> bool {
+    // SAFETY: the request's connection.
+    unsafe { &*request.connection }.aborted != 0
 }
 
 /// Takes note of how the content is coded here, how long it is to be, and whether it is whole: those below may change
