@@ -22,9 +22,9 @@ const FORWARDERS: Figure = |run| run.forwarders;
 pub fn measure(plan: &Plan, table: &mut Table) {
     let mut patience = plan.patience;
     for latency in LATENCIES {
-        let rounds: Vec<Pair> = (0..plan.rounds)
+        let rounds: Vec<Pair> = (0..plan.pairs)
             .map(|round| {
-                eprintln!("http2, {latency:?}, {} of {} …", round + 1, plan.rounds);
+                eprintln!("http2, {latency:?}, {} of {} …", round + 1, plan.pairs);
                 measure_round(plan, latency, &mut patience)
             })
             .collect();
@@ -61,7 +61,7 @@ fn measure_round(plan: &Plan, latency: Duration, patience: &mut Duration) -> Pai
     cores::wait_for_quiet(patience);
     // The connections are made before.
     measured(plan.run);
-    let pair = measured(2 * plan.run);
+    let pair = measured(4 * plan.run);
     for server in &servers {
         server.status_when("an outcome for every copy", Status::is_drained).assert_promise_3();
     }
