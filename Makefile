@@ -127,7 +127,7 @@ faults: deps
 	install -D '$(TARGET_DIR)/debug/libmod_copy.so' '$(FAULTY_MODULE)'
 
 test: test-deps build faults ## Run the unit tests, then the tests on a real httpd (TESTS: those whose names hold one of these)
-	MOD_COPY_SO='$(MODULE)' MOD_COPY_FAULTS_SO='$(FAULTY_MODULE)' MOD_COPY_PYTHON='$(PYTHON)' $(CARGO) test --no-default-features --locked $(if $(TESTS),-- $(TESTS))
+	MOD_COPY_SO='$(MODULE)' MOD_COPY_FAULTS_SO='$(FAULTY_MODULE)' MOD_COPY_PYTHON='$(PYTHON)' $(CARGO) test --no-default-features --locked --no-fail-fast $(if $(TESTS),-- $(TESTS))
 
 lint: lint-deps ## Check format, lints, documentation, licences and sources
 	$(CARGO) fmt --check

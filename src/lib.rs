@@ -22,9 +22,10 @@
 //!  client ──► httpd ──────────────────────────────────────────────► production's handler
 //!               │ post_read_request   insert_filter    log_transaction
 //!               ▼                     ▼                ▼
-//!            Journey::begin ──► Journey::decide ──► Journey::conclude        httpd/, journey
+//!            Journey::begin ──► Journey::choose ──► Journey::conclude        httpd/, journey
 //!               │  the tee sees       │ Mirror::choose: which targets        select
-//!               │  content pass       │ Head::serialise                      message, capture
+//!               │  content pass    Journey::select
+//!               │                     │ Head::serialise                      message, capture
 //!               │                     ▼
 //!               └───────────────► Mirror::offer                              mirror
 //!                                     │ one shared Message, a Job for each target whose

@@ -13,6 +13,9 @@ use crate::mpm::Mpm;
 use crate::server::{Server, Verdict, configtest};
 use crate::staging::Staging;
 
+/// Whether this is part of the tests, and not of a measurement.
+const TESTS: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"integration");
+
 /// A configuration in the making.
 pub struct Builder {
     root: TempDir,
@@ -43,7 +46,7 @@ impl Builder {
             sizes: mpm.sizes().to_owned(),
             with_copy: true,
             with_faults: false,
-            patient: cfg!(test),
+            patient: TESTS,
             modules: vec!["authz_core"],
             global: String::new(),
             vhost: String::new(),

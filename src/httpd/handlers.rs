@@ -32,7 +32,7 @@ impl Own {
     }
 }
 
-/// `handler`: answers requests for them.
+/// `handler`: answers what our own handlers are asked for.
 pub unsafe extern "C" fn handle(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd passes a live request to its hooks.
     match Own::of(unsafe { &*r }) {

@@ -259,7 +259,7 @@ fn field(entry: &ffi::apr_table_entry_t) -> Field<'_> {
 
 #[inline(always)]
 fn name(entry: &ffi::apr_table_entry_t) -> &[u8] {
-    // SAFETY: as above; a table has looked at the letters of each name, so there is one.
+    // SAFETY: a text of the request's pool, and there is one: whatever puts an entry into a table reads its first letters.
     unsafe { CStr::from_ptr(entry.key) }.to_bytes()
 }
 

@@ -64,7 +64,7 @@ unsafe fn reach(r: *mut ffi::request_rec, phase: Phase) -> c_int {
     let work = || {
         // SAFETY: the caller passes a live request.
         let request = unsafe { &*r };
-        // Subrequests, and what a request is redirected to, have none of their own.
+        // Subrequests, and what a request is redirected to, have a vector of their own, and no passage in it.
         if let Some(mut passage) = Passage::of_root(request) {
             // SAFETY: the only look at it.
             unsafe { passage.as_mut() }.phase = phase;

@@ -262,7 +262,9 @@ unsafe fn look(
 /// Whether the client is gone.
 fn is_abandoned(request: &ffi::request_rec) -> bool {
     // SAFETY: the request's connection.
-    unsafe { &*request.connection }.aborted != 0
+    let aborted = unsafe { &raw const (*request.connection).aborted };
+    // SAFETY: as above; where it is a stream of HTTP/2, another thread may set this at any time.
+    unsafe { aborted.read_volatile() != 0 }
 }
 
 /// Takes note of how the content is coded here, how long it is to be, and whether it is whole: those below may change
