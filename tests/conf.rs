@@ -158,11 +158,6 @@ impl Builder {
         self
     }
 
-    /// All threads may be in use, and children of before may have all places that httpd has: it may say so.
-    pub fn crowded(self) -> Builder {
-        self.expect("AH00287:").expect("AH00288:").expect("AH10159:")
-    }
-
     /// A variable of httpd's environment.
     pub fn env(mut self, name: &str, value: &Path) -> Builder {
         self.environment.push((name.to_owned(), value.to_owned()));

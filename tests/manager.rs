@@ -74,7 +74,12 @@ fn switching_off_stops_copies_in_every_child_while_requests_come(mpm: Mpm) {
              MinSpareThreads 12\nMaxSpareThreads 16\n"
         }
     };
-    let server = managed(mpm, &staging, "queue=100000").sizes(sizes).crowded().start();
+    let server = managed(mpm, &staging, "queue=100000")
+        .sizes(sizes)
+        // All threads are to be there, and all may be in use.
+        .expect("AH00287:")
+        .expect("AH10159:")
+        .start();
     let enough = AtomicBool::new(false);
     thread::scope(|scope| {
         let clients: Vec<_> = (0..6)

@@ -64,7 +64,7 @@ fn a_stop_sends_what_can_be_sent(mpm: Mpm) {
 fn graceful_restarts_under_load_lose_no_client(mpm: Mpm) {
     let staging = Staging::start();
     // On a busy machine production is faster than staging: the queue is to hold what that leaves over.
-    let server = mirroring(mpm, &staging, "queue=10000").crowded().expect("CPY").start();
+    let server = mirroring(mpm, &staging, "queue=10000").expect("CPY").start();
     let port = server.port();
     let each = 600;
     // A connection for each request: httpd may close idle ones whenever it likes.

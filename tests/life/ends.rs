@@ -78,7 +78,7 @@ fn restarts_under_load_leave_nothing_behind(mpm: Mpm) {
 
 fn restarts_leave_nothing_behind(mpm: Mpm, restart: fn(&Server), times: usize) -> Status {
     let staging = Staging::start();
-    let server = mirroring(mpm, &staging).crowded().expect(CRASHED).expect(CLOSED).start();
+    let server = mirroring(mpm, &staging).expect(CRASHED).expect(CLOSED).start();
     let ((before, after), siege) = siege::during(server.port(), || {
         restart(&server);
         let before = holdings(server.pid());

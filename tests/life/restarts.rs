@@ -30,7 +30,7 @@ fn many_graceful_restarts_leave_nothing_behind(mpm: Mpm) {
     let number = std::env::var("MOD_COPY_RESTARTS").map(|times| times.parse().unwrap());
     let times = number.unwrap_or(RESTARTS);
     let staging = Staging::start();
-    let server = mirroring(mpm, &staging, "staging").crowded().start();
+    let server = mirroring(mpm, &staging, "staging").start();
     // httpd's own memory has its size after a few.
     for _ in 0..20 {
         server.graceful();
