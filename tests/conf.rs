@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -162,6 +163,17 @@ impl Builder {
     pub fn env(mut self, name: &str, value: &Path) -> Builder {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// A C library of the tests' own, put before the system's in httpd: `source` is its path below `tests`.
+    pub fn preload(self, source: &str) -> Builder {
+        let library = self.root().join("preload.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(source);
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&library).arg(&source);
+        let compiled = cc.arg("-ldl").status();
+        assert!(compiled.expect("a C compiler is needed").success(), "{source:?} does not compile");
+        self.env("LD_PRELOAD", &library)
     }
 
     pub fn start(mut self) -> Server {

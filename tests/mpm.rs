@@ -18,8 +18,8 @@ impl Mpm {
         }
     }
 
-    /// At most two children with threads, or eight without; never so many spare ones that one has to end, and room
-    /// for those that restarts leave behind.
+    /// At most two children with threads, or eight without; never so many spare ones that one has to end. Those that
+    /// restarts leave behind have room of their own with event; with worker new children take their places.
     pub fn sizes(self) -> &'static str {
         match self {
             Mpm::Event | Mpm::Worker => {

@@ -188,6 +188,7 @@ unsafe extern "C" fn drain(mirror: *mut c_void) -> ffi::apr_status_t {
     guard(Boundary::ChildCleanup, (), || {
         // SAFETY: registered by `begin` with a mirror that is never freed.
         let mirror = unsafe { &*mirror.cast::<Mirror>() };
+        scoreboard::leave_places();
         mirror.drain(|| sys::pause(Duration::from_millis(1)));
     });
     pool::success()

@@ -4,7 +4,6 @@
 //! on a name server, or on the right to be one.
 
 use std::fs;
-use std::process::Command;
 
 use super::staging::{Fault, FaultyStaging};
 use crate::client;
@@ -18,15 +17,9 @@ pub const NAME: &str = "staging.faulty.test";
 
 /// Makes the name mean this: addresses, `fails` or `hangs`.
 pub fn with_names(builder: Builder, words: &str) -> Builder {
-    let library = builder.root().join("names.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/names.c");
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&library).arg(source);
-    let compiled = cc.arg("-ldl").status();
-    assert!(compiled.expect("a C compiler is needed").success(), "{source} does not compile");
     let directory = builder.root().to_owned();
     builder
-        .env("LD_PRELOAD", &library)
+        .preload("faults/names.c")
         .env("FAULTY_NAMES", &directory)
         .file(NAME, format!("{words}\n"))
 }

@@ -5,6 +5,7 @@ mod descendants;
 mod ends;
 mod interrupted;
 mod panics;
+mod places;
 mod restarts;
 mod siege;
 mod witness;
