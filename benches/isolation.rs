@@ -10,7 +10,7 @@
 //! load.rs     production's clients
 //! ```
 //!
-//! Production has one core of its own; clients, origin and staging share another. httpd's configuration, start and
+//! Production, its clients and its origin share one core; staging has another to itself. httpd's configuration, start and
 //! status, and the faulty staging server, are the tests' own.
 #![allow(
     clippy::unwrap_used,
@@ -70,8 +70,10 @@ use measure::Measured;
 pub struct Plan {
     /// Pairs of runs for each fault.
     pub pairs: usize,
-    /// How long one run of load takes.
+    /// How long a run of load takes, as fast as it goes.
     pub run: Duration,
+    /// How long one takes at half of that: a hundredth of its requests has to be many.
+    pub steady: Duration,
     /// How long to wait in all for others to leave the cores alone.
     pub patience: Duration,
 }
@@ -83,9 +85,9 @@ fn main() -> ExitCode {
     }
     let quick = env::var_os("ISOLATION_QUICK").is_some();
     let only = env::var("ISOLATION_ONLY").ok();
-    let [run, patience] =
-        [[500, 60_000], [300, 1000]][usize::from(quick)].map(Duration::from_millis);
-    let mut plan = Plan { pairs: if quick { 1 } else { 3 }, run, patience };
+    let [run, steady, patience] =
+        [[500, 1000, 60_000], [300, 300, 1000]][usize::from(quick)].map(Duration::from_millis);
+    let mut plan = Plan { pairs: if quick { 1 } else { 5 }, run, steady, patience };
     let begun = Instant::now();
     let asked =
         |name: &str| only.as_ref().is_none_or(|only| only.split(',').any(|one| one == name));

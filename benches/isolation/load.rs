@@ -1,9 +1,10 @@
-//! Production's clients: kept-alive connections, each in a thread that sleeps while it waits.
+//! Production's clients: kept-alive connections, each in a thread that sleeps while it waits, on production's core.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, request_with};
+use crate::cores;
 
 /// Client connections, all in use at saturation.
 const CONNECTIONS: u32 = 8;
@@ -32,14 +33,17 @@ pub fn post(path: &str) -> Vec<u8> {
 
 /// Loads production for this time; every answer has to be 200.
 pub fn run(port: u16, path: &str, pace: Pace, time: Duration) -> Done {
-    let (begun, post) = (Instant::now(), &post(path));
-    let mut latencies: Vec<Duration> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CONNECTIONS)
-            .map(|number| scope.spawn(move || client(port, post, pace, time, number)))
-            .collect();
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    let post = &post(path);
+    let (mut latencies, took) = cores::on_productions(|| {
+        let begun = Instant::now();
+        let latencies = thread::scope(|scope| {
+            let clients: Vec<_> = (0..CONNECTIONS)
+                .map(|number| scope.spawn(move || client(port, post, pace, time, number)))
+                .collect();
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
+        });
+        (latencies, begun.elapsed())
     });
-    let took = begun.elapsed();
     latencies.sort_unstable();
     Done {
         rate: latencies.len() as f64 / took.as_secs_f64(),

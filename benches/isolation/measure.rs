@@ -1,8 +1,6 @@
 //! One fault, from an httpd that is started anew to staging's recovery.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client;
@@ -85,13 +83,13 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
         let mut halves = [None, None];
         for at in if pair % 2 == 0 { [0, 1] } else { [1, 0] } {
             if at == 0 {
-                halves[0] = Some(setting.load(rate, plan.run));
+                halves[0] = Some(setting.load(rate, plan));
                 setting.drained();
                 continue;
             }
             let before = setting.server.status();
             setting.begin(case.trouble);
-            halves[1] = Some(setting.load(rate, plan.run));
+            halves[1] = Some(setting.load(rate, plan));
             let after = setting.server.status();
             add(&mut outcomes, &outcomes_of(&before), &outcomes_of(&after));
             setting.end();
@@ -115,9 +113,9 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
 
 impl Setting {
     fn start(secure: bool) -> Setting {
-        let origin = niceness("0", || FaultyStaging::start(Fault::None));
-        let staging = niceness("10", || FaultyStaging::start(Fault::None));
-        let front = secure.then(|| niceness("10", || Front::before(staging.address())));
+        let origin = cores::on_productions(|| FaultyStaging::start(Fault::None));
+        let staging = FaultyStaging::start(Fault::None);
+        let front = secure.then(|| Front::before(staging.address()));
         let url = match &front {
             Some(front) => format!("https://127.0.0.1:{}/", front.port()),
             None => format!("http://{}/", staging.address()),
@@ -153,9 +151,9 @@ impl Setting {
         self.front.iter().for_each(|front| front.swallow(false));
     }
 
-    fn load(&self, rate: f64, time: Duration) -> Half {
-        let saturated = load::run(self.server.port(), "/", Pace::Saturate, time);
-        let steady = load::run(self.server.port(), "/", Pace::Rate(rate), time);
+    fn load(&self, rate: f64, plan: &Plan) -> Half {
+        let saturated = load::run(self.server.port(), "/", Pace::Saturate, plan.run);
+        let steady = load::run(self.server.port(), "/", Pace::Rate(rate), plan.steady);
         Half { rate: saturated.rate, p99: steady.p99 }
     }
 
@@ -181,20 +179,6 @@ impl Setting {
         .expect("staging gets copies again");
         returned.elapsed()
     }
-}
-
-/// What starts a server, run so that all the server's threads have this niceness.
-///
-/// Staging is nicer than others: where it works hard, production's clients must not be measured waiting for their core.
-fn niceness<T: Send>(nice: &str, start: impl FnOnce() -> T + Send) -> T {
-    let nicely = || {
-        let thread = std::fs::read_link("/proc/thread-self").unwrap();
-        let mut command = Command::new("renice");
-        command.args(["-n", nice, "-p"]).arg(thread.file_name().unwrap());
-        assert!(command.stdout(Stdio::null()).status().unwrap().success(), "renice failed");
-        start()
-    };
-    thread::scope(|scope| scope.spawn(nicely).join().unwrap())
 }
 
 /// What became of the copies until now, and how many wait for it.

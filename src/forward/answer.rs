@@ -293,7 +293,7 @@ impl Answer {
 
     /// Gathers a line between chunks, and acts on it when it is whole.
     fn line(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
-        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let end = memchr::memchr(b'\n', bytes);
         let used = end.map_or(bytes.len(), |at| at.saturating_add(1));
         self.partial.extend_from_slice(bytes.get(..used).unwrap_or_default());
         if self.partial.len() > LINE_LIMIT {
@@ -333,7 +333,7 @@ fn parse(head: &[u8], before: usize) -> Result<Option<Head>, Malformed> {
 
 /// Whether an empty line follows another.
 fn has_end(mut bytes: &[u8]) -> bool {
-    while let Some(at) = bytes.iter().position(|&byte| byte == b'\n') {
+    while let Some(at) = memchr::memchr(b'\n', bytes) {
         bytes = bytes.get(at.saturating_add(1)..).unwrap_or_default();
         if bytes.starts_with(b"\n") || bytes.starts_with(b"\r\n") {
             return true;

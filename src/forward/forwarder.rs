@@ -26,6 +26,8 @@ pub(super) const GROW_AFTER: Duration = Duration::from_millis(3);
 /// While copies come this close upon each other, who watches sleeps this long and then looks, rather
 /// than wait to be woken: waking a thread costs the request path more than all else it does for us.
 pub(super) const NAP: Duration = Duration::from_millis(1);
+/// How long who watches lets copies wait, before it looks again, while too many connections were made.
+pub(super) const BREATH: Duration = Duration::from_millis(10);
 
 /// A thread of the pool, as long as it lives.
 pub(super) struct Forwarder {
@@ -85,14 +87,24 @@ impl Forwarder {
     fn serve(&mut self) {
         loop {
             Boundary::Forwarder.enter();
+            let owed = self.pool.owed();
             if !self.watches {
-                if let Ok(job) = self.pool.jobs().try_recv() {
+                if owed.is_none()
+                    && let Ok(job) = self.pool.jobs().try_recv()
+                {
                     self.work(job);
                     continue;
                 }
                 self.watches = self.pool.take_watch();
             }
-            let goes_on = if self.watches { self.watch() } else { self.park() };
+            let goes_on = match owed {
+                _ if !self.watches => self.park(),
+                None => self.watch(),
+                Some(owed) => {
+                    thread::sleep(owed.min(BREATH));
+                    true
+                }
+            };
             if !goes_on {
                 return;
             }
@@ -148,7 +160,7 @@ impl Forwarder {
         if !self.pool.jobs().is_empty() {
             if self.pool.is_dragging() {
                 self.pool.promote();
-            } else if waited > GROW_AFTER {
+            } else if waited > GROW_AFTER && self.pool.owed().is_none() {
                 self.pool.relieve(taken);
             }
         }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use socket2::Socket;
@@ -18,6 +17,7 @@ use crate::stats::Traffic;
 use crate::target::{Aim, Limits};
 
 use super::allowance::Allowance;
+use super::connecting::{Connecting, Over};
 use super::courier::{Courier, Errand, Progress};
 use super::exchange::{Awaits, Broken, Exchange, Step, Until, Wait};
 use super::fault::Fault;
@@ -36,8 +36,7 @@ pub(super) struct Line<C: Connector, W = <C as Connector>::Out> {
     base: Base,
     on_slow: OnSlow,
     allowance: Arc<Allowance>,
-    /// Whether the target's last connection took long to make.
-    slow_to_connect: Arc<AtomicBool>,
+    connecting: Arc<Connecting>,
     config: Config,
     connection: Option<W>,
     /// The connection's socket.
@@ -58,7 +57,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         names: Arc<Names>,
         (connector, base): (C, Base),
         on_slow: OnSlow,
-        (allowance, slow_to_connect): (Arc<Allowance>, Arc<AtomicBool>),
+        (allowance, connecting): (Arc<Allowance>, Arc<Connecting>),
     ) -> Line<C, W> {
         // The environment's proxy is not the administrator's.
         let config = Config::builder().proxy(None).build();
@@ -70,7 +69,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
             base,
             on_slow,
             allowance,
-            slow_to_connect,
+            connecting,
             config,
             connection: None,
             socket: None,
@@ -194,7 +193,13 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         let took = begun.elapsed();
         traffic.connecting += took;
         if took >= SLOW {
-            self.slow_to_connect.store(true, Ordering::Relaxed);
+            self.connecting.note_slow(true);
+        }
+        // What nobody took, or nobody was asked for, cost little.
+        let unasked = [Failure::Refused, Failure::Dns];
+        if !made.as_ref().is_err_and(|fault| unasked.contains(&fault.failure)) {
+            let over = if self.aim.url.scheme().is_secure() { Over::Tls } else { Over::Plain };
+            self.connecting.count(over, begun);
         }
         made
     }

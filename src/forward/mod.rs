@@ -13,6 +13,7 @@
 //! exchange.rs    one request written, one answer read, a step at a time
 //! answer.rs      where an answer ends, and whether the connection outlives it
 //! allowance.rs   how much of long answers is read
+//! connecting.rs  how many connections are made
 //! head.rs        what an answer's head says about its framing
 //! wire.rs        what an exchange writes to and reads from
 //! layered.rs     the same through ureq's transports, as TLS uses it
@@ -35,6 +36,7 @@ mod allowance;
 mod answer;
 mod balanced;
 mod batch;
+mod connecting;
 mod courier;
 mod dial;
 mod exchange;
@@ -66,7 +68,6 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
@@ -79,6 +80,7 @@ use crate::tls::Tls;
 
 use allowance::Allowance;
 use balanced::{Balance, Balanced};
+use connecting::{Connecting, Over};
 use courier::Hire;
 use dial::Dial;
 use layered::Layered;
@@ -102,8 +104,12 @@ impl Forwarders {
     ///
     /// They, and all that they start, inherit the caller's signal mask.
     pub fn start(target: Arc<Target>, route: &Route, account: Account) -> io::Result<Forwarders> {
-        let shared = Shared::of(&target);
-        let slow_to_connect = Arc::clone(&shared.slow_to_connect);
+        let over = match route {
+            Route::Direct { tls: Some(_), .. } => Over::Tls,
+            _ => Over::Plain,
+        };
+        let shared = Shared::of(&target, over);
+        let connecting = Arc::clone(&shared.connecting);
         let hire = match route {
             Route::Direct { url, tls } => {
                 let names = shared.names(url, Box::new(names::system));
@@ -133,17 +139,17 @@ impl Forwarders {
                 hire
             }
         };
-        Forwarders::with_couriers(target, account, hire, slow_to_connect)
+        Forwarders::with_couriers(target, account, hire, connecting)
     }
 
     fn with_couriers(
         target: Arc<Target>,
         account: Account,
         hire: Hire,
-        slow_to_connect: Arc<AtomicBool>,
+        connecting: Arc<Connecting>,
     ) -> io::Result<Forwarders> {
         let (offers, jobs) = queue::bounded(target.pool.queue);
-        Pool::start(target, account, jobs, (hire, slow_to_connect))?;
+        Pool::start(target, account, jobs, (hire, connecting))?;
         Ok(Forwarders { offers })
     }
 
@@ -160,8 +166,7 @@ impl Forwarders {
 #[derive(Clone)]
 struct Shared {
     allowance: Arc<Allowance>,
-    /// Whether the last connection took long to make.
-    slow_to_connect: Arc<AtomicBool>,
+    connecting: Arc<Connecting>,
     /// The address of this machine that connections leave from.
     bind_address: Option<IpAddr>,
     /// The proxy that they go through.
@@ -170,10 +175,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn of(target: &Target) -> Shared {
+    fn of(target: &Target, over: Over) -> Shared {
         Shared {
             allowance: Arc::new(Allowance::new(Instant::now())),
-            slow_to_connect: Arc::default(),
+            connecting: Arc::new(Connecting::to(target.pool.max, over)),
             bind_address: target.bind_address,
             proxy: target.proxy.clone(),
             dns_refresh: target.dns_refresh,
@@ -240,8 +245,8 @@ impl Makings {
     }
 
     fn connector(&self, on_slow: &OnSlow) -> (TcpConnector, Base) {
-        let (base, slow) = (Base::default(), Arc::clone(&self.shared.slow_to_connect));
-        let connector = TcpConnector::new(on_slow.clone(), base.clone(), slow);
+        let (base, connecting) = (Base::default(), Arc::clone(&self.shared.connecting));
+        let connector = TcpConnector::new(on_slow.clone(), base.clone(), connecting);
         (connector.by(self.dial.clone()).through(self.tunnel.clone()), base)
     }
 
@@ -251,8 +256,8 @@ impl Makings {
         on_slow: OnSlow,
     ) -> Line<C, W> {
         let (aim, uri, names) = (Arc::clone(&self.aim), self.uri.clone(), Arc::clone(&self.names));
-        let Shared { allowance, slow_to_connect, .. } = self.shared.clone();
-        Line::new(aim, uri, names, chain, on_slow, (allowance, slow_to_connect))
+        let Shared { allowance, connecting, .. } = self.shared.clone();
+        Line::new(aim, uri, names, chain, on_slow, (allowance, connecting))
     }
 }
 
@@ -349,6 +354,27 @@ mod tests {
     }
 
     #[test]
+    fn staging_that_keeps_no_connection_gets_one_in_each_millisecond() {
+        const COPIES: u64 = 300;
+        let staging = Staging::start(|_, stream| {
+            request(stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        let (begun, counters) = (Instant::now(), Counters::new());
+        let pool = target(staging.address, Size { max: 1, queue: 1000, ..Size::default() });
+        let forwarders =
+            Forwarders::start(pool, &direct(staging.address), counters.account).unwrap();
+        for _ in 0..COPIES {
+            counters.account.select();
+            forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+        }
+        let totals = counters.until(|totals| totals.pending() == 0);
+        assert_eq!(totals.count(Cell::Delivered2xx), COPIES, "{totals:?}");
+        // One may be made at once.
+        assert!(begun.elapsed() >= Duration::from_millis(COPIES - 2), "{:?}", begun.elapsed());
+    }
+
+    #[test]
     fn every_copy_has_one_outcome_whatever_staging_does() {
         // Every other connection is answered; the rest close at once, answer garbage, or hang.
         let (hold, held) = mpsc::channel::<()>();
@@ -391,11 +417,12 @@ mod tests {
         let lookup = Box::new(|_: &str, _: u16| Err(io::Error::other("no such host")));
         let counters = Counters::new();
         let pool = target("staging.invalid", Size::default());
-        let (aim, shared) = (aim("staging.invalid"), Shared::of(&pool));
+        let (aim, shared) = (aim("staging.invalid"), Shared::of(&pool, Over::Plain));
+        let connecting = Arc::clone(&shared.connecting);
         let names = shared.names(&aim.url, lookup);
         let hire = lines_to(aim, None, names, shared).unwrap();
         let forwarders =
-            Forwarders::with_couriers(pool, counters.account, hire, Arc::default()).unwrap();
+            Forwarders::with_couriers(pool, counters.account, hire, connecting).unwrap();
         for _ in 0..3 {
             counters.account.select();
             forwarders.offer(job(message("GET", None), LIMITS)).unwrap();

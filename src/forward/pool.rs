@@ -48,6 +48,7 @@ use crate::queue::Jobs;
 use crate::stats::Account;
 use crate::target::Target;
 
+use super::connecting::Connecting;
 use super::courier::{Courier, Hire};
 use super::forwarder::{Forwarder, GROW_AFTER};
 use super::lines::{Kept, Lines};
@@ -69,8 +70,7 @@ pub(super) struct Pool {
     crew: Mutex<Crew>,
     /// Whether the last exchanges were slow.
     dragging: AtomicBool,
-    /// Whether the last connection took long to make.
-    slow_to_connect: Arc<AtomicBool>,
+    connecting: Arc<Connecting>,
     /// How often no thread could be started.
     unstarted: AtomicU64,
 }
@@ -110,10 +110,10 @@ impl Pool {
         target: Arc<Target>,
         account: Account,
         jobs: Jobs,
-        (hire, slow_to_connect): (Hire, Arc<AtomicBool>),
+        (hire, connecting): (Hire, Arc<Connecting>),
     ) -> io::Result<()> {
         let min = target.pool.min.max(1);
-        let pool = Arc::new(Pool::empty(target, account, jobs, (hire, slow_to_connect)));
+        let pool = Arc::new(Pool::empty(target, account, jobs, (hire, connecting)));
         let mut crew = pool.crew();
         while crew.live < min && crew.lines.hold() {
             if let Err(error) = pool.start_forwarder(&mut crew, false) {
@@ -133,7 +133,7 @@ impl Pool {
         target: Arc<Target>,
         account: Account,
         jobs: Jobs,
-        (hire, slow_to_connect): (Hire, Arc<AtomicBool>),
+        (hire, connecting): (Hire, Arc<Connecting>),
     ) -> Pool {
         let lines = Lines::new(target.pool.max, target.pool.ttl);
         Pool {
@@ -150,7 +150,7 @@ impl Pool {
                 relieved: None,
             }),
             dragging: AtomicBool::new(false),
-            slow_to_connect,
+            connecting,
             unstarted: AtomicU64::new(0),
         }
     }
@@ -261,7 +261,7 @@ impl Pool {
         let mut crew = self.crew();
         let expired = crew.lines.expired(now);
         crew.lines.take(waiting, couriers);
-        let quick_to_connect = !self.slow_to_connect.load(Ordering::Relaxed);
+        let quick_to_connect = !self.connecting.is_slow();
         let new = match self.is_dragging() && quick_to_connect {
             true => crew.lines.hold_more(waiting, couriers.len()),
             false => 0,
@@ -283,6 +283,15 @@ impl Pool {
     pub(super) fn expire(&self) {
         let expired = self.crew().lines.expired(Instant::now());
         drop(expired);
+    }
+
+    /// How long no connection is to be made, and so no copy taken; `None` where one may be.
+    pub(super) fn owed(&self) -> Option<Duration> {
+        let owed = self.connecting.owed(Instant::now);
+        if owed.is_some() && self.connecting.is_news() {
+            report::too_many_connections(self.account, self.name());
+        }
+        owed
     }
 
     /// Whether staging was slow of late: then who takes one of several copies promotes at once.

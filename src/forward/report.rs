@@ -65,6 +65,14 @@ pub(super) fn unresolved(account: Account, target: &Target, why: &str) {
     }
 }
 
+/// Copies wait, for too many connections were made.
+pub(super) fn too_many_connections(account: Account, target: &str) {
+    let count = account.trouble(Trouble::Connections);
+    if count.is_power_of_two() {
+        log::warn!("{}", crowded(target, count));
+    }
+}
+
 /// A copy was dropped for what masking it came to.
 pub(super) fn unsent(account: Account, target: &str, unsent: Unsent) {
     let loss = unsent.loss();
@@ -89,6 +97,13 @@ fn failed(fault: &Fault, target: &str, count: u64) -> String {
     let Fault { failure, what } = fault;
     let (number, reason) = (number(*failure), failure.name());
     format!("{number}: copying to {target} failed: {reason}: {what} ({count} so far)")
+}
+
+fn crowded(target: &str, count: u64) -> String {
+    format!(
+        "CPY0122: copies to {target} wait: it does not keep its connections, and no more than 1000 are made in a \
+         second, 250 over TLS ({count} so far)"
+    )
 }
 
 fn opened(last: &Fault, rules: Rules, target: &str, count: u64) -> String {

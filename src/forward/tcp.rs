@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use socket2::Socket;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::connecting::Connecting;
 use super::dial::{Dial, Peer};
 use super::exchange::AT_ONCE;
 use super::pace::{OnSlow, Patience, SLOW};
@@ -64,17 +64,16 @@ impl Base {
 pub(super) struct TcpConnector {
     on_slow: OnSlow,
     base: Base,
-    /// Whether the target's last connection took long to make.
-    slow: Arc<AtomicBool>,
+    /// What the target's connectors share.
+    connecting: Arc<Connecting>,
     dial: Dial,
     /// What is behind a proxy.
     tunnel: Option<Tunnel>,
 }
 
 impl TcpConnector {
-    /// `slow` is what the target's connectors share.
-    pub(super) fn new(on_slow: OnSlow, base: Base, slow: Arc<AtomicBool>) -> TcpConnector {
-        TcpConnector { on_slow, base, slow, dial: Dial::default(), tunnel: None }
+    pub(super) fn new(on_slow: OnSlow, base: Base, connecting: Arc<Connecting>) -> TcpConnector {
+        TcpConnector { on_slow, base, connecting, dial: Dial::default(), tunnel: None }
     }
 
     /// The same, with sockets that are made so.
@@ -90,14 +89,14 @@ impl TcpConnector {
     /// Connects within `patience`, and tells when that takes long; at once where connections are known to
     /// be slow.
     pub(super) fn reach(&self, peer: &Peer, patience: Duration) -> io::Result<TcpTransport> {
-        if self.slow.load(Ordering::Relaxed) {
+        if self.connecting.is_slow() {
             self.on_slow.tell();
         }
         let started = Instant::now();
         let receive_buffer = self.base.underneath().receive_buffer;
         let patience = Patience::new(patience, &self.on_slow);
         let made = self.dial.connect(peer, receive_buffer, patience);
-        self.slow.store(started.elapsed() >= SLOW, Ordering::Relaxed);
+        self.connecting.note_slow(started.elapsed() >= SLOW);
         made.map(|socket| self.transport(socket, peer))
     }
 

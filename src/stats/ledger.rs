@@ -240,6 +240,7 @@ impl Account {
             Trouble::Dropped(loss) => Failure::ALL.len() + loss as usize,
             Trouble::Unknown => Failure::ALL.len() + Loss::ALL.len(),
             Trouble::Unresolved => Failure::ALL.len() + Loss::ALL.len() + 1,
+            Trouble::Connections => Failure::ALL.len() + Loss::ALL.len() + 2,
         };
         let [first, ..] = self.troubles;
         self.troubles.get(index).unwrap_or(first).fetch_add(1, Ordering::Relaxed).saturating_add(1)
@@ -257,6 +258,8 @@ pub enum Trouble {
     Unknown,
     /// A child that starts cannot look up the target's name.
     Unresolved,
+    /// Too many connections were made.
+    Connections,
 }
 
-const _: () = assert!(Failure::ALL.len() + Loss::ALL.len() + 1 < TROUBLES);
+const _: () = assert!(Failure::ALL.len() + Loss::ALL.len() + 2 < TROUBLES);

@@ -8,11 +8,13 @@
 //! row.rs       one row of the table
 //! rows.rs      the table
 //! play.rs      plays rows on a real httpd
+//! connections.rs  staging that keeps none
 //! flapping.rs  staging that comes and goes
 //! names.rs     names that do not resolve
 //! memory.rs    what the worst of it takes
 //! ```
 
+mod connections;
 mod flapping;
 mod harness;
 mod memory;

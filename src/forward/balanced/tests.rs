@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
+use super::super::connecting::Over;
 use super::super::testing::{
     Counters, LIMITS, OK, Staging, budget, job, message, message_of, request, target,
 };
@@ -34,7 +35,7 @@ impl World {
         let counters = Counters::new();
         let mut aimed = Target::clone(&target("staging", Pool { ttl, ..Pool::default() }));
         aimed.breaker = Rules { failures: 1, retry: Duration::from_secs(3600) };
-        let common = Common::of(&aimed);
+        let common = Common::of(&aimed, Over::Plain);
         let lines = Box::new(move |url: &Url| {
             let names = common.names(url, Box::new(names::system));
             let lines = lines_to(Aim::at(url.clone()), None, names, common.clone());

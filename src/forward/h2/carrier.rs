@@ -29,9 +29,10 @@ use crate::tls::Tls;
 
 use super::super::Makings;
 use super::super::allowance::Allowance;
+use super::super::connecting::Connecting;
 use super::super::courier::Errand;
 use super::super::fault::Fault;
-use super::super::forwarder::NAP;
+use super::super::forwarder::{BREATH, NAP};
 use super::super::hand::{Hand, Untaken};
 use super::super::pace::Deadline;
 use super::super::pool::{STACK, thread_name};
@@ -106,6 +107,7 @@ pub(super) struct Carrier {
     bell: Arc<Bell>,
     links: Rc<Links>,
     allowance: Arc<Allowance>,
+    connecting: Arc<Connecting>,
     /// Copies that are.
     under_way: Cell<usize>,
     /// Who carries none just now; the last is called first.
@@ -137,6 +139,7 @@ impl Carrier {
             jobs,
             bell,
             allowance: Arc::clone(&makings.shared.allowance),
+            connecting: Arc::clone(&makings.shared.connecting),
             links: Rc::new(Links::new(makings, tls)),
             under_way: Cell::new(0),
             idle: RefCell::default(),
@@ -146,12 +149,25 @@ impl Carrier {
         }
     }
 
+    /// What its connections are counted by.
+    #[cfg(test)]
+    pub(super) fn connecting(&self) -> &Connecting {
+        &self.connecting
+    }
+
     /// Takes copies until none will ever come, and those that are under way have ended.
     pub(super) async fn serve(self: Rc<Carrier>, ear: &UnixStream) {
         loop {
             Boundary::Forwarder.enter();
             if self.under_way.get() >= self.most() {
                 self.ended.notified().await;
+                continue;
+            }
+            if let Some(owed) = self.connecting.owed(Instant::now) {
+                if self.connecting.is_news() {
+                    report::too_many_connections(self.account, &self.target.name);
+                }
+                sleep(owed.min(BREATH)).await;
                 continue;
             }
             match self.jobs.try_recv() {

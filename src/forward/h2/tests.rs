@@ -5,11 +5,12 @@ mod raw;
 mod server;
 
 use std::future::poll_fn;
+use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bell::Bell;
 use crate::mask::{Key, Masks, Rule};
@@ -20,6 +21,7 @@ use crate::route::Route;
 use crate::stats::{Cell, Totals};
 use crate::target::{Aim, Limits, Pool, Target, Url};
 
+use super::super::connecting::Over;
 use super::super::testing::{Counters, LIMITS, budget, job, message};
 use super::super::{Forwarders, Makings, Shared, names};
 use super::carrier::Carrier;
@@ -160,39 +162,61 @@ fn many_are_in_flight_on_one_connection_and_no_more_than_max() {
     assert_eq!(staging.connections(), 1);
 }
 
-#[test]
-fn each_masked_copy_sets_out_before_the_next_is_masked() {
-    let counters = Counters::new();
+/// A carrier of copies that lie in its queue.
+fn carrier(counters: &Counters, jobs: Vec<Job>) -> (Carrier, UnixStream) {
     let url = Url::parse("h2c://127.0.0.1:1/").unwrap();
     let target = Arc::new(Target { pool: MANY, ..Target::at(url.clone()) });
-    let shared = Shared::of(&target);
+    let shared = Shared::of(&target, Over::Plain);
     let names = shared.names(&url, Box::new(names::system));
     let makings = Makings::of(Aim::of(&target, url), names, shared).unwrap();
-    let (offers, jobs) = queue::bounded(10);
-    let masks = Masks::of(&Rule::parse(&["json", "password"]).unwrap(), Key::of(b"a key"));
-    let masks = Arc::new(masks);
-    for _ in 0..3 {
+    let (offers, queue) = queue::bounded(10);
+    for job in jobs {
         counters.account.select();
-        let message = message("POST", Some(br#"{"password":"secret"}"#));
-        let job = Job { masks: Some(Arc::clone(&masks)), ..job(message, LIMITS) };
         offers.offer(job).unwrap();
     }
     counters.account.forwarder(true);
     let (bell, ear) = Bell::new().unwrap();
+    (Carrier::new(target, counters.account, (queue, Arc::new(bell)), (makings, None)), ear)
+}
+
+/// Looks, so many times, how many copies a carrier has taken, each time that it lets others on.
+fn taken(counters: &Counters, (carrier, ear): (Carrier, UnixStream), times: usize) -> Vec<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let ear = tokio::net::UnixStream::from_std(ear).unwrap();
-        let queue = (jobs, Arc::new(bell));
-        let carrier = Carrier::new(target, counters.account, queue, (makings, None));
         let mut serve = pin!(Rc::new(carrier).serve(&ear));
-        // Each time that it lets the others on, one more is masked.
-        for masked in 1..=3 {
+        let mut taken = Vec::new();
+        for _ in 0..times {
             let is_pending =
                 poll_fn(|context| Poll::Ready(serve.as_mut().poll(context).is_pending())).await;
             assert!(is_pending);
-            assert_eq!(counters.totals().count(Cell::Taken), masked);
+            taken.push(counters.totals().count(Cell::Taken));
         }
-    });
+        taken
+    })
+}
+
+#[test]
+fn each_masked_copy_sets_out_before_the_next_is_masked() {
+    let counters = Counters::new();
+    let masks = Masks::of(&Rule::parse(&["json", "password"]).unwrap(), Key::of(b"a key"));
+    let masks = Arc::new(masks);
+    let masked = |_| {
+        let message = message("POST", Some(br#"{"password":"secret"}"#));
+        Job { masks: Some(Arc::clone(&masks)), ..job(message, LIMITS) }
+    };
+    let carrier = carrier(&counters, (0..3).map(masked).collect());
+    assert_eq!(taken(&counters, carrier, 3), [1, 2, 3]);
+}
+
+#[test]
+fn no_copy_is_taken_while_too_many_connections_were_made() {
+    let counters = Counters::new();
+    let jobs = || vec![job(message("GET", None), LIMITS)];
+    let (waits, ear) = carrier(&counters, jobs());
+    (0..1_000_000).for_each(|_| waits.connecting().count(Over::Plain, Instant::now()));
+    assert_eq!(taken(&counters, (waits, ear), 2), [0, 0]);
+    assert_eq!(taken(&counters, carrier(&counters, jobs()), 1), [1]);
 }
 
 #[test]

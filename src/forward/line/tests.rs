@@ -371,13 +371,13 @@ impl Connector for Slowly {
 fn a_connection_is_slow_to_make_whichever_layer_takes_long() {
     let staging = Staging::answering(OK);
     let Line { aim, uri, names, connector, base, on_slow, allowance, .. } = line(staging.address);
-    let slow = Arc::new(AtomicBool::new(false));
-    let (chain, shared) = ((Slowly(connector), base), (allowance, Arc::clone(&slow)));
+    let connecting: Arc<Connecting> = Arc::default();
+    let (chain, shared) = ((Slowly(connector), base), (allowance, Arc::clone(&connecting)));
     let mut line: Line<Slowly> = Line::new(aim, uri, names, chain, on_slow, shared);
     let (message, deadline) = (message("GET", None), Deadline::new(Instant::now(), LIMITS.timeout));
     let errand = Errand { message: &message, limits: &LIMITS, deadline: &deadline, keep: None };
     line.send(&errand, Wait::Long, &mut Traffic::default());
-    assert!(slow.load(Ordering::Relaxed));
+    assert!(connecting.is_slow());
 }
 
 #[test]

@@ -150,19 +150,19 @@ fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
 fn one_thread_makes_several_connections_only_where_staging_is_slow_but_not_to_connect_to() {
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let (_offers, jobs) = crate::queue::bounded(1);
-    let slow = Arc::new(AtomicBool::new(false));
+    let connecting: Arc<Connecting> = Arc::default();
     let pool = Pool::empty(
         target("staging", Size::default()),
         Counters::new().account,
         jobs,
-        (hire, Arc::clone(&slow)),
+        (hire, Arc::clone(&connecting)),
     );
     assert!(pool.crew().lines.hold());
     for (dragging, slow_to_connect, several) in
         [(false, false, false), (true, false, true), (true, true, false), (true, false, true)]
     {
         pool.drags(dragging);
-        slow.store(slow_to_connect, Ordering::Relaxed);
+        connecting.note_slow(slow_to_connect);
         let mut couriers = Vec::new();
         let more = pool.take_lines(99, Instant::now(), &mut couriers);
         assert_eq!((more > 0, couriers.len()), (several, 0));
