@@ -44,6 +44,23 @@ fn stay_on(core: &str) {
     assert!(command.status().unwrap().success(), "could not move to core {core}");
 }
 
+/// A thread, and the CPU time that it has used, in nanoseconds.
+struct Thread {
+    number: String,
+    name: String,
+    used: u64,
+}
+
+/// The threads of a process, as far as it lives.
+fn threads(process: u32) -> impl Iterator<Item = Thread> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    threads.filter_map(|thread| {
+        let read = |file| fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+        let used = read("schedstat").split(' ').next()?.parse().ok()?;
+        Some(Thread { number: thread.file_name().into_string().ok()?, name: read("comm"), used })
+    })
+}
+
 /// The CPU time that each thread of some processes has used, in nanoseconds, and what it is called.
 pub struct Used(HashMap<(u32, String), (u64, String)>);
 
@@ -53,13 +70,8 @@ impl Used {
         let mut used = HashMap::new();
         let family = processes::children(parent).into_iter().chain([parent]);
         for process in family {
-            for thread in fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten() {
-                let read = |file| fs::read_to_string(thread.path().join(file)).unwrap_or_default();
-                let Some(Ok(time)) = read("schedstat").split(' ').next().map(str::parse) else {
-                    continue;
-                };
-                let number = thread.file_name().into_string().unwrap();
-                used.insert((process, number), (time, read("comm")));
+            for Thread { number, name, used: time } in threads(process) {
+                used.insert((process, number), (time, name));
             }
         }
         Used(used)
@@ -82,42 +94,59 @@ impl Used {
     }
 }
 
-/// The CPU time that this process has used, ended threads included; to 10 ms.
-pub fn used_here() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
-    let ticks: u64 = fields[12..14].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-/// The time that both cores were busy, whoever with, and that the machine did not have; to 10 ms.
+/// The CPU time that has been used by whoever is neither this process nor one of a family, and the time that the
+/// machine did not have.
 ///
-/// Without interrupts: most are the loopback's, which works for whoever sends, and on no thread's account.
-pub fn busy() -> Duration {
-    let stat = fs::read_to_string("/proc/stat").unwrap();
-    let mut ticks = 0;
-    for line in stat.lines() {
-        let mut words = line.split_whitespace();
-        if words.next().is_some_and(|name| name.strip_prefix("cpu").is_some_and(is_used)) {
-            let times: Vec<u64> = words.map(|ticks| ticks.parse().unwrap()).collect();
-            // User, nice (guests are in these two), system, steal.
-            ticks += [0, 1, 2, 7].iter().map(|at| times[*at]).sum::<u64>();
-        }
-    }
-    Duration::from_millis(ticks * 10)
+/// Without the kernel's own threads: what these do is done for whoever asked.
+pub struct Others {
+    used: HashMap<(u32, String), u64>,
+    stolen: Duration,
 }
 
-fn is_used(core: &str) -> bool {
-    core == PRODUCTION || core == OURS
+impl Others {
+    pub fn than(parent: u32) -> Others {
+        let family = processes::children(parent);
+        let is_other = |process: &u32| {
+            *process != parent && *process != std::process::id() && !family.contains(process)
+        };
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let mut used = HashMap::new();
+        for process in processes.filter(is_other).filter(|process| has_program(*process)) {
+            used.extend(threads(process).map(|thread| ((process, thread.number), thread.used)));
+        }
+        Others { used, stolen: stolen() }
+    }
+
+    /// What was used since then, but by who has ended.
+    pub fn since(&self, before: &Others) -> Duration {
+        let used = self.used.iter();
+        let used = used.map(|(thread, time)| time - before.used.get(thread).copied().unwrap_or(0));
+        Duration::from_nanos(used.sum()) + (self.stolen - before.stolen)
+    }
+}
+
+/// Whether a process is of a program, and not the kernel's.
+fn has_program(process: u32) -> bool {
+    fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|words| !words.is_empty())
+}
+
+/// The time that the machine did not have for its cores; to 10 ms.
+fn stolen() -> Duration {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let all = stat.lines().next().unwrap();
+    let ticks: u64 = all.split_whitespace().nth(8).unwrap().parse().unwrap();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Waits until nobody else uses the cores much, at most as long as `patience`, which it uses up.
 pub fn wait_for_quiet(patience: &mut Duration) {
     const LOOK: Duration = Duration::from_millis(250);
     while let Some(left) = patience.checked_sub(LOOK) {
-        let (before, begun) = (busy(), Instant::now());
+        let (before, begun) = (Others::than(std::process::id()), Instant::now());
         thread::sleep(LOOK);
-        if (busy() - before).as_secs_f64() < 0.1 * 2.0 * begun.elapsed().as_secs_f64() {
+        let used = Others::than(std::process::id()).since(&before);
+        if used.as_secs_f64() < 0.1 * 2.0 * begun.elapsed().as_secs_f64() {
             return;
         }
         *patience = left;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cores::{self, Used, used_here};
+use crate::cores::{Others, Used};
 use crate::load::{self, Done, Pace, serve_until};
 use crate::production::{CONNECTIONS, Request};
 use crate::server::Server;
@@ -58,12 +58,11 @@ pub fn run_over(subject: &Subject, pace: Pace, connections: usize, backends: &Ba
     let Subject { pid, port, request, copies } = subject;
     let arrived = backends.copies();
     let used = Used::by_family(*pid);
-    let (here, busy, begun) = (used_here(), cores::busy(), Instant::now());
+    let (others, begun) = (Others::than(*pid), Instant::now());
     let done = load::run(*port, request, pace, connections, backends);
-    let (took, busy) = (begun.elapsed().as_secs_f64(), (cores::busy() - busy).as_secs_f64());
-    let ours = (used_here() - here).as_secs_f64();
+    let took = begun.elapsed().as_secs_f64();
     let while_loaded = Used::by_family(*pid).since(&used).as_secs_f64();
-    let others = busy - while_loaded - ours;
+    let others = Others::than(*pid).since(&others).as_secs_f64();
     let expected = done.requests * copies;
     let mut sinks = backends.hold();
     serve_until(&mut sinks, LEFT_OVER, |sinks| sinks.copies() >= arrived + expected);
@@ -77,7 +76,7 @@ pub fn run_over(subject: &Subject, pace: Pace, connections: usize, backends: &Ba
         cpu: each(after.since(&used)),
         forwarders: each(after.since_by(&used, FORWARDERS)),
         busy: 100.0 * while_loaded / took,
-        others: (100.0 * others / (2.0 * took)).max(0.0),
+        others: 100.0 * others / (2.0 * took),
         delivered: 100.0 * read as f64 / expected.max(1) as f64,
         done,
     }
