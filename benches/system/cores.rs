@@ -12,7 +12,7 @@ use crate::processes;
 const PRODUCTION: &str = "0";
 const OURS: &str = "1";
 
-/// Starts this program anew on the core that load, origin and staging share, unless it runs there.
+/// Starts this program anew on the core that is not production's, unless it runs there.
 pub fn stay_off_productions() -> Result<(), String> {
     const MOVED: &str = "MOD_COPY_BENCH_MOVED";
     if std::env::var_os(MOVED).is_some() {
@@ -121,8 +121,10 @@ impl Others {
     /// What was used since then, but by who has ended.
     pub fn since(&self, before: &Others) -> Duration {
         let used = self.used.iter();
-        let used = used.map(|(thread, time)| time - before.used.get(thread).copied().unwrap_or(0));
-        Duration::from_nanos(used.sum()) + (self.stolen - before.stolen)
+        let used = used.map(|(thread, time)| {
+            time.saturating_sub(before.used.get(thread).copied().unwrap_or(0))
+        });
+        Duration::from_nanos(used.sum()) + self.stolen.saturating_sub(before.stolen)
     }
 }
 

@@ -1,7 +1,16 @@
-//! How connecting to a target goes of late: what its lines and its pool tell each other of it.
+//! How connecting to a target goes of late: what its lines and its pool tell each other of it, and all children
+//! each other of how many connections were made.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::thread;
+
+use crate::select::{Bucket, Nanos};
+
+/// How often there have to be too many for that to be told.
+const WORTH_TELLING: u64 = 500;
+/// The most that is ever owed: a child that ends has to send what it has, and who makes many connections at once
+/// makes others wait no longer.
+const MOST_OWED: Nanos = 100_000_000;
 
 /// Over what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,34 +20,35 @@ pub(super) enum Over {
 }
 
 impl Over {
-    /// What each connection is worth: so many are made in a second at most, in the long run.
+    /// What each connection is worth of one core's time. So many are made in a second at most, in the long run.
     ///
-    /// One costs production's cores some ten times what a copy over a kept one does, and TLS as much again, or more.
-    const fn each(self) -> Duration {
+    /// One costs production some ten times what a copy over a kept one does, and TLS several times that.
+    const fn each(self) -> Nanos {
         match self {
-            Over::Plain => Duration::from_millis(1),
-            Over::Tls => Duration::from_millis(4),
+            Over::Plain => 1_000_000,
+            Over::Tls => 4_000_000,
         }
     }
 }
-
-/// How often there have to be too many for that to be told: copies waited for half a second in all, at least.
-const WORTH_TELLING: u64 = 500;
 
 /// Whether connections to a target are slow to make, and whether more were made than production should bear.
 ///
 /// Staging that ends its connections, or answers so that they cannot be used again, would else take the time of
 /// production's own cores, copy by copy. While it does, copies wait in the queue, as they do for a slow one.
+///
+/// What is made is counted over all children, for they share the cores; each looks at the count only while it makes
+/// connections of its own.
 #[derive(Debug)]
 pub(super) struct Connecting {
     /// Whether the last connection took long to make.
     slow: AtomicBool,
-    since: Instant,
-    /// How many may be made at once, by what each is worth, in nanoseconds.
-    saved_up: u64,
-    /// By when all that were made are paid for, in nanoseconds since then.
-    paid: AtomicU64,
-    /// Whether that was to come when it was last looked at.
+    /// The cores that connections are made on.
+    cores: u64,
+    /// How many may be made at once, by what each is worth.
+    saved_up: Nanos,
+    /// All children's, which is empty when those that were made are paid for.
+    made: &'static Bucket,
+    /// Whether too many were made when it was last looked at.
     owes: AtomicBool,
     /// How often that began.
     times: AtomicU64,
@@ -47,14 +57,18 @@ pub(super) struct Connecting {
 }
 
 impl Connecting {
-    /// To a target that may have so many connections.
-    pub(super) fn to(max: usize, over: Over) -> Connecting {
-        let max = u64::try_from(max).unwrap_or(u64::MAX);
+    /// To a target to which each child may have so many connections.
+    pub(super) fn to(max: usize, over: Over, made: &'static Bucket) -> Connecting {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        Connecting::with_cores(cores, max, over, made)
+    }
+
+    fn with_cores(cores: u64, max: usize, over: Over, made: &'static Bucket) -> Connecting {
         Connecting {
             slow: AtomicBool::new(false),
-            since: Instant::now(),
-            saved_up: nanos(over.each()).saturating_mul(max),
-            paid: AtomicU64::new(0),
+            cores,
+            saved_up: (over.each() / cores).saturating_mul(max as u64),
+            made,
             owes: AtomicBool::new(false),
             times: AtomicU64::new(0),
             untold: AtomicBool::new(false),
@@ -72,15 +86,11 @@ impl Connecting {
     }
 
     /// Counts a connection.
-    pub(super) fn count(&self, over: Over, now: Instant) {
-        let now = self.at(now);
-        let pay = |paid: u64| paid.max(now).saturating_add(nanos(over.each()));
-        // What was saved up was paid in advance.
-        let at = now.saturating_add(self.saved_up);
-        let before =
-            self.paid.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| Some(pay(paid)));
-        let after = before.map_or(0, pay);
-        if after > at && !self.owes.swap(true, Ordering::Relaxed) {
+    pub(super) fn count(&self, over: Over, now: Nanos) {
+        let full = now.saturating_add(self.saved_up);
+        let most = full.saturating_add(MOST_OWED);
+        let paid = self.made.fill(over.each() / self.cores, now, most);
+        if paid > full && !self.owes.swap(true, Ordering::Relaxed) {
             let times = self.times.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             if times.is_multiple_of(WORTH_TELLING) {
                 self.untold.store(true, Ordering::Relaxed);
@@ -93,83 +103,96 @@ impl Connecting {
         self.untold.load(Ordering::Relaxed) && self.untold.swap(false, Ordering::Relaxed)
     }
 
-    /// How long no connection is to be made; `None` where one may be. It reads no clock as long as one may.
-    pub(super) fn owed(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+    /// How long no connection is to be made, in nanoseconds; `None` where one may be. It reads no clock as long as
+    /// one may.
+    pub(super) fn owed(&self, now: impl FnOnce() -> Nanos) -> Option<Nanos> {
         if !self.owes.load(Ordering::Relaxed) {
             return None;
         }
-        let at = self.at(now()).saturating_add(self.saved_up);
-        let owed = self.paid.load(Ordering::Relaxed).saturating_sub(at);
+        let owed = self.made.empty_at().saturating_sub(now().saturating_add(self.saved_up));
         if owed == 0 {
             self.owes.store(false, Ordering::Relaxed);
-            return None;
         }
-        Some(Duration::from_nanos(owed))
-    }
-
-    fn at(&self, now: Instant) -> u64 {
-        nanos(now.saturating_duration_since(self.since))
+        (owed > 0).then_some(owed)
     }
 }
 
 #[cfg(test)]
 impl Default for Connecting {
     fn default() -> Connecting {
-        Connecting::to(20, Over::Plain)
+        Connecting::to(20, Over::Plain, Box::leak(Box::default()))
     }
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Over::Plain;
+    use super::Over::{Plain, Tls};
     use super::*;
 
-    const EACH: Duration = Plain.each();
+    const MILLI: Nanos = 1_000_000;
 
-    #[test]
-    fn as_many_as_the_target_may_have_are_made_at_once_and_then_one_in_each_millisecond() {
-        let connecting = Connecting::to(20, Plain);
-        let at = |millis| connecting.since + Duration::from_millis(millis);
-        for made in 1..=20 {
-            connecting.count(Plain, at(5));
-            assert_eq!(connecting.owed(|| at(5)), None, "{made}");
-        }
-        connecting.count(Plain, at(5));
-        connecting.count(Plain, at(5));
-        assert_eq!(connecting.owed(|| at(5)), Some(EACH * 2));
-        assert_eq!(connecting.owed(|| at(6)), Some(EACH));
-        assert_eq!(connecting.owed(|| at(7)), None);
-        assert_eq!(connecting.owed(|| at(6)), None, "no clock is read");
-        connecting.count(Plain, at(7));
-        assert_eq!(connecting.owed(|| at(7)), Some(EACH));
-        assert_eq!(connecting.owed(|| at(1000)), None);
-        (0..20).for_each(|_| connecting.count(Plain, at(1000)));
-        assert_eq!(connecting.owed(|| at(1000)), None, "saved up again, and no more");
-        connecting.count(Plain, at(1000));
-        assert_eq!(connecting.owed(|| at(1000)), Some(EACH));
+    fn bucket() -> &'static Bucket {
+        Box::leak(Box::default())
     }
 
     #[test]
-    fn over_tls_they_are_fewer() {
-        let connecting = Connecting::to(20, Over::Tls);
-        (0..21).for_each(|_| connecting.count(Over::Tls, connecting.since));
-        assert_eq!(connecting.owed(|| connecting.since), Some(EACH * 4));
+    fn as_many_as_a_child_may_have_are_made_at_once_and_then_one_in_each_millisecond() {
+        let connecting = Connecting::with_cores(1, 20, Plain, bucket());
+        let count = |millis| connecting.count(Plain, millis * MILLI);
+        let owed = |millis| connecting.owed(|| millis * MILLI).map(|owed| owed / MILLI);
+        for made in 1..=20 {
+            count(5);
+            assert_eq!(owed(5), None, "{made}");
+        }
+        count(5);
+        count(5);
+        assert_eq!((owed(5), owed(6), owed(7)), (Some(2), Some(1), None));
+        assert_eq!(owed(6), None, "no clock is read");
+        count(7);
+        assert_eq!((owed(7), owed(1000)), (Some(1), None));
+        (0..20).for_each(|_| count(1000));
+        assert_eq!(owed(1000), None, "saved up again, and no more");
+        count(1000);
+        assert_eq!(owed(1000), Some(1));
+    }
+
+    #[test]
+    fn no_more_than_a_tenth_of_a_second_is_ever_owed() {
+        let connecting = Connecting::with_cores(1, 20, Plain, bucket());
+        (0..1000).for_each(|_| connecting.count(Plain, 0));
+        assert_eq!(connecting.owed(|| 0), Some(MOST_OWED));
+        assert_eq!(connecting.owed(|| MOST_OWED), None);
+    }
+
+    #[test]
+    fn there_are_more_where_there_are_cores_and_fewer_over_tls() {
+        for (cores, over, worth) in [(1, Tls, 4 * MILLI), (4, Plain, MILLI / 4), (4, Tls, MILLI)] {
+            let connecting = Connecting::with_cores(cores, 20, over, bucket());
+            (0..21).for_each(|_| connecting.count(over, 0));
+            assert_eq!(connecting.owed(|| 0), Some(worth), "{cores} {over:?}");
+        }
+    }
+
+    #[test]
+    fn what_one_child_makes_others_find_made() {
+        let made = bucket();
+        let [one, other] = [(); 2].map(|()| Connecting::with_cores(1, 20, Plain, made));
+        (0..30).for_each(|_| one.count(Plain, 0));
+        assert_eq!(other.owed(|| 0), None, "it makes none");
+        other.count(Plain, 0);
+        assert_eq!(other.owed(|| 0), Some(11 * MILLI));
+        assert_eq!(one.owed(|| 0), Some(11 * MILLI));
     }
 
     #[test]
     fn it_is_told_when_there_were_too_many_for_long_and_then_again() {
-        let connecting = Connecting::to(1, Plain);
-        let at = |millis| connecting.since + Duration::from_millis(millis);
+        let connecting = Connecting::with_cores(1, 1, Plain, bucket());
         let mut told = Vec::new();
         for round in 1..=1250 {
             // Two at once, which are paid for when the next come.
-            (0..2).for_each(|_| connecting.count(Plain, at(2 * round)));
-            assert_eq!(connecting.owed(|| at(2 * round)), Some(EACH));
-            assert_eq!(connecting.owed(|| at(2 * round + 1)), None);
+            (0..2).for_each(|_| connecting.count(Plain, 2 * round * MILLI));
+            assert_eq!(connecting.owed(|| 2 * round * MILLI), Some(MILLI));
+            assert_eq!(connecting.owed(|| (2 * round + 1) * MILLI), None);
             told.extend(connecting.is_news().then_some(round));
         }
         assert_eq!(told, [500, 1000]);

@@ -26,8 +26,6 @@ pub(super) const GROW_AFTER: Duration = Duration::from_millis(3);
 /// While copies come this close upon each other, who watches sleeps this long and then looks, rather
 /// than wait to be woken: waking a thread costs the request path more than all else it does for us.
 pub(super) const NAP: Duration = Duration::from_millis(1);
-/// How long who watches lets copies wait, before it looks again, while too many connections were made.
-pub(super) const BREATH: Duration = Duration::from_millis(10);
 
 /// A thread of the pool, as long as it lives.
 pub(super) struct Forwarder {
@@ -101,7 +99,7 @@ impl Forwarder {
                 _ if !self.watches => self.park(),
                 None => self.watch(),
                 Some(owed) => {
-                    thread::sleep(owed.min(BREATH));
+                    thread::sleep(owed);
                     true
                 }
             };
@@ -160,7 +158,7 @@ impl Forwarder {
         if !self.pool.jobs().is_empty() {
             if self.pool.is_dragging() {
                 self.pool.promote();
-            } else if waited > GROW_AFTER && self.pool.owed().is_none() {
+            } else if waited > GROW_AFTER {
                 self.pool.relieve(taken);
             }
         }

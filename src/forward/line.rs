@@ -12,6 +12,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, time};
 use ureq::{Error, Timeout};
 
+use crate::clock;
 use crate::outcome::{Failure, StatusClass};
 use crate::stats::Traffic;
 use crate::target::{Aim, Limits};
@@ -199,7 +200,7 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         let unasked = [Failure::Refused, Failure::Dns];
         if !made.as_ref().is_err_and(|fault| unasked.contains(&fault.failure)) {
             let over = if self.aim.url.scheme().is_secure() { Over::Tls } else { Over::Plain };
-            self.connecting.count(over, begun);
+            self.connecting.count(over, clock::nanos());
         }
         made
     }

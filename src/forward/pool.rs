@@ -17,15 +17,17 @@
 //!
 //! **No copy waits while all threads rest.** A thread parks only while the watch is held, seen under
 //! the lock (`rest`). Who holds it waits on the queue, or naps for a moment and looks, and begins with
-//! a look when the watch was passed to it. The watch is given up in three places only:
+//! a look when the watch was passed to it; all of it after a sleep while too many connections were made
+//! (`owed`). The watch is given up in three places only:
 //!
-//! - by a thread that has taken a copy, which looks at the queue again before it rests, and promotes
-//!   before it waits for long;
+//! - by a thread that has taken a copy, which looks at the queue again before it rests, unless too many
+//!   connections were made, and promotes before it waits for long;
 //! - by `pass_watch`, when it passes it to nobody: under the lock, so that no thread has parked on the
 //!   strength of it unseen; and it is called by a thread at work, or one that ends;
 //! - by a thread that ends, which promotes after (`lose`).
 //!
-//! So while any thread is parked, there is one that watches, or one at work that will see to it.
+//! So while any thread is parked, there is one that watches, or one at work that will see to it: before
+//! it parks it has found the watch held, or holds it.
 //!
 //! **Who takes a copy has a connection for it.** Every thread that is not parked holds a permit of
 //! [`Lines`]: one is taken for it, under the lock, when it is called or started, and given back as it
@@ -44,6 +46,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::queue::Jobs;
 use crate::stats::Account;
 use crate::target::Target;
@@ -287,11 +290,11 @@ impl Pool {
 
     /// How long no connection is to be made, and so no copy taken; `None` where one may be.
     pub(super) fn owed(&self) -> Option<Duration> {
-        let owed = self.connecting.owed(Instant::now);
+        let owed = self.connecting.owed(clock::nanos);
         if owed.is_some() && self.connecting.is_news() {
             report::too_many_connections(self.account, self.name());
         }
-        owed
+        owed.map(Duration::from_nanos)
     }
 
     /// Whether staging was slow of late: then who takes one of several copies promotes at once.

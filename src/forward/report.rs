@@ -101,8 +101,8 @@ fn failed(fault: &Fault, target: &str, count: u64) -> String {
 
 fn crowded(target: &str, count: u64) -> String {
     format!(
-        "CPY0122: copies to {target} wait: it does not keep its connections, and no more than 1000 are made in a \
-         second, 250 over TLS ({count} so far)"
+        "CPY0122: copies to {target} wait: connections to it do not last, and for each core no more than 1000 are \
+         made in a second, 250 over TLS ({count} so far)"
     )
 }
 

@@ -15,7 +15,7 @@ use std::ffi::{CStr, CString};
 pub use methods::Methods;
 pub use sample::chance;
 pub use share::{Overrides, Share};
-pub use valve::{Held, Nanos, Rate, Throttle, Valve};
+pub use valve::{Bucket, Held, Nanos, Rate, Throttle, Valve};
 
 /// What a request must meet to be copied to a target; what is not set is met by all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -56,12 +56,14 @@ pub struct Valve {
     pub bucket: Bucket,
     /// How far `adapt=` has lowered the sample.
     pub throttle: Throttle,
+    /// Where connections to the target are paid for.
+    pub connections: Bucket,
 }
 
 impl Valve {
     /// One that is open.
     pub const fn new() -> Valve {
-        Valve { bucket: Bucket::new(), throttle: Throttle::new() }
+        Valve { bucket: Bucket::new(), throttle: Throttle::new(), connections: Bucket::new() }
     }
 }
 
@@ -94,6 +96,19 @@ impl Bucket {
             (empty <= full).then_some(empty)
         };
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fill).is_ok()
+    }
+
+    /// Takes in what is worth so much, whether there is room or not, but no more than `most` is the time for; when
+    /// it will be empty then.
+    pub fn fill(&self, worth: Nanos, now: Nanos, most: Nanos) -> Nanos {
+        let fill = |empty: Nanos| empty.max(now).saturating_add(worth).min(most.max(empty));
+        let filled = |empty| Some(fill(empty));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, filled).map_or(now, fill)
+    }
+
+    /// When it will be empty, or was.
+    pub fn empty_at(&self) -> Nanos {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

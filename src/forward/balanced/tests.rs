@@ -35,7 +35,7 @@ impl World {
         let counters = Counters::new();
         let mut aimed = Target::clone(&target("staging", Pool { ttl, ..Pool::default() }));
         aimed.breaker = Rules { failures: 1, retry: Duration::from_secs(3600) };
-        let common = Common::of(&aimed, Over::Plain);
+        let common = Common::of(&aimed, Over::Plain, counters.account);
         let lines = Box::new(move |url: &Url| {
             let names = common.names(url, Box::new(names::system));
             let lines = lines_to(Aim::at(url.clone()), None, names, common.clone());

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::bell::{Bell, Rope};
 use crate::boundary::Boundary;
+use crate::clock;
 use crate::outcome::{Failure, StatusClass};
 use crate::queue::{self, Job, Jobs, Offers};
 use crate::stats::{Account, Traffic};
@@ -32,7 +33,7 @@ use super::super::allowance::Allowance;
 use super::super::connecting::Connecting;
 use super::super::courier::Errand;
 use super::super::fault::Fault;
-use super::super::forwarder::{BREATH, NAP};
+use super::super::forwarder::NAP;
 use super::super::hand::{Hand, Untaken};
 use super::super::pace::Deadline;
 use super::super::pool::{STACK, thread_name};
@@ -163,11 +164,11 @@ impl Carrier {
                 self.ended.notified().await;
                 continue;
             }
-            if let Some(owed) = self.connecting.owed(Instant::now) {
+            if let Some(owed) = self.connecting.owed(clock::nanos) {
                 if self.connecting.is_news() {
                     report::too_many_connections(self.account, &self.target.name);
                 }
-                sleep(owed.min(BREATH)).await;
+                sleep(Duration::from_nanos(owed)).await;
                 continue;
             }
             match self.jobs.try_recv() {

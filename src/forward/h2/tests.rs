@@ -10,9 +10,10 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bell::Bell;
+use crate::clock;
 use crate::mask::{Key, Masks, Rule};
 use crate::memory::Budget;
 use crate::message::{Additions, Field, Head, Message, Received};
@@ -166,7 +167,7 @@ fn many_are_in_flight_on_one_connection_and_no_more_than_max() {
 fn carrier(counters: &Counters, jobs: Vec<Job>) -> (Carrier, UnixStream) {
     let url = Url::parse("h2c://127.0.0.1:1/").unwrap();
     let target = Arc::new(Target { pool: MANY, ..Target::at(url.clone()) });
-    let shared = Shared::of(&target, Over::Plain);
+    let shared = Shared::of(&target, Over::Plain, counters.account);
     let names = shared.names(&url, Box::new(names::system));
     let makings = Makings::of(Aim::of(&target, url), names, shared).unwrap();
     let (offers, queue) = queue::bounded(10);
@@ -214,7 +215,7 @@ fn no_copy_is_taken_while_too_many_connections_were_made() {
     let counters = Counters::new();
     let jobs = || vec![job(message("GET", None), LIMITS)];
     let (waits, ear) = carrier(&counters, jobs());
-    (0..1_000_000).for_each(|_| waits.connecting().count(Over::Plain, Instant::now()));
+    (0..1_000_000).for_each(|_| waits.connecting().count(Over::Plain, clock::nanos()));
     assert_eq!(taken(&counters, (waits, ear), 2), [0, 0]);
     assert_eq!(taken(&counters, carrier(&counters, jobs()), 1), [1]);
 }
