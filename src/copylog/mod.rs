@@ -9,12 +9,14 @@
 //! pattern.rs  the same by letters
 //! escape.rs   what no line may have in it, made harmless
 //! moment.rs   times as lines have them
+//! book.rs     the lines for one log, written whole
 //! writer.rs   the thread that writes, and the bounded way to it
 //! ```
 //!
 //! Neither requests nor forwarders format or write: they hand on what they know, or, where too much waits to be
 //! written, let it go and count it.
 
+mod book;
 mod entry;
 mod escape;
 mod format;
@@ -25,12 +27,13 @@ mod pattern;
 mod spec;
 mod writer;
 
+pub use book::Output;
 pub use entry::{Awaiting, Copied, Entry, Id, Occasion, Parties, Production, Requested, Told};
 pub use format::{Format, ITEMS, LETTERS};
 pub use found::{Differing, Found};
 pub use moment::Micros;
 pub use spec::{Logs, LogsId, Medium, Spec, Which};
-pub use writer::{CopyLog, Output};
+pub use writer::CopyLog;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
 //! The thread that writes lines, and the bounded way to it.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::book::{Book, Output};
 use super::entry::Entry;
-use super::line::{self, LONGEST_LINE, Shown};
+use super::line::{self, Shown};
 use super::spec::{LogsId, Which};
 use crate::boundary::Boundary;
 use crate::config::Policy;
@@ -40,15 +40,6 @@ pub struct CopyLog {
     in_hand: AtomicU64,
 }
 
-/// An open log: a file, or the pipe to a program. It is written to by all children.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// As it was configured.
-    pub name: String,
-    /// What is written to, from its end on.
-    pub file: Arc<File>,
-}
-
 impl CopyLog {
     /// Starts the writer, which lives as long as the child. `outputs` are those of the policy's logs, in their
     /// order; `None` where one could not be opened. Signals must be blocked, for threads inherit the mask.
@@ -62,7 +53,9 @@ impl CopyLog {
         let wanted = logs.map(|specs| specs.iter().map(|spec| spec.which).collect()).collect();
         let log = CopyLog::new(entries, wanted, unlogged);
         let log: &'static CopyLog = Box::leak(Box::new(log));
-        let books = outputs.into_iter().map(|outputs| outputs.into_iter().map(Book::of).collect());
+        let books = outputs
+            .into_iter()
+            .map(|outputs| outputs.into_iter().map(|output| output.map(Book::of)).collect());
         let books = books.collect();
         let mut writer = Writer { log, policy, taken, books, pid: std::process::id() };
         let builder = thread::Builder::new().name("copy-log".to_owned()).stack_size(STACK);
@@ -188,82 +181,8 @@ impl Writer {
     }
 }
 
-/// Lines for one log, until they are written.
-struct Book {
-    output: Output,
-    lines: Vec<u8>,
-    count: u64,
-    /// Whether the last line that was written has no end: the disk was full.
-    is_torn: bool,
-}
-
-impl Book {
-    fn of(output: Option<Output>) -> Option<Book> {
-        output.map(|output| Book { output, lines: Vec::new(), count: 0, is_torn: false })
-    }
-
-    /// One more line. Where a panic leaves it half, it is none, and those around it stay whole.
-    fn put(&mut self, unlogged: &Unlogged, write: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.lines.len();
-        if catch_unwind(AssertUnwindSafe(|| write(&mut self.lines))).is_err() {
-            self.lines.truncate(before);
-            return unlogged.count(1);
-        }
-        if before > 0 && self.lines.len() > LONGEST_LINE {
-            let last = self.lines.split_off(before);
-            self.close(unlogged);
-            self.lines = last;
-        }
-        self.count = self.count.saturating_add(1);
-    }
-
-    /// Writes the lines, whole and at once: other children, and what is at the end of a pipe, see no half of one.
-    fn close(&mut self, unlogged: &Unlogged) {
-        if self.lines.is_empty() {
-            return;
-        }
-        let lines = std::mem::take(&mut self.lines);
-        let count = std::mem::take(&mut self.count);
-        if let Err(error) = self.write(&lines) {
-            unlogged.count(count);
-            let failures = unlogged.fail();
-            if failures.is_power_of_two() {
-                let name = &self.output.name;
-                log::warn!(
-                    "CPY0131: writing to the CopyLog {name} failed: {error} ({failures} so far)"
-                );
-            }
-        }
-        self.lines = lines;
-        self.lines.clear();
-    }
-
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let mut file = &*self.output.file;
-        let mut rest = lines;
-        if self.is_torn {
-            file.write_all(b"\n")?;
-        }
-        while !rest.is_empty() {
-            match file.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    rest = rest.get(written..).unwrap_or_default();
-                    self.is_torn = !rest.is_empty();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-    use std::os::fd::OwnedFd;
-
     use super::super::entry::{Copied, Ended, Requested};
     use super::*;
     use crate::outcome::Loss;
@@ -311,24 +230,5 @@ mod tests {
             rounds.set(rounds.get() + 1);
         });
         assert_eq!((rounds.get(), log.unlogged.lines()), (2, 0));
-    }
-
-    #[test]
-    fn a_line_that_a_panic_leaves_half_is_none_and_is_counted() {
-        let (written, output) = std::io::pipe().unwrap();
-        let file = Arc::new(File::from(OwnedFd::from(output)));
-        let mut book = Book::of(Some(Output { name: "a pipe".to_owned(), file })).unwrap();
-        let unlogged = segment(1).unlogged();
-        book.put(unlogged, |line| line.extend_from_slice(b"one\n"));
-        book.put(unlogged, |line| {
-            line.extend_from_slice(b"half of");
-            panic!("on purpose");
-        });
-        book.put(unlogged, |line| line.extend_from_slice(b"two\n"));
-        book.close(unlogged);
-        drop(book);
-        let mut lines = String::new();
-        { written }.read_to_string(&mut lines).unwrap();
-        assert_eq!((lines.as_str(), unlogged.lines()), ("one\ntwo\n", 1));
     }
 }

@@ -57,10 +57,16 @@ pub unsafe fn open(
 /// there keeps its owner and its mode.
 fn file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    match options.append(true).open(path) {
+    // Read, too, where it is no pipe and no device: its last byte says whether a line was left half.
+    options.append(true).read(path.metadata().map_or(true, |metadata| metadata.is_file()));
+    match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return options.read(false).open(path);
+        }
         opened => return opened,
     }
+    options.read(true);
     let file = options.create_new(true).mode(MODE).open(path)?;
     // Whatever the umask is.
     file.set_permissions(Permissions::from_mode(MODE))?;

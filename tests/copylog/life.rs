@@ -1,21 +1,25 @@
 //! Files and programs over httpd's restarts, its rights, and the ends of its children.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
+
+use serde_json::Value;
 
 use super::{lines, logging, objects, path};
 use crate::client;
 use crate::load;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::processes;
+use crate::server::Server;
 use crate::staging::{Mode, Staging};
 use crate::wait::wait_for;
 
 on_each_mpm!(
     a_file_that_is_moved_away_is_made_again_at_a_graceful_restart,
     what_is_delivered_as_a_child_ends_is_logged,
-    a_killed_child_leaves_whole_lines,
+    a_killed_child_spoils_no_line_but_the_one_it_writes,
 );
 
 fn a_file_that_is_moved_away_is_made_again_at_a_graceful_restart(mpm: Mpm) {
@@ -48,7 +52,8 @@ fn what_is_delivered_as_a_child_ends_is_logged(mpm: Mpm) {
     assert_eq!((staging.count(), objects(&path(&server)).len()), (20, 20));
 }
 
-fn a_killed_child_leaves_whole_lines(mpm: Mpm) {
+/// The kernel cuts a write where its process is killed, at the end of a page: that line alone is lost.
+fn a_killed_child_spoils_no_line_but_the_one_it_writes(mpm: Mpm) {
     let staging = Staging::start();
     let server = logging(mpm, &staging, "CopyLog logs/copy.log")
         .expect("AH00051:")
@@ -56,27 +61,46 @@ fn a_killed_child_leaves_whole_lines(mpm: Mpm) {
         .expect("CPY01")
         .start();
     let port = server.port();
+    let mut killed = 0;
     for _ in 0..3 {
-        let before = objects(&path(&server)).len();
+        let before = whole_and_half(&server).0;
         std::thread::scope(|scope| {
             let request = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
             let load = scope.spawn(move || {
                 (0..400).for_each(|_| drop(client::attempt(port, request.as_bytes())));
             });
             wait_for("lines under load", || {
-                (objects(&path(&server)).len() > before + 20).then_some(())
+                (whole_and_half(&server).0 > before + 20).then_some(())
             });
-            processes::children(server.pid()).into_iter().for_each(processes::kill);
+            let children = processes::children(server.pid());
+            killed += children.len();
+            children.into_iter().for_each(processes::kill);
             load.join().unwrap();
         });
     }
-    // Each was read whole above; and the new children go on behind them.
-    let before = objects(&path(&server)).len();
+    // As one that is killed in a write may.
+    let mut log = fs::File::options().append(true).open(path(&server)).unwrap();
+    log.write_all(br#"{"time":"2026"#).unwrap();
+    // The new children go on behind that, and each line is one, or the beginning of one.
+    let before = whole_and_half(&server).0;
     wait_for("a child that serves", || {
         client::attempt(port, b"GET /a?last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             .ok()?
     });
-    wait_for("its line", || (objects(&path(&server)).len() > before).then_some(()));
+    wait_for("its line", || (whole_and_half(&server).0 > before).then_some(()));
+    let (whole, half) = whole_and_half(&server);
+    assert!((1..=1 + killed).contains(&half), "{half} half lines beside {whole}, {killed} killed");
+}
+
+/// How many lines of the log are whole, and how many are the beginning of one.
+fn whole_and_half(server: &Server) -> (usize, usize) {
+    let log = fs::read_to_string(path(server)).unwrap_or_default();
+    let is_whole = |line: &&str| serde_json::from_str::<Value>(line).is_ok();
+    let (whole, half): (Vec<&str>, Vec<&str>) = log.lines().partition(is_whole);
+    for line in &half {
+        assert!(!line[1..].contains(r#"{"time""#), "two lines in one: {line}");
+    }
+    (whole.len(), half.len())
 }
 
 #[test]
