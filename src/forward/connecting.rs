@@ -12,6 +12,10 @@ const WORTH_TELLING: u64 = 500;
 /// makes others wait no longer.
 const MOST_OWED: Nanos = 100_000_000;
 
+/// What an exchange that staging breaks off, or answers with nonsense, is worth beside its connection, in connections:
+/// it costs more than one that goes well, and there is nothing to be had for it.
+const BROKEN: u64 = 3;
+
 /// Over what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
@@ -87,9 +91,18 @@ impl Connecting {
 
     /// Counts a connection.
     pub(super) fn count(&self, over: Over, now: Nanos) {
+        self.owe(over.each() / self.cores, now);
+    }
+
+    /// Counts what staging did to the exchange on a connection.
+    pub(super) fn count_broken(&self, now: Nanos) {
+        self.owe((Over::Plain.each() / self.cores).saturating_mul(BROKEN), now);
+    }
+
+    fn owe(&self, worth: Nanos, now: Nanos) {
         let full = now.saturating_add(self.saved_up);
         let most = full.saturating_add(MOST_OWED);
-        let paid = self.made.fill(over.each() / self.cores, now, most);
+        let paid = self.made.fill(worth, now, most);
         if paid > full && !self.owes.swap(true, Ordering::Relaxed) {
             let times = self.times.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             if times.is_multiple_of(WORTH_TELLING) {
@@ -133,6 +146,19 @@ mod tests {
 
     fn bucket() -> &'static Bucket {
         Box::leak(Box::default())
+    }
+
+    #[test]
+    fn what_staging_breaks_off_is_worth_three_connections_more() {
+        let connecting = Connecting::with_cores(2, 4, Plain, bucket());
+        let owed = |millis| connecting.owed(|| millis * MILLI);
+        let broken = || {
+            connecting.count(Plain, 5 * MILLI);
+            connecting.count_broken(5 * MILLI);
+            owed(5)
+        };
+        assert_eq!((broken(), broken()), (None, Some(2 * MILLI)));
+        assert_eq!(owed(7), None);
     }
 
     #[test]

@@ -167,10 +167,15 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
     /// The connection broke: where staging closed it as we began to use it, the request may be sent again.
     fn give_up(&mut self, broken: Broken, errand: &Errand<'_>) -> Progress {
         self.hang_up();
-        match self.reused && broken.unanswered && errand.message.is_safe() {
-            true => Progress::Stale,
-            false => Progress::Ended(Err(broken.fault)),
+        let closed_between = self.reused && broken.unanswered;
+        if closed_between && errand.message.is_safe() {
+            return Progress::Stale;
         }
+        let stagings = [Failure::Reset, Failure::Protocol].contains(&broken.fault.failure);
+        if stagings && !closed_between {
+            self.connecting.count_broken(clock::nanos());
+        }
+        Progress::Ended(Err(broken.fault))
     }
 
     /// Whether the target's name means other addresses than its connection is to.
