@@ -2,7 +2,7 @@
 //!
 //! `make isolation` runs it and writes `docs/isolation.md`. It fails where a copy has no outcome, or where memory
 //! passes its bound. `ISOLATION_QUICK=1` makes the runs short, and the figures rough; `ISOLATION_ONLY=dead,drips`
-//! measures these faults alone; either leaves the document as it is.
+//! measures these faults alone; either leaves the document as it is. `ISOLATION_PAIRS=20` makes so many pairs of runs.
 //!
 //! ```text
 //! faults.rs   what is measured        measure.rs  one fault, from start to recovery
@@ -74,9 +74,14 @@ pub struct Plan {
     pub run: Duration,
     /// How long one takes at half of that: a hundredth of its requests has to be many.
     pub steady: Duration,
+    /// How many pairs are measured again, in all, because others took too much of the cores meanwhile.
+    pub again: usize,
     /// How long to wait in all for others to leave the cores alone.
     pub patience: Duration,
 }
+
+/// A third of all pairs.
+const AGAIN: usize = 40;
 
 fn main() -> ExitCode {
     if let Err(missing) = prepare() {
@@ -87,7 +92,10 @@ fn main() -> ExitCode {
     let only = env::var("ISOLATION_ONLY").ok();
     let [run, steady, patience] =
         [[500, 1000, 60_000], [300, 300, 1000]][usize::from(quick)].map(Duration::from_millis);
-    let mut plan = Plan { pairs: if quick { 1 } else { 5 }, run, steady, patience };
+    let pairs = env::var("ISOLATION_PAIRS").ok().map(|pairs| pairs.parse().expect("a number"));
+    let pairs = pairs.unwrap_or(if quick { 1 } else { 5 });
+    let again = if quick { 0 } else { AGAIN };
+    let mut plan = Plan { pairs, run, steady, again, patience };
     let begun = Instant::now();
     let asked =
         |name: &str| only.as_ref().is_none_or(|only| only.split(',').any(|one| one == name));

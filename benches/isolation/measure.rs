@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::client;
-use crate::cores;
+use crate::cores::{self, Others, Used};
 use crate::faults::{Case, Trouble};
 use crate::faulty::{Fault, FaultyStaging};
 use crate::front::Front;
@@ -21,8 +21,16 @@ pub const MEMORY: u64 = 32;
 pub const KEYS: &str = "queue=100000 timeout=1s connectiontimeout=500ms failures=0";
 /// Those of the target by which recovery is measured.
 pub const GUARDED: &str = "timeout=1s connectiontimeout=500ms failures=5 retry=1s";
+/// How often httpd is put under load before the measurement, until it grows by less than this, in bytes.
+const WARM_UPS: usize = 12;
+const GROWTH: u64 = 64 << 10;
+/// How names of the module's own threads begin.
+const FORWARDERS: &str = "copy-";
 /// How long the outcome of the last copy, and the first copy that arrives again, may take.
 const LONG: Duration = Duration::from_secs(60);
+
+/// What share of a core others may take while a run lasts. Where they take more, they are what it measures.
+const DISTURBED: f64 = 0.05;
 
 /// What a fault came to.
 pub struct Measured {
@@ -31,6 +39,8 @@ pub struct Measured {
     /// Faulty by well, of each pair of runs.
     pub throughput: Vec<f64>,
     pub p99: Vec<f64>,
+    /// The share of a core that the forwarders take at half load, while staging is well and with the fault.
+    pub forwarders: [Vec<f64>; 2],
     /// The most that the child grew by, in bytes.
     pub grown: u64,
     /// What became of the copies while the fault lasted.
@@ -51,6 +61,8 @@ impl Measured {
 struct Half {
     rate: f64,
     p99: Duration,
+    forwarders: f64,
+    is_disturbed: bool,
 }
 
 /// Production and what is behind it.
@@ -68,7 +80,13 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
     let saturate = |path| load::run(setting.server.port(), path, Pace::Saturate, plan.run);
     // All of httpd's own threads and pools are in use before, so that what grows is ours; and so are all
     // forwarders and their connections, which a few slow copies call for: what then grows are the copies.
-    saturate("/uncopied");
+    for _ in 0..WARM_UPS {
+        let before = processes::resident(child);
+        saturate("/uncopied");
+        if processes::resident(child) < before + GROWTH {
+            break;
+        }
+    }
     setting.staging.set(Fault::AnswersAfter(Duration::from_millis(50)));
     load::run(setting.server.port(), "/", Pace::Rate(600.0), Duration::from_millis(500));
     setting.staging.set(Fault::None);
@@ -78,10 +96,11 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
     let rate = saturate("/").rate / 2.0;
     setting.drained();
     let (mut throughput, mut p99, mut outcomes) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for pair in 0..plan.pairs {
+    let mut forwarders = [Vec::new(), Vec::new()];
+    while throughput.len() < plan.pairs {
         cores::wait_for_quiet(&mut plan.patience);
         let mut halves = [None, None];
-        for at in if pair % 2 == 0 { [0, 1] } else { [1, 0] } {
+        for at in if throughput.len() % 2 == 0 { [0, 1] } else { [1, 0] } {
             if at == 0 {
                 halves[0] = Some(setting.load(rate, plan));
                 setting.drained();
@@ -96,8 +115,13 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
             setting.drained();
         }
         let [well, faulty] = halves.map(Option::unwrap);
+        if (well.is_disturbed || faulty.is_disturbed) && plan.again > 0 {
+            plan.again -= 1;
+            continue;
+        }
         throughput.push(faulty.rate / well.rate);
         p99.push(faulty.p99.as_secs_f64() / well.p99.as_secs_f64());
+        forwarders.iter_mut().zip([well, faulty]).for_each(|(all, one)| all.push(one.forwarders));
     }
     let grown = processes::peak(child).saturating_sub(base);
     let mut outcomes: Vec<_> = outcomes.into_iter().filter(|(_, count)| *count > 0).collect();
@@ -108,7 +132,7 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
     let balanced =
         outcome("selected") == ["delivered", "failed", "dropped"].map(outcome).iter().sum::<u64>();
     let Case { name, about, .. } = *case;
-    Measured { name, about, throughput, p99, grown, outcomes, recovery, balanced }
+    Measured { name, about, throughput, p99, forwarders, grown, outcomes, recovery, balanced }
 }
 
 impl Setting {
@@ -152,9 +176,19 @@ impl Setting {
     }
 
     fn load(&self, rate: f64, plan: &Plan) -> Half {
-        let saturated = load::run(self.server.port(), "/", Pace::Saturate, plan.run);
-        let steady = load::run(self.server.port(), "/", Pace::Rate(rate), plan.steady);
-        Half { rate: saturated.rate, p99: steady.p99 }
+        let (port, httpd) = (self.server.port(), self.server.pid());
+        let others = Others::than(httpd);
+        let saturated = load::run(port, "/", Pace::Saturate, plan.run);
+        let used = Used::by_family(httpd);
+        let steady = load::run(port, "/", Pace::Rate(rate), plan.steady);
+        let forwarders = Used::by_family(httpd).since_by(&used, FORWARDERS);
+        let others = Others::than(httpd).since(&others);
+        Half {
+            rate: saturated.rate,
+            p99: steady.p99,
+            forwarders: forwarders.as_secs_f64() / plan.steady.as_secs_f64(),
+            is_disturbed: others > (plan.run + plan.steady).mul_f64(DISTURBED),
+        }
     }
 
     /// The status when every copy has its outcome.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::measure::{GUARDED, KEYS, MEMORY, Measured};
-use crate::{Plan, cores};
+use crate::{AGAIN, Plan, cores};
 
 const INTRODUCTION: &str = "\
 # What staging's faults do to production
@@ -19,12 +19,14 @@ fault and one with staging that is well, in alternating order on one httpd:
 
 - *throughput*: requests per second as fast as production answers, with the fault divided by without;
 - *p99*: what 99 of 100 requests take at most, at half of that rate, with the fault divided by without;
+- *forwarders*: what the module's own threads take of production's core at half of that rate, without the fault and with it;
 - *memory*: the most that the child process grew by over its size with all its forwarders at work;
 - *copies*: what became of them while the fault lasted; those held back got their outcome later;
 - *back after*: the time from staging's return until it had answered a copy, to a target with a breaker that is
   open for a second; a probe that is under way at that moment may still fail, and costs another second.
 
-The first row has no fault: it shows what these ratios are worth.
+The first row has no fault: it shows what these ratios are worth. A pair while others took more than a twentieth of
+a core is measured again, as far as time allows.
 ";
 
 pub fn page(measured: &[Measured], plan: &Plan) -> String {
@@ -32,13 +34,14 @@ pub fn page(measured: &[Measured], plan: &Plan) -> String {
     let [seconds, steady] = [plan.run, plan.steady].map(|run| run.as_secs_f64());
     writeln!(
         page,
-        "\nMeasured with {}.\n{} pairs of runs, {seconds} s as fast as it goes and {steady} s at half of that; `CopyMemory {MEMORY}M`; `CopyTarget … {KEYS}`, and \
+        "\nMeasured with {}.\n{} pairs of runs ({} were measured again), {seconds} s as fast as it goes and {steady} s at half of that; `CopyMemory {MEMORY}M`; `CopyTarget … {KEYS}`, and \
          `{GUARDED}` for the last column.\nMedian (least to most).\n",
         cores::machine(),
-        plan.pairs
+        plan.pairs,
+        AGAIN - plan.again
     )
     .unwrap();
-    page += "| staging | throughput | p99 | memory | copies | back after |\n|---|---|---|---|---|---|\n";
+    page += "| staging | throughput | p99 | forwarders | memory | copies | back after |\n|---|---|---|---|---|---|---|\n";
     for one in measured {
         writeln!(page, "{}", line(one)).unwrap();
     }
@@ -63,18 +66,27 @@ pub fn line(one: &Measured) -> String {
         .collect();
     let name = one.about;
     format!(
-        "| {name} | {} | {} | {} | {} | {} |",
+        "| {name} | {} | {} | {} | {} | {} | {} |",
         ratio(&one.throughput),
         ratio(&one.p99),
+        one.forwarders
+            .each_ref()
+            .map(|shares| percent(sorted(shares)[shares.len() / 2]))
+            .join(" -> "),
         megabytes(one.grown),
         shares.join(", "),
         time(one.recovery)
     )
 }
 
-fn ratio(ratios: &[f64]) -> String {
-    let mut sorted = ratios.to_vec();
+fn sorted(figures: &[f64]) -> Vec<f64> {
+    let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+fn ratio(ratios: &[f64]) -> String {
+    let sorted = sorted(ratios);
     let (least, most) = (sorted[0], sorted[sorted.len() - 1]);
     format!("{:.2} ({least:.2} to {most:.2})", sorted[sorted.len() / 2])
 }
