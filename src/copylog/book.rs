@@ -1,4 +1,5 @@
-//! The lines for one log, written whole: none runs into another, whoever else writes and however they end.
+//! The lines for one log, written whole: none runs into another, whoever else writes and however they end, as far as
+//! the system lets a file be locked and its end be read.
 //!
 //! All children append to one file. The kernel keeps their writes apart, but a write that goes over a page's end may
 //! be cut there: the disk is full, or the child is killed. So who writes looks at the file's last byte, and ends the
@@ -14,13 +15,13 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
-use rustix::io::Errno;
 
 use super::line::LONGEST_LINE;
 use crate::stats::Unlogged;
 
-/// How often the lock is asked for, and how long is waited between. Who does not get it writes without: the worst
-/// that comes of it is an empty line, or two lines in one where a child was killed at that moment.
+/// How often the lock is asked for, and how long is waited between; once, by who did not get it the last time. Who does
+/// not get it writes without: the worst that comes of it is an empty line, or two in one where a child was killed at
+/// that moment.
 const TRIES: usize = 10;
 const BETWEEN: Duration = Duration::from_millis(1);
 
@@ -40,12 +41,14 @@ pub(super) struct Book {
     count: u64,
     /// A file of the disk: no pipe, no device.
     is_regular: bool,
+    /// Whether the lock was not to be had when it was last asked for.
+    is_locked_out: bool,
 }
 
 impl Book {
     pub(super) fn of(output: Output) -> Book {
         let is_regular = output.file.metadata().is_ok_and(|metadata| metadata.is_file());
-        Book { output, lines: Vec::new(), count: 0, is_regular }
+        Book { output, lines: Vec::new(), count: 0, is_regular, is_locked_out: false }
     }
 
     /// One more line. Where a panic leaves it half, it is none, and those around it stay whole.
@@ -83,12 +86,12 @@ impl Book {
         }
     }
 
-    fn write(&self) -> io::Result<()> {
-        let mut file = &*self.output.file;
+    fn write(&mut self) -> io::Result<()> {
         if !self.is_regular {
-            return file.write_all(&self.lines);
+            return (&*self.output.file).write_all(&self.lines);
         }
-        let is_locked = lock(file);
+        let is_locked = self.lock();
+        let mut file = &*self.output.file;
         let ended = if ends_within_a_line(file) { file.write_all(b"\n") } else { Ok(()) };
         let written = ended.and_then(|()| file.write_all(&self.lines));
         if is_locked {
@@ -96,19 +99,22 @@ impl Book {
         }
         written
     }
-}
 
-/// Whether this process has the file to itself now, as far as those are concerned that ask as well. The lock is the
-/// process's (fcntl), not the open file's, which all children share; it ends with the process.
-fn lock(file: &File) -> bool {
-    for _ in 0..TRIES {
-        match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return true,
-            Err(Errno::AGAIN | Errno::ACCESS) => thread::sleep(BETWEEN),
-            Err(_) => return false,
-        }
+    /// Whether this process has the file to itself now, as far as those are concerned that ask as well. The lock is
+    /// the process's (fcntl), not the open file's, which all children share; it ends with the process.
+    fn lock(&mut self) -> bool {
+        let tries = if self.is_locked_out { 1 } else { TRIES };
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        let is_locked = (1..=tries).any(|time| {
+            let is_locked = fcntl_lock(&*self.output.file, exclusive).is_ok();
+            if !is_locked && time < tries {
+                thread::sleep(BETWEEN);
+            }
+            is_locked
+        });
+        self.is_locked_out = !is_locked;
+        is_locked
     }
-    false
 }
 
 fn ends_within_a_line(file: &File) -> bool {

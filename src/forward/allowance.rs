@@ -3,10 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Bytes in a second. To receive them takes a core some 3 % of its time, where each answer costs a connection as well.
+use crate::comparing::LONGEST;
+
+/// Bytes in a second. To receive them takes a core some 3 % of its time.
 const RATE: u64 = 32 << 20;
-/// What may be saved up.
-const MOST: u64 = RATE / 8;
+/// What may be saved up: the longest answer that is compared.
+const MOST: u64 = LONGEST as u64;
 
 /// An allowance of bytes, which refills as time passes.
 ///

@@ -95,8 +95,8 @@ impl Connecting {
     }
 
     /// Counts what staging did to the exchange on a connection.
-    pub(super) fn count_broken(&self, now: Nanos) {
-        self.owe((Over::Plain.each() / self.cores).saturating_mul(BROKEN), now);
+    pub(super) fn count_broken(&self, over: Over, now: Nanos) {
+        self.owe((over.each() / self.cores).saturating_mul(BROKEN), now);
     }
 
     fn owe(&self, worth: Nanos, now: Nanos) {
@@ -154,7 +154,7 @@ mod tests {
         let owed = |millis| connecting.owed(|| millis * MILLI);
         let broken = || {
             connecting.count(Plain, 5 * MILLI);
-            connecting.count_broken(5 * MILLI);
+            connecting.count_broken(Plain, 5 * MILLI);
             owed(5)
         };
         assert_eq!((broken(), broken()), (None, Some(2 * MILLI)));

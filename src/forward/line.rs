@@ -171,9 +171,9 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         if closed_between && errand.message.is_safe() {
             return Progress::Stale;
         }
-        let stagings = [Failure::Reset, Failure::Protocol].contains(&broken.fault.failure);
-        if stagings && !closed_between {
-            self.connecting.count_broken(clock::nanos());
+        let stagings = [Failure::Reset, Failure::Protocol, Failure::Tls];
+        if stagings.contains(&broken.fault.failure) && !closed_between {
+            self.connecting.count_broken(self.over(), clock::nanos());
         }
         Progress::Ended(Err(broken.fault))
     }
@@ -204,10 +204,13 @@ impl<C: Connector, W: Wire + From<C::Out>> Line<C, W> {
         // What nobody took, or nobody was asked for, cost little.
         let unasked = [Failure::Refused, Failure::Dns];
         if !made.as_ref().is_err_and(|fault| unasked.contains(&fault.failure)) {
-            let over = if self.aim.url.scheme().is_secure() { Over::Tls } else { Over::Plain };
-            self.connecting.count(over, clock::nanos());
+            self.connecting.count(self.over(), clock::nanos());
         }
         made
+    }
+
+    fn over(&self) -> Over {
+        if self.aim.url.scheme().is_secure() { Over::Tls } else { Over::Plain }
     }
 
     fn make_connection(&mut self, limits: &Limits, deadline: &Deadline) -> Result<(), Fault> {

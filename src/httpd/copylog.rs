@@ -56,18 +56,19 @@ pub unsafe fn open(
 /// A file, to append to. One that is made belongs to whoever started httpd, and to httpd's group; one that is
 /// there keeps its owner and its mode.
 fn file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    // Read, too, where it is no pipe and no device: its last byte says whether a line was left half.
-    options.append(true).read(path.metadata().map_or(true, |metadata| metadata.is_file()));
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    // Read, too, if that may be, where it is no pipe and no device: its last byte says whether a line was left half.
+    let reads = path.metadata().map_or(true, |metadata| metadata.is_file());
+    let open = |options: &mut OpenOptions| match options.read(reads).open(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return options.read(false).open(path);
+            options.read(false).open(path)
         }
+        opened => opened,
+    };
+    match open(OpenOptions::new().append(true)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         opened => return opened,
     }
-    options.read(true);
-    let file = options.create_new(true).mode(MODE).open(path)?;
+    let file = open(OpenOptions::new().append(true).create_new(true).mode(MODE))?;
     // Whatever the umask is.
     file.set_permissions(Permissions::from_mode(MODE))?;
     // SAFETY: mod_unixd has read it, if it is there; only this thread runs.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
+use rustix::fs::{FlockOperation, fcntl_lock};
 use serde_json::Value;
 
 use super::{lines, logging, objects, path};
@@ -80,7 +81,9 @@ fn a_killed_child_spoils_no_line_but_the_one_it_writes(mpm: Mpm) {
     }
     // As one that is killed in a write may.
     let mut log = fs::File::options().append(true).open(path(&server)).unwrap();
+    fcntl_lock(&log, FlockOperation::LockExclusive).unwrap();
     log.write_all(br#"{"time":"2026"#).unwrap();
+    drop(log);
     // The new children go on behind that, and each line is one, or the beginning of one.
     let before = whole_and_half(&server).0;
     wait_for("a child that serves", || {
@@ -98,7 +101,10 @@ fn whole_and_half(server: &Server) -> (usize, usize) {
     let is_whole = |line: &&str| serde_json::from_str::<Value>(line).is_ok();
     let (whole, half): (Vec<&str>, Vec<&str>) = log.lines().partition(is_whole);
     for line in &half {
-        assert!(!line[1..].contains(r#"{"time""#), "two lines in one: {line}");
+        assert!(
+            !line.get(1..).is_some_and(|rest| rest.contains(r#"{"time""#)),
+            "two lines in one: {line}"
+        );
     }
     (whole.len(), half.len())
 }

@@ -1,5 +1,10 @@
 //! Logs that cannot be written: production and copying go on, and what is lost is counted.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+
 use super::{lines, logging, objects, path};
 use crate::load;
 use crate::mpm::{Mpm, on_each_mpm};
@@ -70,6 +75,28 @@ fn a_log_that_cannot_be_opened_keeps_nothing_from_starting() {
         server.logs()
     );
     server.status_when("the line is counted", |status| status.log_dropped() == 1);
+}
+
+#[test]
+fn a_log_that_somebody_keeps_locked_is_written_all_the_same() {
+    let staging = Staging::start();
+    let mut server = logging(Mpm::Event, &staging, "CopyLog logs/copy.log").one_child().start();
+    server.client().get("/a");
+    lines(&server, 1);
+    // Whoever closes a file gives up its locks: from here on it is read through this one alone.
+    let log = File::options().read(true).write(true).open(path(&server)).unwrap();
+    fcntl_lock(&log, FlockOperation::LockExclusive).unwrap();
+    let count = || {
+        let mut text = vec![0; log.metadata().unwrap().len() as usize];
+        log.read_exact_at(&mut text, 0).unwrap();
+        text.iter().filter(|byte| **byte == b'\n').count()
+    };
+    // More than one write takes.
+    const REQUESTS: usize = 400;
+    load::run(server.port(), 4, REQUESTS / 4, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for("lines in a locked log", || (count() == 1 + REQUESTS).then_some(()));
+    let took = server.stop();
+    assert!(took < std::time::Duration::from_secs(6), "stopping took {took:?}\n{}", server.logs());
 }
 
 #[test]

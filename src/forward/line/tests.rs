@@ -423,3 +423,30 @@ fn a_connection_is_kept_whatever_the_system_calls_its_other_end() {
     staging.await_connections(1);
     assert_eq!(staging.connections(), 0);
 }
+
+#[test]
+fn what_staging_breaks_off_counts_and_what_it_closes_between_exchanges_does_not() {
+    let owes = |staging: &Staging, methods: &[&str]| {
+        let Line { aim, uri, names, connector, base, on_slow, allowance, .. } =
+            line(staging.address);
+        let connecting = Arc::new(Connecting::to(1, Over::Plain, Box::leak(Box::default())));
+        let shared = (allowance, Arc::clone(&connecting));
+        let mut line: Line<TcpConnector> =
+            Line::new(aim, uri, names, (connector, base), on_slow, shared);
+        for method in methods {
+            let _ = line.deliver(&message(method, None), &LIMITS, &mut Traffic::default());
+        }
+        // At once, however long it took until here.
+        connecting.owed(|| 0).is_some()
+    };
+    assert!(!owes(&Staging::answering(OK), &["GET", "GET"]));
+    let closing = Staging::start(|_, stream| {
+        request(stream);
+        stream.write_all(OK).unwrap();
+        request(stream);
+    });
+    assert!(!owes(&closing, &["GET", "POST"]), "closed as it was used again");
+    for broken in [&b"HTTP/1.1 200 O"[..], b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"no"] {
+        assert!(owes(&Staging::closing_after(broken), &["GET"]), "{broken:?}");
+    }
+}
