@@ -59,6 +59,7 @@ from_elsewhere!(
     "../tests/wire.rs" wire,
 );
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -74,14 +75,11 @@ pub struct Plan {
     pub run: Duration,
     /// How long one takes at half of that: a hundredth of its requests has to be many.
     pub steady: Duration,
-    /// How many pairs are measured again, in all, because others took too much of the cores meanwhile.
+    /// How many pairs of a fault are measured again at most.
     pub again: usize,
     /// How long to wait in all for others to leave the cores alone.
     pub patience: Duration,
 }
-
-/// A third of all pairs.
-const AGAIN: usize = 40;
 
 fn main() -> ExitCode {
     if let Err(missing) = prepare() {
@@ -92,9 +90,11 @@ fn main() -> ExitCode {
     let only = env::var("ISOLATION_ONLY").ok();
     let [run, steady, patience] =
         [[500, 1000, 60_000], [300, 300, 1000]][usize::from(quick)].map(Duration::from_millis);
-    let pairs = env::var("ISOLATION_PAIRS").ok().map(|pairs| pairs.parse().expect("a number"));
+    let pairs = env::var("ISOLATION_PAIRS")
+        .ok()
+        .map(|pairs| pairs.parse::<NonZeroUsize>().expect("a number of pairs").get());
     let pairs = pairs.unwrap_or(if quick { 1 } else { 5 });
-    let again = if quick { 0 } else { AGAIN };
+    let again = if quick { 0 } else { pairs };
     let mut plan = Plan { pairs, run, steady, again, patience };
     let begun = Instant::now();
     let asked =

@@ -21,11 +21,12 @@ pub const MEMORY: u64 = 32;
 pub const KEYS: &str = "queue=100000 timeout=1s connectiontimeout=500ms failures=0";
 /// Those of the target by which recovery is measured.
 pub const GUARDED: &str = "timeout=1s connectiontimeout=500ms failures=5 retry=1s";
-/// How often httpd is put under load before the measurement, until it grows by less than this, in bytes.
+/// How often httpd is put under load before the measurement at most.
 const WARM_UPS: usize = 12;
+/// The bytes that it may grow by in the last of them.
 const GROWTH: u64 = 64 << 10;
-/// How names of the module's own threads begin.
-const FORWARDERS: &str = "copy-";
+/// How the forwarders' threads are called. None of them ends within a run: `ttl=` is a minute.
+const FORWARDERS: &str = "copy-staging";
 /// How long the outcome of the last copy, and the first copy that arrives again, may take.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -48,6 +49,8 @@ pub struct Measured {
     /// From staging's return to the first copy that it answered, through a breaker.
     pub recovery: Duration,
     pub balanced: bool,
+    /// How many pairs were measured again, because others took too much of the cores meanwhile.
+    pub again: usize,
 }
 
 impl Measured {
@@ -96,7 +99,7 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
     let rate = saturate("/").rate / 2.0;
     setting.drained();
     let (mut throughput, mut p99, mut outcomes) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut forwarders = [Vec::new(), Vec::new()];
+    let (mut forwarders, mut again) = ([Vec::new(), Vec::new()], 0);
     while throughput.len() < plan.pairs {
         cores::wait_for_quiet(&mut plan.patience);
         let mut halves = [None, None];
@@ -115,8 +118,8 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
             setting.drained();
         }
         let [well, faulty] = halves.map(Option::unwrap);
-        if (well.is_disturbed || faulty.is_disturbed) && plan.again > 0 {
-            plan.again -= 1;
+        if (well.is_disturbed || faulty.is_disturbed) && again < plan.again {
+            again += 1;
             continue;
         }
         throughput.push(faulty.rate / well.rate);
@@ -132,7 +135,18 @@ pub fn measure(case: &Case, plan: &mut Plan) -> Measured {
     let balanced =
         outcome("selected") == ["delivered", "failed", "dropped"].map(outcome).iter().sum::<u64>();
     let Case { name, about, .. } = *case;
-    Measured { name, about, throughput, p99, forwarders, grown, outcomes, recovery, balanced }
+    Measured {
+        name,
+        about,
+        throughput,
+        p99,
+        forwarders,
+        grown,
+        outcomes,
+        recovery,
+        balanced,
+        again,
+    }
 }
 
 impl Setting {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::measure::{GUARDED, KEYS, MEMORY, Measured};
-use crate::{AGAIN, Plan, cores};
+use crate::{Plan, cores};
 
 const INTRODUCTION: &str = "\
 # What staging's faults do to production
@@ -26,7 +26,7 @@ fault and one with staging that is well, in alternating order on one httpd:
   open for a second; a probe that is under way at that moment may still fail, and costs another second.
 
 The first row has no fault: it shows what these ratios are worth. A pair while others took more than a twentieth of
-a core is measured again, as far as time allows.
+a core is measured again, at most as often as there are pairs.
 ";
 
 pub fn page(measured: &[Measured], plan: &Plan) -> String {
@@ -34,11 +34,11 @@ pub fn page(measured: &[Measured], plan: &Plan) -> String {
     let [seconds, steady] = [plan.run, plan.steady].map(|run| run.as_secs_f64());
     writeln!(
         page,
-        "\nMeasured with {}.\n{} pairs of runs ({} were measured again), {seconds} s as fast as it goes and {steady} s at half of that; `CopyMemory {MEMORY}M`; `CopyTarget … {KEYS}`, and \
+        "\nMeasured with {}.\n{} pairs of runs (of all, {} were measured again), {seconds} s as fast as it goes and {steady} s at half of that; `CopyMemory {MEMORY}M`; `CopyTarget … {KEYS}`, and \
          `{GUARDED}` for the last column.\nMedian (least to most).\n",
         cores::machine(),
         plan.pairs,
-        AGAIN - plan.again
+        measured.iter().map(|one| one.again).sum::<usize>()
     )
     .unwrap();
     page += "| staging | throughput | p99 | forwarders | memory | copies | back after |\n|---|---|---|---|---|---|---|\n";
