@@ -18,6 +18,9 @@ use crate::sink_h2::Http2;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
 const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
+/// The number of the door among a sink's connections, which are counted from one.
+const DOOR: usize = 0;
+
 /// How staging does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Staging {
@@ -162,8 +165,6 @@ struct Sink {
     ready: Ready,
     connections: BTreeMap<usize, Connection>,
     accepted: usize,
-    /// Looks since the last one for new connections.
-    looks: u32,
     /// Requests to be answered later.
     held: VecDeque<(Instant, usize)>,
     requests: u64,
@@ -176,6 +177,7 @@ impl Sink {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let ready = Ready::new();
         let (mut crowd, mut listener) = (Vec::new(), None);
         match does {
             Staging::Dead => {}
@@ -189,7 +191,9 @@ impl Sink {
             _ => {
                 socket.listen(4096).unwrap();
                 socket.set_nonblocking(true).unwrap();
-                listener = Some(socket.try_clone().unwrap().into());
+                let door: TcpListener = socket.try_clone().unwrap().into();
+                ready.watch(&door, DOOR);
+                listener = Some(door);
             }
         }
         Sink {
@@ -198,10 +202,9 @@ impl Sink {
             listener,
             _door: (socket, crowd),
             answer: answer.into(),
-            ready: Ready::new(),
+            ready,
             connections: BTreeMap::new(),
-            accepted: 0,
-            looks: 0,
+            accepted: DOOR,
             held: VecDeque::new(),
             requests: 0,
             looked_for: usize::MAX,
@@ -210,15 +213,14 @@ impl Sink {
     }
 
     /// Serves those that have something; whether any had.
+    ///
+    /// Nobody is welcomed who has not come: each look for a connection where there is none makes the kernel allocate a
+    /// socket and free it later, some hundred times a second for half a millisecond, on this core or production's.
     fn serve(&mut self) -> bool {
-        const EACH: u32 = 16;
-        self.looks += 1;
-        if self.looks.is_multiple_of(EACH) || self.connections.is_empty() {
-            self.welcome();
-        }
-        let mut served = false;
+        let (mut served, mut rings) = (false, false);
         for (number, gone) in self.ready.look() {
             served = true;
+            rings |= number == DOOR;
             let Some(connection) = self.connections.get_mut(&number) else { continue };
             let mut open = connection.go_on();
             while open {
@@ -241,6 +243,9 @@ impl Sink {
             if gone || !open {
                 self.connections.remove(&number);
             }
+        }
+        if rings {
+            self.welcome();
         }
         self.answer_held();
         served
