@@ -342,7 +342,14 @@ struct Pen<'p> {
 impl<'p> Pen<'p> {
     #[inline(always)]
     fn line(self, name: &[u8], value: &[u8]) -> Result<Pen<'p>, Stop> {
-        self.put(name)?.put(b": ")?.put(value)?.end()
+        const MORE: usize = b": \r\n".len();
+        let length = name.len().saturating_add(value.len()).saturating_add(MORE);
+        let Some((here, rest)) = self.rest.split_at_mut_checked(length) else {
+            return Err(Stop::NoRoom);
+        };
+        // There is room for all of it.
+        Pen { rest: here }.put(name)?.put(b": ")?.put(value)?.end()?;
+        Ok(Pen { rest })
     }
 
     /// Ends a line.
