@@ -17,12 +17,14 @@ mod world;
 
 use std::hint::black_box;
 use std::io::Read;
+use std::iter::from_fn;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box_drop};
 use mod_copy::balancer::{Chooser, Clock, Request};
+use mod_copy::bell::Bell;
 use mod_copy::breaker::{Pass, Rules, Sign};
 use mod_copy::clock;
 use mod_copy::config::ScopeSettings;
@@ -208,7 +210,7 @@ mod contention {
         let world = world();
         let limits = *world.server.limits();
         let pass = pass();
-        let (offers, jobs) = bounded(1024);
+        let (offers, jobs) = bounded(1024, Bell::default());
         bencher
             .with_inputs(|| {
                 let message = Held::Alone(message());
@@ -224,7 +226,7 @@ mod contention {
             })
             .bench_values(|job| {
                 if offers.offer(job).is_err() {
-                    jobs.try_iter().for_each(black_box_drop);
+                    from_fn(|| jobs.try_recv().ok()).for_each(black_box_drop);
                 }
             });
     }

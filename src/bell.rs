@@ -1,50 +1,76 @@
-//! Wakes a thread that waits for more than a queue: at most once for each of its sleeps.
+//! Wakes a thread that waits for copies: at most once for each of its sleeps.
+//!
+//! A channel can do so too. But who is about to wait at one of crossbeam's first turns for a while, and yields, should
+//! something come soon: on a core that production has to share, that is time it does not have.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::{SendFlags, send};
+use rustix::thread::futex::{self, Flags, Timespec};
 
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A bell beside a sleeper's bed. Ringing it never blocks, and costs a look unless somebody sleeps.
 ///
 /// **Nothing is overslept.** Who is about to sleep [listens](Bell::listen), and then looks once more at what it
 /// waits for; who brings something rings after. Both in one order that all threads agree on: so either the
 /// sleeper sees what was brought, or the ringer sees that it listens.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Bell {
-    /// What is written here the sleeper may read.
-    rope: UnixStream,
-    listened: AtomicBool,
+    /// Whether somebody does: [`YES`], or zero.
+    listened: AtomicU32,
+    /// What is written here the sleeper may read; where there is none, it sleeps by the bell itself.
+    rope: Option<UnixStream>,
 }
+
+const YES: u32 = 1;
 
 impl Bell {
     /// A bell that nobody listens to, and where it is heard: there something can be read when it has rung.
-    pub fn new() -> io::Result<(Bell, UnixStream)> {
+    pub fn with_ear() -> io::Result<(Bell, UnixStream)> {
         let (rope, ear) = UnixStream::pair()?;
         ear.set_nonblocking(true)?;
-        Ok((Bell { rope, listened: AtomicBool::new(false) }, ear))
+        Ok((Bell { rope: Some(rope), ..Bell::default() }, ear))
     }
 
     /// Wakes who listens, if anybody does.
     #[inline]
     pub fn ring(&self) {
-        if self.listened.load(Ordering::SeqCst) && self.listened.swap(false, Ordering::SeqCst) {
-            // It fails only where there is more to be heard than anybody cares to hear.
-            let _ = send(&self.rope, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        if self.listened.load(Ordering::SeqCst) != 0 && self.listened.swap(0, Ordering::SeqCst) != 0
+        {
+            self.wake();
         }
+    }
+
+    fn wake(&self) {
+        match &self.rope {
+            // It fails only where there is more to be heard than anybody cares to hear.
+            Some(rope) => drop(send(rope, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)),
+            // It cannot fail where there is such a word.
+            None => drop(futex::wake(&self.listened, Flags::PRIVATE, 1)),
+        }
+    }
+
+    /// Sleeps until it rings, or this long. Only who [listens](Self::listen) and has found nothing does.
+    ///
+    /// It may end early: who slept looks.
+    pub fn sleep(&self, at_most: Duration) {
+        // What is too long to be told is as good as for ever.
+        let at_most = Timespec::try_from(at_most).ok();
+        let _ = futex::wait(&self.listened, Flags::PRIVATE, YES, at_most.as_ref());
     }
 
     /// From now on the bell rings, once.
     pub fn listen(&self) {
-        self.listened.store(true, Ordering::SeqCst);
+        self.listened.store(YES, Ordering::SeqCst);
     }
 
     /// It is not to ring any more; it may just have done so.
     pub fn ignore(&self) {
-        self.listened.store(false, Ordering::SeqCst);
+        self.listened.store(0, Ordering::SeqCst);
     }
 }
 
@@ -77,9 +103,12 @@ impl Drop for Last {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::time::Duration;
+    use std::time::Instant;
 
     use super::*;
+
+    /// Longer than anybody should sleep.
+    const LONG: Duration = Duration::from_secs(20);
 
     /// How often it rang since it was last asked.
     fn heard(mut ear: &UnixStream) -> usize {
@@ -88,7 +117,7 @@ mod tests {
 
     #[test]
     fn it_rings_for_who_listens_and_once() {
-        let (bell, ear) = Bell::new().unwrap();
+        let (bell, ear) = Bell::with_ear().unwrap();
         bell.ring();
         assert_eq!(heard(&ear), 0, "nobody listens");
         bell.listen();
@@ -104,7 +133,7 @@ mod tests {
 
     #[test]
     fn it_rings_when_nobody_is_left_who_could() {
-        let (bell, ear) = Bell::new().unwrap();
+        let (bell, ear) = Bell::with_ear().unwrap();
         bell.listen();
         let rope = Rope::of(Arc::new(bell));
         let other = rope.clone();
@@ -115,11 +144,40 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_overslept() {
-        const COUNT: usize = 20_000;
-        let (bell, mut ear) = Bell::new().unwrap();
+    fn who_sleeps_by_it_sleeps_until_it_rings_and_no_longer_than_it_may() {
+        let bell = Bell::default();
+        bell.listen();
+        bell.sleep(Duration::from_millis(1));
+        bell.ring();
+        let begun = Instant::now();
+        bell.sleep(LONG);
+        assert!(begun.elapsed() < LONG, "it rang before");
+        bell.listen();
+        std::thread::scope(|scope| {
+            scope.spawn(|| bell.ring());
+            while bell.listened.load(Ordering::SeqCst) != 0 {
+                bell.sleep(LONG);
+            }
+        });
+        assert!(begun.elapsed() < LONG, "it rings");
+    }
+
+    #[test]
+    fn nothing_is_overslept_where_it_is_heard_nor_by_the_bell() {
+        let (bell, mut ear) = Bell::with_ear().unwrap();
         ear.set_nonblocking(false).unwrap();
-        ear.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        ear.set_read_timeout(Some(LONG)).unwrap();
+        oversleeps_nothing(bell, |_| ear.read(&mut [0; 64]).is_ok());
+        oversleeps_nothing(Bell::default(), |bell| {
+            let begun = Instant::now();
+            bell.sleep(LONG);
+            begun.elapsed() < LONG
+        });
+    }
+
+    /// Brings one thing after another to who sleeps between: whether each sleep ends in time is told by `sleep`.
+    fn oversleeps_nothing(bell: Bell, mut sleep: impl FnMut(&Bell) -> bool) {
+        const COUNT: usize = if cfg!(miri) { 100 } else { 20_000 };
         let bell = Arc::new(bell);
         let (sender, queue) = crossbeam_channel::bounded(1);
         let rope = Rope::of(Arc::clone(&bell));
@@ -139,7 +197,7 @@ mod tests {
             }
             bell.listen();
             if expected < COUNT && queue.is_empty() {
-                assert!(ear.read(&mut [0; 64]).is_ok(), "overslept {expected}");
+                assert!(sleep(&bell), "overslept {expected}");
             }
             bell.ignore();
         }
