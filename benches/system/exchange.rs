@@ -100,6 +100,10 @@ impl Kind {
         table.row("p99 ratio", p99_ratio, Required::AtMost(1.10));
         both(table, ["p99.9, off, µs", "p99.9, mirrored, µs"], pairs, p999);
         table.row("noise: p99 ratio, off", all(pairs, |pair| pair.noise(p99)), Required::Nothing);
+        let busy = |run: &pair::Run| run.busy;
+        let names = ["production's core busy, off, %", "production's core busy, mirrored, %"];
+        both(table, names, pairs, busy);
+        table.row("CPU ratio", all(pairs, |pair| pair.ratio(cpu)), Required::Nothing);
         let large = matches!(self.request, Request::Post(kib) if kib > 1);
         // A tenth of a core for 10,000 copies per second.
         let most = if large { Required::Nothing } else { Required::AtMost(10.0) };

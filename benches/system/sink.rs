@@ -4,6 +4,7 @@
 //! for waking it up, on a virtual machine several microseconds, as it would not with peers on other machines.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -214,8 +215,8 @@ impl Sink {
 
     /// Serves those that have something; whether any had.
     ///
-    /// Nobody is welcomed who has not come: each look for a connection where there is none makes the kernel allocate a
-    /// socket and free it later, some hundred times a second for half a millisecond, on this core or production's.
+    /// It does not ask for connections before the listener shows some: the kernel makes a socket for each time that it
+    /// is asked, and frees those in turn later, which took this core half a millisecond a hundred times a second.
     fn serve(&mut self) -> bool {
         let (mut served, mut rings) = (false, false);
         for (number, gone) in self.ready.look() {
@@ -253,7 +254,13 @@ impl Sink {
 
     fn welcome(&mut self) {
         let Some(listener) = &self.listener else { return };
-        while let Ok((stream, _)) = listener.accept() {
+        loop {
+            let stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // Whoever waits is not shown again.
+                Err(error) => panic!("a backend takes no connection: {error}"),
+            };
             let connection = Connection::new(stream);
             self.accepted += 1;
             self.ready.watch(&connection, self.accepted);

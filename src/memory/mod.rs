@@ -10,13 +10,12 @@
 //! taking a spare does, and memory that the system gives anew costs a fault for each of its pages.
 //!
 //! Spare segments count as used, until something else needs the room; those that nobody needed for a second are
-//! freed. Not counted is what serves the copies:
-//! the small buffers that are kept for the next ones (at most an eighth of `CopyMemory`, and half a
-//! megabyte), lists of segments that are (at most 0.1 MB), the places in the queues, lines of a `CopyLog` that wait to be written (see [`crate::copylog`]), and each
-//! connection's own (some 32 KiB, and up to 128 KiB more while the head of an answer arrives that is as long as
-//! one may be; over HTTP/2 what its windows let come at once, a megabyte, 32 KiB of content for each copy under
-//! way, and 64 KiB that wait for its socket), and, in one piece, the bodies of the two answers that are compared just
-//! now.
+//! freed. Not counted is what serves the copies: the small buffers that are kept for the next ones (at most an eighth of
+//! `CopyMemory`, and half a megabyte) and the lists of segments that are (at most 0.1 MB), the places in the queues,
+//! lines of a `CopyLog` that wait to be written (see [`crate::copylog`]), and each connection's own (some 32 KiB, and up
+//! to 128 KiB more while the head of an answer arrives that is as long as one may be; over HTTP/2 what its windows let
+//! come at once, a megabyte, 32 KiB of content for each copy under way, and 64 KiB that wait for its socket), and, in
+//! one piece, the bodies of the two answers that are compared just now.
 //!
 //! Where masks, or a target's own lines, hide something of copies, whatever held one is wiped as soon as it is done
 //! with: see [`Budget::wiping`].
@@ -204,7 +203,7 @@ impl Budget {
 
     /// Keeps a list for the next copy, or, where there are enough of them or it is a long one, frees it.
     fn spare_list(&self, list: Box<List>) {
-        if list.is_kept() {
+        if list.is_short() {
             let _ = self.kept().lists.push(list);
         }
     }

@@ -20,9 +20,9 @@ impl List {
     /// As many as content of a megabyte takes: longer lists are not kept for the next copy.
     const KEPT: usize = 64;
 
-    /// Whether it is worth to be kept, and takes no more than a kept one may.
-    pub(super) fn is_kept(&self) -> bool {
-        self.0.is_empty() && self.0.capacity() <= Self::KEPT
+    /// Whether it takes no more than a kept one may.
+    pub(super) fn is_short(&self) -> bool {
+        self.0.capacity() <= Self::KEPT
     }
 }
 
