@@ -17,14 +17,12 @@ mod world;
 
 use std::hint::black_box;
 use std::io::Read;
-use std::iter::from_fn;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box_drop};
 use mod_copy::balancer::{Chooser, Clock, Request};
-use mod_copy::bell::Bell;
 use mod_copy::breaker::{Pass, Rules, Sign};
 use mod_copy::clock;
 use mod_copy::config::ScopeSettings;
@@ -210,7 +208,7 @@ mod contention {
         let world = world();
         let limits = *world.server.limits();
         let pass = pass();
-        let (offers, jobs) = bounded(1024, Bell::default());
+        let (offers, jobs) = bounded(1024);
         bencher
             .with_inputs(|| {
                 let message = Held::Alone(message());
@@ -226,7 +224,7 @@ mod contention {
             })
             .bench_values(|job| {
                 if offers.offer(job).is_err() {
-                    from_fn(|| jobs.try_recv().ok()).for_each(black_box_drop);
+                    jobs.try_iter().for_each(black_box_drop);
                 }
             });
     }

@@ -4,9 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender};
 
-use crate::bell::{Bell, Rope};
+use crate::bell::Rope;
 use crate::breaker::Pass;
 use crate::comparing::CopySide;
 use crate::copylog::{Copied, Requested, Told};
@@ -85,9 +85,9 @@ impl Deref for Held {
 /// The request path's end of a target's queue.
 #[derive(Clone, Debug)]
 pub struct Offers {
-    // Before the rope: who hears that the last one lets go of it finds the queue closed.
     sender: Sender<Job>,
-    rope: Rope,
+    /// Of who waits for more than the queue; others it wakes by itself.
+    rope: Option<Rope>,
 }
 
 /// The queue held as many copies as it may.
@@ -95,20 +95,20 @@ pub struct Offers {
 pub struct Full;
 
 /// The forwarders' end of a target's queue.
-#[derive(Debug)]
-pub struct Jobs {
-    receiver: Receiver<Job>,
-    bell: Arc<Bell>,
-}
+pub type Jobs = Receiver<Job>;
 
-/// A queue of at most `capacity` copies, and a bell that rings for who waits for them.
-pub fn bounded(capacity: usize, bell: Bell) -> (Offers, Jobs) {
+/// A queue of at most `capacity` copies.
+pub fn bounded(capacity: usize) -> (Offers, Jobs) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
-    let bell = Arc::new(bell);
-    (Offers { sender, rope: Rope::of(Arc::clone(&bell)) }, Jobs { receiver, bell })
+    (Offers { sender, rope: None }, receiver)
 }
 
 impl Offers {
+    /// The same, to somebody who listens to a bell.
+    pub fn with_bell(self, rope: Rope) -> Offers {
+        Offers { rope: Some(rope), ..self }
+    }
+
     /// Hands a copy over, or, where the queue is full, lets it go at once.
     #[inline]
     pub fn offer(&self, job: Job) -> Result<(), Full> {
@@ -116,7 +116,9 @@ impl Offers {
             refused.into_inner().tell_dropped(Loss::QueueFull, None);
             Full
         })?;
-        self.rope.pull();
+        if let Some(rope) = &self.rope {
+            rope.pull();
+        }
         Ok(())
     }
 
@@ -128,50 +130,5 @@ impl Offers {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.sender.is_empty()
-    }
-}
-
-impl Jobs {
-    /// The next copy, if one waits.
-    #[inline]
-    pub fn try_recv(&self) -> Result<Job, TryRecvError> {
-        self.receiver.try_recv()
-    }
-
-    /// The next copy, as soon as there is one; waits for it this long. Only one thread at a time does.
-    pub fn recv_timeout(&self, at_most: Duration) -> Result<Job, RecvTimeoutError> {
-        let begun = Instant::now();
-        loop {
-            self.bell.listen();
-            // What came before nobody rang for.
-            let found = match self.receiver.try_recv() {
-                Ok(job) => Ok(job),
-                Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
-                Err(TryRecvError::Empty) => match at_most.checked_sub(begun.elapsed()) {
-                    Some(left) if !left.is_zero() => {
-                        self.bell.sleep(left);
-                        continue;
-                    }
-                    _ => Err(RecvTimeoutError::Timeout),
-                },
-            };
-            self.bell.ignore();
-            return found;
-        }
-    }
-
-    /// What rings for who waits for copies, and for more.
-    pub fn bell(&self) -> &Bell {
-        &self.bell
-    }
-
-    /// Copies that wait.
-    pub fn len(&self) -> usize {
-        self.receiver.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.receiver.is_empty()
     }
 }

@@ -72,7 +72,6 @@ use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 
-use crate::bell::Bell;
 use crate::queue::{self, Full, Job, Offers};
 use crate::route::Route;
 use crate::stats::Account;
@@ -150,7 +149,7 @@ impl Forwarders {
         hire: Hire,
         connecting: Arc<Connecting>,
     ) -> io::Result<Forwarders> {
-        let (offers, jobs) = queue::bounded(target.pool.queue, Bell::default());
+        let (offers, jobs) = queue::bounded(target.pool.queue);
         Pool::start(target, account, jobs, (hire, connecting))?;
         Ok(Forwarders { offers })
     }

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 
-use crate::bell::Bell;
+use crate::bell::{Bell, Rope};
 use crate::boundary::Boundary;
 use crate::clock;
 use crate::outcome::{Failure, StatusClass};
@@ -58,12 +58,14 @@ pub(super) fn start(
     makings: Makings,
     tls: Option<Tls>,
 ) -> io::Result<Offers> {
-    let (bell, ear) = Bell::with_ear()?;
-    let (offers, jobs) = queue::bounded(target.pool.queue, bell);
+    let (bell, ear) = Bell::new()?;
+    let bell = Arc::new(bell);
+    let (offers, jobs) = queue::bounded(target.pool.queue);
+    let offers = offers.with_bell(Rope::of(Arc::clone(&bell)));
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let name = thread_name(&target.name);
     let work = move || {
-        let carrier = Carrier::new(target, account, jobs, (makings, tls));
+        let carrier = Carrier::new(target, account, (jobs, bell), (makings, tls));
         live(&runtime, ear, carrier);
     };
     account.forwarder(true);
@@ -103,6 +105,7 @@ pub(super) struct Carrier {
     aim: Arc<Aim>,
     account: Account,
     jobs: Jobs,
+    bell: Arc<Bell>,
     links: Rc<Links>,
     allowance: Arc<Allowance>,
     connecting: Arc<Connecting>,
@@ -127,7 +130,7 @@ impl Carrier {
     pub(super) fn new(
         target: Arc<Target>,
         account: Account,
-        jobs: Jobs,
+        (jobs, bell): (Jobs, Arc<Bell>),
         (makings, tls): (Makings, Option<Tls>),
     ) -> Carrier {
         Carrier {
@@ -135,6 +138,7 @@ impl Carrier {
             aim: Arc::clone(&makings.aim),
             account,
             jobs,
+            bell,
             allowance: Arc::clone(&makings.shared.allowance),
             connecting: Arc::clone(&makings.shared.connecting),
             links: Rc::new(Links::new(makings, tls)),
@@ -218,7 +222,7 @@ impl Carrier {
                 _ => doze().await,
             };
         }
-        self.jobs.bell().listen();
+        self.bell.listen();
         // What came before nobody rang for.
         if self.jobs.is_empty() {
             let is_over = timeout(self.target.pool.ttl, ear.readable()).await.is_err();
@@ -227,7 +231,7 @@ impl Carrier {
                 self.idle.borrow_mut().drain(..).for_each(|porter| porter.dismiss());
             }
         }
-        self.jobs.bell().ignore();
+        self.bell.ignore();
         // It is to be readable when the bell rings again.
         let _ = ear.try_read(&mut [0; 64]);
     }

@@ -170,14 +170,14 @@ fn carrier(counters: &Counters, jobs: Vec<Job>) -> (Carrier, UnixStream) {
     let shared = Shared::of(&target, Over::Plain, counters.account);
     let names = shared.names(&url, Box::new(names::system));
     let makings = Makings::of(Aim::of(&target, url), names, shared).unwrap();
-    let (bell, ear) = Bell::with_ear().unwrap();
-    let (offers, queue) = queue::bounded(10, bell);
+    let (offers, queue) = queue::bounded(10);
     for job in jobs {
         counters.account.select();
         offers.offer(job).unwrap();
     }
     counters.account.forwarder(true);
-    (Carrier::new(target, counters.account, queue, (makings, None)), ear)
+    let (bell, ear) = Bell::new().unwrap();
+    (Carrier::new(target, counters.account, (queue, Arc::new(bell)), (makings, None)), ear)
 }
 
 /// Looks, so many times, how many copies a carrier has taken, each time that it lets others on.

@@ -2,14 +2,11 @@
 
 use std::sync::mpsc;
 
-use crossbeam_channel::RecvTimeoutError;
-
 use super::super::Forwarders;
 use super::super::testing::{
     Counters, Hired, LIMITS, LONG, budget, job, message, message_of, target,
 };
 use super::*;
-use crate::bell::Bell;
 use crate::message::Message;
 use crate::outcome::StatusClass;
 use crate::queue::{Full, Job};
@@ -118,7 +115,7 @@ fn one_fast_thread_serves_alone() {
 #[test]
 fn copies_that_wait_for_long_call_for_another_thread() {
     let (counters, (gate, hire)) = (Counters::new(), gated(false));
-    let (offers, jobs) = crate::queue::bounded(2, Bell::default());
+    let (offers, jobs) = crate::queue::bounded(2);
     let long_ago = Instant::now() - Duration::from_secs(1);
     // They wait before there is a thread: had it sent one before, and that taken long on a busy machine, it would
     // send both by itself, as to any slow staging.
@@ -135,32 +132,9 @@ fn copies_that_wait_for_long_call_for_another_thread() {
 }
 
 #[test]
-fn who_waits_for_copies_is_woken_for_each_and_when_none_will_come() {
-    const COUNT: usize = 2000;
-    let (offers, jobs) = crate::queue::bounded(1, Bell::default());
-    let job = || job(message("GET", None), LIMITS);
-    assert_eq!(jobs.recv_timeout(Duration::from_millis(1)).err(), Some(RecvTimeoutError::Timeout));
-    let begun = Instant::now();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..COUNT {
-                // Until the one before was taken.
-                while offers.offer(job()).is_err() {
-                    thread::yield_now();
-                }
-            }
-            drop(offers);
-        });
-        (0..COUNT).for_each(|_| drop(jobs.recv_timeout(LONG).unwrap()));
-        assert_eq!(jobs.recv_timeout(LONG).err(), Some(RecvTimeoutError::Disconnected));
-    });
-    assert!(begun.elapsed() < LONG, "a sleep ended by itself");
-}
-
-#[test]
 fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
-    let (_offers, jobs) = crate::queue::bounded(1, Bell::default());
+    let (_offers, jobs) = crate::queue::bounded(1);
     let target = target("staging", Size::default());
     let pool = Arc::new(Pool::empty(target, Counters::new().account, jobs, (hire, Arc::default())));
     let now = Instant::now();
@@ -175,7 +149,7 @@ fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
 #[test]
 fn one_thread_makes_several_connections_only_where_staging_is_slow_but_not_to_connect_to() {
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
-    let (_offers, jobs) = crate::queue::bounded(1, Bell::default());
+    let (_offers, jobs) = crate::queue::bounded(1);
     let connecting: Arc<Connecting> = Arc::default();
     let pool = Pool::empty(
         target("staging", Size::default()),
@@ -212,7 +186,7 @@ fn a_full_queue_takes_no_more() {
 fn a_thread_rests_only_while_another_watches() {
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let target = target("staging", Size { ttl: Duration::ZERO, ..Size::default() });
-    let (_offers, jobs) = crate::queue::bounded(1, Bell::default());
+    let (_offers, jobs) = crate::queue::bounded(1);
     let pool = Pool::empty(target, Counters::new().account, jobs, (hire, Arc::default()));
     let called = Arc::default();
     assert_eq!(pool.rest(&called), Rest::Unwatched);
