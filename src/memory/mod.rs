@@ -10,12 +10,13 @@
 //! taking a spare does, and memory that the system gives anew costs a fault for each of its pages.
 //!
 //! Spare segments count as used, until something else needs the room; those that nobody needed for a second are
-//! freed. Not counted is what serves the copies: the small buffers that are kept for the next ones (at most an eighth of
-//! `CopyMemory`, and half a megabyte) and the lists of segments that are (at most 0.1 MB), the places in the queues,
-//! lines of a `CopyLog` that wait to be written (see [`crate::copylog`]), and each connection's own (some 32 KiB, and up
-//! to 128 KiB more while the head of an answer arrives that is as long as one may be; over HTTP/2 what its windows let
-//! come at once, a megabyte, 32 KiB of content for each copy under way, and 64 KiB that wait for its socket), and, in
-//! one piece, the bodies of the two answers that are compared just now.
+//! freed. Not counted is what serves the copies:
+//! the small buffers that are kept for the next ones (at most an eighth of `CopyMemory`, and half a
+//! megabyte), the places in the queues, lines of a `CopyLog` that wait to be written (see [`crate::copylog`]), and each
+//! connection's own (some 32 KiB, and up to 128 KiB more while the head of an answer arrives that is as long as
+//! one may be; over HTTP/2 what its windows let come at once, a megabyte, 32 KiB of content for each copy under
+//! way, and 64 KiB that wait for its socket), and, in one piece, the bodies of the two answers that are compared just
+//! now.
 //!
 //! Where masks, or a target's own lines, hide something of copies, whatever held one is wiped as soon as it is done
 //! with: see [`Budget::wiping`].
@@ -32,15 +33,12 @@ use once_cell::sync::OnceCell;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use buffer::Sheet;
-use segments::List;
 use spares::Spares;
 
 /// The room that a small buffer has: enough for most heads and most forms.
 const SMALL: usize = 2048;
 /// The most small buffers that are kept for the next copies, of at most an eighth of the allowance.
 const SPARES: usize = 256;
-/// The most lists of segments that are kept for the next copies.
-const SPARE_LISTS: usize = 64;
 /// The bytes of a segment.
 const SEGMENT: usize = 16 * 1024;
 /// What a segment counts for: its bytes, and its place in a list that may be half empty.
@@ -91,7 +89,6 @@ pub fn wipe(bytes: &mut [u8]) {
 struct Kept {
     small: ArrayQueue<Box<Sheet>>,
     segments: Spares,
-    lists: ArrayQueue<Box<List>>,
 }
 
 impl Budget {
@@ -196,18 +193,6 @@ impl Budget {
         Some(segment)
     }
 
-    /// An empty list for segments.
-    fn list(&self) -> Box<List> {
-        self.kept().lists.pop().unwrap_or_default()
-    }
-
-    /// Keeps a list for the next copy, or, where there are enough of them or it is a long one, frees it.
-    fn spare_list(&self, list: Box<List>) {
-        if list.is_short() {
-            let _ = self.kept().lists.push(list);
-        }
-    }
-
     fn segment_aside(&self) -> Option<Vec<u8>> {
         let is_borne = self.used().saturating_add(SEGMENT_LEASE) <= self.limit / 2;
         if is_borne { self.segment() } else { None }
@@ -234,7 +219,6 @@ impl Budget {
         self.kept.get_or_init(|| Kept {
             small: ArrayQueue::new((self.limit / SMALL / 8).clamp(1, SPARES)),
             segments: Spares::at_most((self.limit / SEGMENT_LEASE / 2).max(1)),
-            lists: ArrayQueue::new(SPARE_LISTS),
         })
     }
 }

@@ -14,17 +14,7 @@ pub struct Segments {
 
 /// All are full but the last.
 #[derive(Debug, Default)]
-pub(super) struct List(Vec<Vec<u8>>);
-
-impl List {
-    /// As many as content of a megabyte takes: longer lists are not kept for the next copy.
-    const KEPT: usize = 64;
-
-    /// Whether it takes no more than a kept one may.
-    pub(super) fn is_short(&self) -> bool {
-        self.0.capacity() <= Self::KEPT
-    }
-}
+struct List(Vec<Vec<u8>>);
 
 impl Segments {
     pub(super) fn of(budget: &'static Budget, is_aside: bool) -> Segments {
@@ -46,7 +36,7 @@ impl Segments {
 
     /// The last segment, or a new one where that is full.
     fn with_room(&mut self) -> Option<&mut Vec<u8>> {
-        let List(list) = &mut **self.list.get_or_insert_with(|| self.budget.list());
+        let List(list) = &mut **self.list.get_or_insert_default();
         let is_full = list.last().is_none_or(|last| last.len() >= SEGMENT);
         if is_full {
             list.try_reserve(1).ok()?;
@@ -83,11 +73,10 @@ impl Segments {
 
     /// Gives back all that it holds.
     pub fn release(&mut self) {
-        let Some(mut list) = self.list.take() else { return };
-        for segment in list.0.drain(..) {
+        let List(list) = self.list.take().map(|list| *list).unwrap_or_default();
+        for segment in list {
             self.budget.spare(segment);
         }
-        self.budget.spare_list(list);
     }
 
     #[inline]
@@ -137,24 +126,6 @@ mod tests {
         assert!(second.append(b"x"));
         assert_eq!(second.iter().next(), Some(&b"x"[..]));
         assert_eq!(second.iter().next().unwrap().as_ptr(), place);
-    }
-
-    #[test]
-    fn lists_are_used_again_but_for_long_ones() {
-        static BUDGET: Budget = Budget::new(1 << 30);
-        let kept = || BUDGET.kept().lists.len();
-        let mut first = BUDGET.segments();
-        assert!(first.append(&[0; 5 * SEGMENT]));
-        drop(first);
-        assert_eq!(kept(), 1);
-        let mut second = BUDGET.segments();
-        assert!(second.append(b"x"));
-        assert_eq!((kept(), second.iter().count()), (0, 1));
-        second.release();
-        assert_eq!((kept(), second.is_empty()), (1, true));
-        assert!(second.append(&vec![0; (List::KEPT + 1) * SEGMENT]));
-        drop(second);
-        assert_eq!(kept(), 0, "it has grown");
     }
 
     #[test]
