@@ -225,7 +225,7 @@ mod tests {
         let buffers: Vec<Buffer> = (0..5).filter_map(|_| BUDGET.buffer(1)).collect();
         assert_eq!(buffers.len(), 5);
         drop(buffers);
-        assert_eq!(BUDGET.kept().small.len(), 2);
+        assert_eq!(BUDGET.kept().small.count(), 2);
         assert_eq!(BUDGET.used(), 0);
     }
 }

@@ -28,7 +28,6 @@ mod spares;
 pub use buffer::{Buffer, Marks};
 pub use segments::Segments;
 
-use crossbeam_queue::ArrayQueue;
 use once_cell::sync::OnceCell;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -87,8 +86,8 @@ pub fn wipe(bytes: &mut [u8]) {
 /// What was given back, and waits to be used again.
 #[derive(Debug)]
 struct Kept {
-    small: ArrayQueue<Box<Sheet>>,
-    segments: Spares,
+    small: Spares<Box<Sheet>>,
+    segments: Spares<Vec<u8>>,
 }
 
 impl Budget {
@@ -217,7 +216,7 @@ impl Budget {
 
     fn kept(&self) -> &Kept {
         self.kept.get_or_init(|| Kept {
-            small: ArrayQueue::new((self.limit / SMALL / 8).clamp(1, SPARES)),
+            small: Spares::at_most((self.limit / SMALL / 8).clamp(1, SPARES)),
             segments: Spares::at_most((self.limit / SEGMENT_LEASE / 2).max(1)),
         })
     }
