@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,9 +51,11 @@ fn look_at(request: Request) -> String {
     }
     let before = backends.copies();
     let pace = Pace::Rate(rate(request), Duration::from_secs(1));
-    load::run(server.port(), &request.bytes(), pace, CONNECTIONS, &backends);
-    thread::sleep(Duration::from_millis(50));
-    let copies = backends.copies() - before;
+    let sent = load::run(server.port(), &request.bytes(), pace, CONNECTIONS, &backends).requests;
+    let copies = || backends.copies() - before;
+    // Where some were lost, their calls are shared by those that came.
+    poll(Duration::from_secs(2), || (copies() >= sent).then_some(()));
+    let copies = copies();
     let threads = forwarders(child);
     kill_process(Pid::from_child(&strace), Signal::INT).unwrap();
     strace.wait().unwrap();
