@@ -105,11 +105,11 @@ fn play(request: &Request) {
         }
     };
     let content = request.content.map(|length| {
-        let mut capture = Capture::new(1 << 20, &AMPLE);
+        let mut capture = Capture::new(1 << 20, &AMPLE, Some(length.into()));
         let behind = request.behind.then(|| head.content_place()).flatten();
         capture.take(&vec![b'x'; length.into()], behind);
         capture.end();
-        capture.finish(Some(length.into())).expect("ample memory")
+        capture.finish().expect("ample memory")
     });
     let message = head.with_content(content);
     let content: Vec<&[u8]> = message.content_pieces().collect();

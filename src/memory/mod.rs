@@ -114,6 +114,11 @@ impl Budget {
         self.used.load(Ordering::Relaxed).saturating_sub(spare)
     }
 
+    /// Bytes that there is room for now: those of spares included, which make it.
+    pub fn left(&self) -> usize {
+        self.limit.saturating_sub(self.used())
+    }
+
     /// An empty buffer with room for so many bytes, or more; `None` where the budget or the system does not
     /// bear it.
     #[inline(always)]

@@ -163,3 +163,19 @@ fn content_beyond_copy_memory_is_given_up_and_the_request_is_not() {
     assert!((1..=2).contains(&status.sum("delivered.2xx")), "{status}");
     setting.check_nothing_is_held();
 }
+
+#[test]
+fn an_upload_that_there_is_no_room_for_takes_none() {
+    const SENT: usize = 12 << 20;
+    let setting = Setting::start();
+    let upload = vec![b'x'; MEMORY as usize + 1];
+    let request = request_with("POST", "/a", &upload);
+    let (first, last) = request.split_at(SENT);
+    let mut client = Client::connect_narrowly(setting.server.port());
+    client.send(first);
+    setting.check_nothing_is_held();
+    client.send(last);
+    assert_eq!(client.response().status, 200);
+    let status = setting.server.settled(2);
+    assert_eq!(status.sum("dropped.memory"), 1, "{status}");
+}
