@@ -21,6 +21,8 @@ use crate::target::Target;
 pub struct Journey {
     mirror: &'static Mirror,
     server: &'static ServerPolicy,
+    /// `Content-Length`, if received.
+    declared: Option<u64>,
     /// What passed of the content; `None` where there is none, or none is wanted any more.
     capture: Option<Capture>,
     stage: Stage,
@@ -68,11 +70,10 @@ impl Journey {
         server: &'static ServerPolicy,
         content: Option<Option<u64>>,
     ) -> Journey {
-        let capture =
-            content.map(|length| Capture::new(server.capture_limit, mirror.budget(), length));
-        let (stage, awaiting) = (Stage::Arrived, Awaiting::None);
+        let capture = content.map(|_| Capture::new(server.capture_limit, mirror.budget()));
+        let (declared, stage, awaiting) = (content.flatten(), Stage::Arrived, Awaiting::None);
         let (copies, production, fates) = (None, None, Fates::asked_for(server.noted));
-        Journey { mirror, server, capture, stage, copies, production, awaiting, fates }
+        Journey { mirror, server, declared, capture, stage, copies, production, awaiting, fates }
     }
 
     /// Whether the request's fate is still open: it is neither handed over nor counted.
@@ -111,7 +112,7 @@ impl Journey {
                     Stage::Selected(head, ..) => head.content_place(),
                     Stage::Arrived | Stage::Settled => None,
                 };
-                capture.take(bytes, head);
+                capture.take(bytes, head, self.declared);
             }
             (Some(capture), Part::Skipped(length)) => capture.skip(length),
             (Some(capture), Part::Broken) => capture.break_off(),
@@ -416,7 +417,7 @@ impl Journey {
     fn hand_over(&mut self, head: Head, own: OwnHeads, chosen: Chosen) {
         let (mut content, mut trailers) = (None, None);
         if let Some(capture) = &mut self.capture {
-            let whole = capture.finish();
+            let whole = capture.finish(self.declared);
             let (bytes, is_whole) = (capture.seen(), whole.is_ok());
             self.fates.note_content(|| Captured { bytes, is_whole });
             match whole {

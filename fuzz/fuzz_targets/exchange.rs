@@ -170,10 +170,10 @@ fn message(play: &Play) -> Message {
         Additions { mark: "5ec2e7", forwarded: None, preserve_host: false, trace: None };
     let head = Head::serialise(&received, &additions, &BUDGET).unwrap();
     let content = (play.content > 0).then(|| {
-        let mut capture = Capture::new(1 << 20, &BUDGET, None);
-        capture.take(&(0..play.content).map(|at| (at / 7) as u8).collect::<Vec<u8>>(), None);
+        let mut capture = Capture::new(1 << 20, &BUDGET);
+        capture.take(&(0..play.content).map(|at| (at / 7) as u8).collect::<Vec<u8>>(), None, None);
         capture.end();
-        capture.finish().unwrap()
+        capture.finish(None).unwrap()
     });
     head.with_content(content)
 }

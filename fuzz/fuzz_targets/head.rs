@@ -105,11 +105,11 @@ fn play(request: &Request) {
         }
     };
     let content = request.content.map(|length| {
-        let mut capture = Capture::new(1 << 20, &AMPLE, Some(length.into()));
+        let mut capture = Capture::new(1 << 20, &AMPLE);
         let behind = request.behind.then(|| head.content_place()).flatten();
-        capture.take(&vec![b'x'; length.into()], behind);
+        capture.take(&vec![b'x'; length.into()], behind, Some(length.into()));
         capture.end();
-        capture.finish().expect("ample memory")
+        capture.finish(Some(length.into())).expect("ample memory")
     });
     let message = head.with_content(content);
     let content: Vec<&[u8]> = message.content_pieces().collect();

@@ -56,6 +56,11 @@ impl Segments {
         Segments { budget, is_aside, list: self.list.take() }
     }
 
+    /// How many bytes the budget bears beside what is leased now.
+    pub fn room(&self) -> usize {
+        self.budget.left()
+    }
+
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.all().is_empty()
