@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_queue::ArrayQueue;
-
 use super::criteria::Criteria;
 use super::examples::mask_examples;
 use super::kept::{Content, Kept};
@@ -23,6 +21,7 @@ use crate::compare::report::{RouteReport, Row};
 use crate::compare::{Comparison, Difference, Differences, Report, Route, Rules, compare};
 use crate::copylog::{CopyLog, Differing, Entry, Found, Micros, Occasion, Production, Requested};
 use crate::mask::Masks;
+use crate::mpsc::{self, Receiver, Sender};
 use crate::stats::Slot;
 
 /// The most pairs that wait: what comes while there are as many is shed.
@@ -51,7 +50,7 @@ pub struct Compared {
 
 /// Where answers are handed to the thread.
 pub struct Comparer {
-    pairs: ArrayQueue<Pair>,
+    pairs: Sender<Pair>,
     targets: Vec<Compared>,
     /// The `CopyCompareIgnore` lines of sections.
     lines: Vec<Vec<String>>,
@@ -82,23 +81,28 @@ impl Comparer {
         place: Place,
         log: Option<&'static CopyLog>,
     ) -> io::Result<Arc<Comparer>> {
-        let comparer = Comparer::new(targets, lines, *place.shelf());
-        let worker = Worker::new(Arc::clone(&comparer), place, log);
+        let (comparer, taken) = Comparer::new(targets, lines, *place.shelf());
+        let worker = Worker::new((Arc::clone(&comparer), taken), place, log);
         let thread = thread::Builder::new().name("copy-compare".to_owned()).stack_size(STACK);
         thread.spawn(move || worker.live())?;
         Ok(comparer)
     }
 
-    fn new(targets: Vec<Compared>, lines: Vec<Vec<String>>, shelf: Shelf) -> Arc<Comparer> {
-        let (pairs, open) = (ArrayQueue::new(MOST), AtomicUsize::new(0));
-        Arc::new(Comparer { pairs, targets, lines, shelf, open })
+    /// One, and what it is offered, for its thread.
+    fn new(
+        targets: Vec<Compared>,
+        lines: Vec<Vec<String>>,
+        shelf: Shelf,
+    ) -> (Arc<Comparer>, Receiver<Pair>) {
+        let ((pairs, taken), open) = (mpsc::bounded(MOST), AtomicUsize::new(0));
+        (Arc::new(Comparer { pairs, targets, lines, shelf, open }), taken)
     }
 
     /// One that nobody works for.
     #[cfg(test)]
     pub fn idle() -> Arc<Comparer> {
         let header = Box::leak(Box::new(super::Header::new()));
-        Comparer::new(Vec::new(), Vec::new(), Shelf::new(header, &[]))
+        Comparer::new(Vec::new(), Vec::new(), Shelf::new(header, &[])).0
     }
 
     /// What is compared of the copies to the target at that place in the configuration.
@@ -125,7 +129,7 @@ impl Comparer {
         copy.control = copy.control.filter(|control| !is_shed(control));
         self.open.fetch_add(1, Ordering::AcqRel);
         let pair = Pair { plan, production, copy };
-        if self.pairs.push(pair).is_err() {
+        if self.pairs.try_send(pair).is_err() {
             self.open.fetch_sub(1, Ordering::AcqRel);
             self.count(target, Count::Shed);
         }
@@ -141,6 +145,7 @@ impl Comparer {
 /// The thread, and its reports.
 struct Worker {
     comparer: Arc<Comparer>,
+    taken: Receiver<Pair>,
     place: Place,
     log: Option<&'static CopyLog>,
     /// What it has made, and what who had the place before has left.
@@ -153,10 +158,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(comparer: Arc<Comparer>, place: Place, log: Option<&'static CopyLog>) -> Worker {
-        let reports = place.left();
-        let rules = HashMap::new();
-        Worker { comparer, place, log, reports, rules, unseen: 0, seen: Instant::now() }
+    fn new(
+        (comparer, taken): (Arc<Comparer>, Receiver<Pair>),
+        place: Place,
+        log: Option<&'static CopyLog>,
+    ) -> Worker {
+        let (reports, rules) = (place.left(), HashMap::new());
+        let (unseen, seen) = (0, Instant::now());
+        Worker { comparer, taken, place, log, reports, rules, unseen, seen }
     }
 
     fn live(mut self) {
@@ -179,7 +188,7 @@ impl Worker {
         Boundary::Compare.enter();
         let mut done = 0;
         while done < most
-            && let Some(pair) = self.comparer.pairs.pop()
+            && let Ok(pair) = self.taken.try_recv()
         {
             // However it ends, it is taken account of.
             self.unseen = self.unseen.saturating_add(1);

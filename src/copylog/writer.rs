@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use super::book::{Book, Output};
 use super::entry::Entry;
 use super::line::{self, Shown};
 use super::spec::{LogsId, Which};
 use crate::boundary::Boundary;
 use crate::config::Policy;
+use crate::mpsc::{Receiver, Sender, bounded};
 use crate::stats::Unlogged;
 
 /// The most entries that wait to be written: a few hundred bytes each, at most some 2 KiB, and of comparisons 4 KiB.
