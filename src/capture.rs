@@ -58,15 +58,18 @@ impl Capture {
     /// Keeps bytes in segments.
     #[inline(never)]
     fn keep(&mut self, bytes: &[u8], declared: Option<u64>) -> Result<(), GivenUp> {
-        let announces = |more_than| declared.is_some_and(|declared| declared > more_than as u64);
-        if self.kept.is_empty() && announces(self.limit) {
-            return Err(GivenUp::NotCopied(NotCopied::TooLarge));
+        const NO_ROOM: GivenUp = GivenUp::Dropped(Loss::Memory);
+        if self.kept.is_empty()
+            && let Some(declared) = declared
+        {
+            if declared > self.limit as u64 {
+                return Err(GivenUp::NotCopied(NotCopied::TooLarge));
+            }
+            if declared > self.kept.room() as u64 {
+                return Err(NO_ROOM);
+            }
         }
-        let no_room = self.kept.is_empty() && announces(self.kept.room());
-        if no_room || !self.kept.append(bytes) {
-            return Err(GivenUp::Dropped(Loss::Memory));
-        }
-        Ok(())
+        if self.kept.append(bytes) { Ok(()) } else { Err(NO_ROOM) }
     }
 
     /// Whether bytes are still wanted; once not, [`skip`](Self::skip) does.
@@ -279,7 +282,7 @@ mod tests {
         static OWN: Budget = Budget::new(4_096);
         let mut head = OWN.buffer(1).unwrap();
         let room = head.room().len();
-        let _all = OWN.lease(OWN.left()).unwrap();
+        let _all = OWN.lease(OWN.segments().room()).unwrap();
         let (mut capture, declared) = (Capture::new(9_000, &OWN), Some(room as u64));
         capture.take(&vec![b'x'; room], Some(&mut head), declared);
         capture.end();

@@ -1,4 +1,8 @@
-//! The hand-over: a bounded queue of copies for each target; offering never blocks.
+//! The hand-over: a bounded queue of copies for each target; offering takes no lock.
+//!
+//! In one case it waits for a forwarder: where the queue is full, the next place is that of a copy which a forwarder has
+//! claimed, and the system has stopped it before the copy was out, some hundred nanoseconds later. Then crossbeam spins
+//! until it goes on. [`crate::mpsc`] has a way out of this for one receiver; here are several.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -185,7 +185,12 @@ impl Request {
 
     /// Whether it is copied, if production served it.
     pub fn is_copied(&self) -> bool {
-        self.conduct != Conduct::Aborts && self.content.len() <= LIMIT
+        self.conduct != Conduct::Aborts && !self.is_too_large()
+    }
+
+    /// Whether its content is longer than what is copied.
+    pub fn is_too_large(&self) -> bool {
+        self.content.len() > LIMIT
     }
 
     /// What is wrong with this as the request that production hands to its origin, with a path of its own making.

@@ -22,6 +22,8 @@ struct Taken {
     copied: u64,
     too_large: u64,
     aborted: u64,
+    /// Those among them that would have been too large.
+    aborted_too_large: u64,
     untaken: u64,
 }
 
@@ -76,7 +78,10 @@ impl Verdict {
                     });
                     continue;
                 }
-                End::Aborted => taken.aborted += 1,
+                End::Aborted => {
+                    taken.aborted += 1;
+                    taken.aborted_too_large += u64::from(request.is_too_large());
+                }
                 End::Answered | End::Left if request.is_copied() => taken.copied += 1,
                 End::Answered | End::Left => taken.too_large += 1,
             }
@@ -134,8 +139,10 @@ impl Verdict {
         self.check(not_copied == too_large + incomplete, || {
             format!("{name}: requests were not copied for other reasons than their content")
         });
-        // Memory may run out on content before it is too large, or broken off.
-        self.check(too_large <= taken.too_large && incomplete <= taken.aborted, || {
+        // Memory may run out on content before it is too large, or broken off; and what is broken off may have
+        // announced to be too large.
+        let most_too_large = taken.too_large + taken.aborted_too_large;
+        self.check(too_large <= most_too_large && incomplete <= taken.aborted, || {
             format!("{name}: {too_large} too large, {incomplete} incomplete")
         });
         self.check(seen.received >= delivered, || {

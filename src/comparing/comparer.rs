@@ -188,7 +188,7 @@ impl Worker {
         Boundary::Compare.enter();
         let mut done = 0;
         while done < most
-            && let Ok(pair) = self.taken.try_recv()
+            && let Some(pair) = self.taken.try_recv()
         {
             // However it ends, it is taken account of.
             self.unseen = self.unseen.saturating_add(1);

@@ -141,6 +141,21 @@ fn content_above_the_limit_of_its_scope_is_too_large() {
 }
 
 #[test]
+fn content_that_is_announced_to_be_too_large_is_not_kept_until_it_is() {
+    const LIMIT: usize = 100_000;
+    let world = World::configured(&[TARGET, ("CopyBodyLimit", "100000")]);
+    for announced in [LIMIT, LIMIT + 1] {
+        let mut journey = world.begin(Some(Some(announced as u64)));
+        world.decide(&mut journey);
+        journey.content(Part::Bytes(&[b'x'; 20_000]));
+        assert_eq!(journey.wants_bytes(), announced == LIMIT);
+        journey.conclude();
+    }
+    let counts = [Cell::NotCopiedIncomplete, Cell::NotCopiedTooLarge];
+    assert_eq!(counts.map(|cell| world.count(cell)), [1, 1]);
+}
+
+#[test]
 fn content_beyond_copy_memory_is_dropped_and_its_memory_returned() {
     let world = World::configured(&[TARGET, ("CopyMemory", "64K")]);
     let mut journey = world.begin(Some(None));

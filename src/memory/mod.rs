@@ -114,9 +114,10 @@ impl Budget {
         self.used.load(Ordering::Relaxed).saturating_sub(spare)
     }
 
-    /// Bytes that there is room for now: those of spares included, which make it.
-    pub fn left(&self) -> usize {
-        self.limit.saturating_sub(self.used())
+    /// Bytes that there is room for now, for what copies go before or for copies: spares make room.
+    fn left(&self, is_aside: bool) -> usize {
+        let limit = if is_aside { self.limit / 2 } else { self.limit };
+        limit.saturating_sub(self.used())
     }
 
     /// An empty buffer with room for so many bytes, or more; `None` where the budget or the system does not

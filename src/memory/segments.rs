@@ -56,9 +56,9 @@ impl Segments {
         Segments { budget, is_aside, list: self.list.take() }
     }
 
-    /// How many bytes the budget bears beside what is leased now.
+    /// How many bytes there is room for beside what is leased now.
     pub fn room(&self) -> usize {
-        self.budget.left()
+        self.budget.left(self.is_aside)
     }
 
     /// Whether it holds nothing.

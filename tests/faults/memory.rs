@@ -112,7 +112,7 @@ fn an_announced_length_takes_no_memory() {
     setting.server.settled(1);
     let base = processes::resident(setting.child());
     processes::forget_peak(setting.child());
-    // More than CopyBodyLimit, and just as much: of the latter, every byte would be kept.
+    // More than CopyBodyLimit, and just as much; nothing of it but a byte, which lies beside the head.
     let clients = [10 << 30, 10 << 30, 1 << 30, 1 << 30].map(|length| setting.announce(length, 1));
     drop(clients);
     let status = setting.server.status_when("all four given up", |status| {
