@@ -60,6 +60,7 @@ impl Capture {
     fn keep(&mut self, bytes: &[u8], declared: Option<u64>) -> Result<(), GivenUp> {
         const NO_ROOM: GivenUp = GivenUp::Dropped(Loss::Memory);
         if self.kept.is_empty()
+            && !bytes.is_empty()
             && let Some(declared) = declared
         {
             if declared > self.limit as u64 {
@@ -261,6 +262,8 @@ mod tests {
         let no_room = GivenUp::Dropped(Loss::Memory);
         for (limit, declared, reason) in [(99, 100, too_large), (99_999, 40_001, no_room)] {
             let mut capture = Capture::new(limit, &OWN);
+            capture.take(b"", None, Some(declared));
+            assert!(capture.wants_bytes(), "nothing has come yet");
             capture.take(b"hello", None, Some(declared));
             assert!(!capture.wants_bytes() && capture.is_settled());
             assert_eq!(OWN.used(), 20_000);

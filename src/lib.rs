@@ -31,7 +31,7 @@
 //!                                     │ one shared Message, a Job for each target whose
 //!                                     │ breaker is closed                            breaker
 //!                                     ▼
-//!                                  queue (bounded, never blocks)             queue, memory
+//!                                  queue (bounded, takes no lock)            queue, memory
 //!                                     ▼
 //!                                  forwarder ──► staging                     forward/
 //!                                     ▼

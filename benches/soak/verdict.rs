@@ -145,6 +145,9 @@ impl Verdict {
         self.check(too_large <= most_too_large && incomplete <= taken.aborted, || {
             format!("{name}: {too_large} too large, {incomplete} incomplete")
         });
+        self.check(not_copied <= taken.too_large + taken.aborted, || {
+            format!("{name}: {not_copied} not copied, of which each has one reason")
+        });
         self.check(seen.received >= delivered, || {
             format!("{name}: {delivered} delivered, and {} received whole", seen.received)
         });
