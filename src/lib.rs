@@ -43,7 +43,7 @@
 //! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
-//! [`bell`] wakes a thread that waits for more than a queue. [`mpsc`] is the way to threads that take one thing after another.
+//! [`alarm`] wakes a thread when enough waits for it, [`bell`] one that waits for more than a queue. [`mpsc`] is the way to threads that take one thing after another.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure; [`pulse`] one that shows gauges and records
 //! the last 15 minutes. [`status`] tells all that is counted, [`manager`] changes what may be changed while httpd runs.
 //! [`meeting`] is where the end of a request and that of its copy meet: [`copylog`] writes a line of both, [`compare`]
@@ -56,6 +56,7 @@
 //! Without the feature `httpd` all but that room is built, and its tests run without httpd.
 
 pub mod adapt;
+pub mod alarm;
 pub mod balancer;
 pub mod bell;
 pub mod boundary;

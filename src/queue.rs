@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::alarm::Alarm;
 use crate::bell::Rope;
 use crate::breaker::Pass;
 use crate::comparing::CopySide;
@@ -90,7 +91,9 @@ impl Deref for Held {
 #[derive(Clone, Debug)]
 pub struct Offers {
     sender: Sender<Job>,
-    /// Of who waits for more than the queue; others it wakes by itself.
+    /// Of who naps until enough wait; who waits for the next it wakes by itself.
+    alarm: Arc<Alarm>,
+    /// Of who waits for more than the queue.
     rope: Option<Rope>,
 }
 
@@ -99,12 +102,33 @@ pub struct Offers {
 pub struct Full;
 
 /// The forwarders' end of a target's queue.
-pub type Jobs = Receiver<Job>;
+#[derive(Debug)]
+pub struct Jobs {
+    receiver: Receiver<Job>,
+    alarm: Arc<Alarm>,
+}
 
 /// A queue of at most `capacity` copies.
 pub fn bounded(capacity: usize) -> (Offers, Jobs) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
-    (Offers { sender, rope: None }, receiver)
+    let alarm = Arc::<Alarm>::default();
+    let offers = Offers { sender, alarm: Arc::clone(&alarm), rope: None };
+    (offers, Jobs { receiver, alarm })
+}
+
+impl Jobs {
+    /// Sleeps until so many copies wait, and no longer than that; for one thread at a time.
+    pub fn collect(&self, enough: usize, at_most: Duration) {
+        self.alarm.nap(enough, at_most, || self.receiver.len());
+    }
+}
+
+impl Deref for Jobs {
+    type Target = Receiver<Job>;
+
+    fn deref(&self) -> &Receiver<Job> {
+        &self.receiver
+    }
 }
 
 impl Offers {
@@ -120,6 +144,7 @@ impl Offers {
             refused.into_inner().tell_dropped(Loss::QueueFull, None);
             Full
         })?;
+        self.alarm.tell(|| self.sender.len());
         if let Some(rope) = &self.rope {
             rope.pull();
         }

@@ -15,17 +15,23 @@ use crate::queue::Job;
 use super::batch::Batch;
 use super::fault::Fault;
 use super::hand::{Hand, Left};
-use super::lines::{self, Kept};
+use super::lines::{self, BATCH, Kept};
 use super::pace::SLOW;
 use super::pool::{Pool, Rest};
 use super::report;
 
 /// A copy that waited this long, while others wait, calls for another forwarder. Longer than a
 /// [`NAP`], and what collects meanwhile takes to send.
-pub(super) const GROW_AFTER: Duration = Duration::from_millis(3);
-/// While copies come this close upon each other, who watches sleeps this long and then looks, rather
-/// than wait to be woken: waking a thread costs the request path more than all else it does for us.
-pub(super) const NAP: Duration = Duration::from_millis(1);
+pub(super) const GROW_AFTER: Duration = Duration::from_millis(8);
+/// Copies that come this close upon each other are frequent.
+const CLOSE: Duration = Duration::from_millis(1);
+/// While copies are frequent, who watches does not wait for each of them, but sleeps until half a batch waits, and no
+/// longer than this: to be woken costs the request path more than all else it does for us. Longer than the system's
+/// tick, as [`crate::alarm`] has it.
+///
+/// Half a batch, because forwarders send without a pause: where they share production's core, a request that comes
+/// meanwhile waits for the last copy of them, some 50 µs.
+const NAP: Duration = Duration::from_millis(5);
 
 /// A thread of the pool, as long as it lives.
 pub(super) struct Forwarder {
@@ -40,9 +46,11 @@ pub(super) struct Forwarder {
     watches: bool,
     /// Set by who calls it back from its rest.
     called: Arc<AtomicBool>,
-    /// When the last copy it took was offered, and whether that was within a [`NAP`] of the one before.
+    /// When the last copy it took was offered, and whether that was [`CLOSE`] upon the one before.
     last_offered: Option<Instant>,
     frequent: bool,
+    /// How many copies such as it took last make a batch.
+    most: usize,
     /// Whether the pool has stopped counting on it.
     dismissed: bool,
 }
@@ -59,6 +67,7 @@ impl Forwarder {
             called: Arc::default(),
             last_offered: None,
             frequent: false,
+            most: BATCH,
             dismissed: false,
         }
     }
@@ -78,7 +87,7 @@ impl Forwarder {
         let fault = Fault::new(Failure::Internal, "forward copies: a panic");
         report::ended(self.pool.account(), self.pool.name(), Some(&fault), None);
         // Should it panic again at once, it does not take a core.
-        thread::sleep(NAP);
+        thread::sleep(CLOSE);
     }
 
     /// Takes turns with the others until no copy will ever come, or it is no longer needed.
@@ -114,7 +123,7 @@ impl Forwarder {
         let mut job = None;
         if self.frequent {
             self.frequent = false;
-            thread::sleep(NAP);
+            self.pool.jobs().collect(self.enough(), NAP);
             job = self.pool.jobs().try_recv().ok();
         }
         match job.map_or_else(|| self.pool.jobs().recv_timeout(self.pool.ttl()), Ok) {
@@ -181,18 +190,27 @@ impl Forwarder {
         self.pool.drags(now.saturating_duration_since(begun) >= SLOW);
     }
 
-    /// Takes, beside this copy, as many that wait as there are idle connections for, and permits to make some.
+    /// How many copies to be woken for, of which the queue is to take as many meanwhile.
+    fn enough(&self) -> usize {
+        self.most.min(self.pool.target().pool.queue) / 2
+    }
+
+    /// Takes, beside this copy, as many that wait as there are idle connections for, and permits to make some; but
+    /// what is heavy is left to others, if there are any: several get more of a busy core than one does.
     fn gather(&mut self, mut first: Hand, taken: Instant) {
         let pool = Arc::clone(&self.pool);
-        let mut new = pool.take_lines(pool.jobs().len(), taken, &mut self.couriers);
+        let others = pool.jobs().len().min(self.most.saturating_sub(1));
+        let mut new = pool.take_lines(others, taken, &mut self.couriers);
         self.permits = self.couriers.len().max(1).saturating_add(new);
         lines::retain_open(&mut self.couriers);
         self.couriers.reverse();
         if let Some(kept) = self.couriers.pop() {
             first.assign(kept.courier);
         }
+        let mut weight = first.weight();
         self.batch.add(first);
         while (!self.couriers.is_empty() || new > 0)
+            && weight < BATCH
             && let Ok(job) = pool.jobs().try_recv()
         {
             let Some(mut hand) = self.take(job, taken) else { continue };
@@ -200,15 +218,19 @@ impl Forwarder {
                 Some(kept) => hand.assign(kept.courier),
                 None => new = new.saturating_sub(1),
             }
+            weight = weight.saturating_add(hand.weight());
             self.batch.add(hand);
         }
+        let copies = self.batch.len();
+        self.most = BATCH.saturating_mul(copies).checked_div(weight).unwrap_or(BATCH).max(1);
         self.give_back();
     }
 
     /// Takes a copy in hand, unless it is dropped.
     fn take(&mut self, job: Job, taken: Instant) -> Option<Hand> {
         let last = self.last_offered.replace(job.offered);
-        self.frequent = last.is_some_and(|last| job.offered.saturating_duration_since(last) < NAP);
+        self.frequent =
+            last.is_some_and(|last| job.offered.saturating_duration_since(last) < CLOSE);
         // Why not, is counted.
         Hand::take(job, taken, (self.pool.target(), self.pool.account())).ok()
     }

@@ -125,8 +125,19 @@ impl Hand {
 
     /// How much of it is yet to be masked; `None` where nothing is.
     pub(super) fn unmasked(&self) -> Option<usize> {
-        let (_, message) = self.masks.as_ref().zip(self.message.as_ref())?;
-        Some(message.content_pieces().map(<[u8]>::len).sum())
+        self.masks.as_ref().map(|_| self.content_len())
+    }
+
+    /// How long it takes to send: as long as so many small copies.
+    pub(super) fn weight(&self) -> usize {
+        /// So much content takes as long as a small copy.
+        const HEAVY: usize = 64 * 1024;
+        1_usize.saturating_add(self.content_len().saturating_add(HEAVY / 2) / HEAVY)
+    }
+
+    fn content_len(&self) -> usize {
+        let content = self.message.iter().flat_map(|message| message.content_pieces());
+        content.map(<[u8]>::len).sum()
     }
 
     /// Takes out what staging may not see; why the copy is dropped, where that cannot be.

@@ -132,7 +132,7 @@ impl Pool {
         Ok(())
     }
 
-    fn empty(
+    pub(super) fn empty(
         target: Arc<Target>,
         account: Account,
         jobs: Jobs,

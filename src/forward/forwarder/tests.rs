@@ -16,8 +16,66 @@ use super::*;
 use crate::breaker::Rules;
 use crate::message::Message;
 use crate::outcome::StatusClass;
+use crate::queue;
 use crate::stats::{Cell, Traffic};
 use crate::target::Pool as Size;
+
+#[test]
+fn what_is_heavy_is_shared_with_other_threads_and_sooner_enough() {
+    let (offers, jobs) = queue::bounded(30);
+    let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+    let (target, counters) =
+        (target("staging", Size { queue: 30, ..Size::default() }), Counters::new());
+    let pool = Arc::new(Pool::empty(target, counters.account, jobs, (hire, Arc::default())));
+    let kept = || Kept { courier: pool.hire(), used: Instant::now() };
+    pool.give_back(0, (0..BATCH).map(|_| kept()));
+    let mut forwarder = Forwarder::new(Arc::clone(&pool), false);
+    // The first of each kind is met with what was known of the one before.
+    for (content, takes, enough) in [
+        (1 << 10, [BATCH, BATCH], 8),
+        (64 << 10, [8, 8], 4),
+        (1 << 20, [1, 1], 0),
+        (60 << 10, [1, 8], 4),
+        (1 << 10, [8, BATCH], 8),
+    ] {
+        for taken in takes {
+            for _ in 0..20 {
+                counters.account.select();
+                let message = message("POST", Some(&vec![b'x'; content]));
+                offers.offer(job(message, LIMITS)).unwrap();
+            }
+            let first = pool.jobs().recv().unwrap();
+            let first = forwarder.take(first, Instant::now()).unwrap();
+            forwarder.gather(first, Instant::now());
+            assert_eq!(forwarder.batch.len(), taken, "of {content} bytes");
+            forwarder.batch.send(|| pool.hire());
+            forwarder.put_down(Instant::now(), Instant::now());
+            while pool.jobs().try_recv().is_ok() {}
+        }
+        assert_eq!(forwarder.enough(), enough, "of {content} bytes");
+    }
+}
+
+#[test]
+fn frequent_copies_wait_for_each_other_and_not_for_ever() {
+    let counters = Counters::new();
+    let forwarders = Forwarders::with_couriers(
+        target("staging", Size::default()),
+        counters.account,
+        Hired::each(|_| |_: &Message| Ok(StatusClass::Successful)),
+        Arc::default(),
+    )
+    .unwrap();
+    // Whether it naps for the last of these or not, nothing else comes that would wake it.
+    for count in [20, 1, 9, 3] {
+        for _ in 0..count {
+            counters.account.select();
+            forwarders.offer(job(message("GET", None), LIMITS)).unwrap();
+        }
+        counters.until(|totals| totals.pending() == 0);
+    }
+    assert_eq!(counters.totals().count(Cell::Delivered2xx), 33);
+}
 
 #[test]
 fn a_panic_fails_its_copy_alone() {
