@@ -96,13 +96,26 @@ fn main() -> ExitCode {
         }
     };
     // Each is run, whatever became of the one before.
-    let is_good = |mpm: &&Mpm| catch_unwind(|| soak(&plan, **mpm)).unwrap_or(false);
-    let failed = plan.mpms.len() - plan.mpms.iter().filter(is_good).count();
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let ends = plan.mpms.iter().map(|mpm| (mpm, soak_to_the_end(&plan, *mpm)));
+    let wrongs: Vec<_> = ends.filter_map(|(mpm, end)| Some((mpm, end.err()?))).collect();
+    // Said again, for who sees only the end of all that was printed.
+    for (mpm, wrong) in &wrongs {
+        println!("\n== {mpm:?}, seed {}: {wrong}", plan.seed);
+    }
+    if wrongs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Soaks production under one MPM; whether all agreed.
-fn soak(plan: &Plan, mpm: Mpm) -> bool {
+/// Soaks production under one MPM, and says what was wrong, also where the soak itself stopped.
+fn soak_to_the_end(plan: &Plan, mpm: Mpm) -> Result<(), String> {
+    catch_unwind(|| soak(plan, mpm)).unwrap_or_else(|stop| {
+        let message = stop.downcast_ref::<String>().map(String::as_str);
+        let message = message.or(stop.downcast_ref::<&str>().copied());
+        Err(format!("stopped: {}", message.unwrap_or("no reason was given")))
+    })
+}
+
+/// Soaks production under one MPM; fails with what did not agree.
+fn soak(plan: &Plan, mpm: Mpm) -> Result<(), String> {
     let schedule = Schedule::of(plan.seed, plan.time);
     println!("\n== {mpm:?}, seed {}, {:.0} s\n{schedule}", plan.seed, plan.time.as_secs_f64());
     let ledger = Arc::new(Ledger::new(Traffic::of(plan.seed)));
@@ -142,7 +155,7 @@ fn soak(plan: &Plan, mpm: Mpm) -> bool {
     wait_for("the end of every connection to staging", || stagings.are_left().then_some(()));
     verdict.compare(&ledger, &status, &stagings);
     println!("{}", verdict.report(&ledger, took));
-    verdict.is_good()
+    verdict.end()
 }
 
 /// httpd with an origin behind it, files of its own, and the three targets.

@@ -36,10 +36,6 @@ struct Seen {
 }
 
 impl Verdict {
-    pub fn is_good(&self) -> bool {
-        self.wrong.is_empty()
-    }
-
     pub fn say(&mut self, what: String) {
         self.said.push(what);
     }
@@ -146,7 +142,7 @@ impl Verdict {
             format!("{name}: {too_large} too large, {incomplete} incomplete")
         });
         self.check(not_copied <= taken.too_large + taken.aborted, || {
-            format!("{name}: {not_copied} not copied, of which each has one reason")
+            format!("{name}: {not_copied} not copied, more than were too large or broken off")
         });
         self.check(seen.received >= delivered, || {
             format!("{name}: {delivered} delivered, and {} received whole", seen.received)
@@ -158,16 +154,20 @@ impl Verdict {
 
     /// All that was found, for people.
     pub fn report(&self, ledger: &Ledger, took: Duration) -> String {
-        const MOST: usize = 30;
         let rate = ledger.issued() as f64 / took.as_secs_f64();
         let mut report = format!("{} requests, {rate:.0} a second\n", ledger.issued());
         self.said.iter().for_each(|line| writeln!(report, "{line}").unwrap());
-        if self.is_good() {
-            report += "all accounts agree";
-            return report;
+        report + &self.end().err().unwrap_or_else(|| "all accounts agree".to_owned())
+    }
+
+    /// What was wrong, if anything was.
+    pub fn end(&self) -> Result<(), String> {
+        const MOST: usize = 30;
+        if self.wrong.is_empty() {
+            return Ok(());
         }
-        writeln!(report, "WRONG, {} in all:", self.wrong.len()).unwrap();
-        self.wrong.iter().take(MOST).for_each(|line| writeln!(report, "- {line}").unwrap());
-        report
+        let mut wrong = format!("WRONG, {} in all:\n", self.wrong.len());
+        self.wrong.iter().take(MOST).for_each(|line| writeln!(wrong, "- {line}").unwrap());
+        Err(wrong)
     }
 }
