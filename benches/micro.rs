@@ -17,6 +17,7 @@ mod world;
 
 use std::hint::black_box;
 use std::io::Read;
+use std::iter;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -224,7 +225,7 @@ mod contention {
             })
             .bench_values(|job| {
                 if offers.offer(job).is_err() {
-                    jobs.try_iter().for_each(black_box_drop);
+                    iter::from_fn(|| jobs.try_recv().ok()).for_each(black_box_drop);
                 }
             });
     }

@@ -1,14 +1,17 @@
 //! The hand-over: a bounded queue of copies for each target; offering takes no lock.
 //!
-//! In one case it waits for a forwarder: where the queue is full, the next place is that of a copy which a forwarder has
-//! claimed, and the system has stopped it before the copy was out, some hundred nanoseconds later. Then crossbeam spins
+//! Who waits for copies sleeps by an [alarm](crate::alarm), and never by the channel itself, which would have offers take
+//! a lock to wake it.
+//!
+//! In one case an offer waits for a forwarder: where the queue is full, the next place is that of a copy which a forwarder
+//! has claimed, and the system has stopped it before the copy was out, some hundred nanoseconds later. Then crossbeam spins
 //! until it goes on. [`crate::mpsc`] has a way out of this for one receiver; here are several.
 
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use crate::alarm::Alarm;
 use crate::bell::Rope;
@@ -91,15 +94,27 @@ impl Deref for Held {
 #[derive(Clone, Debug)]
 pub struct Offers {
     sender: Sender<Job>,
-    /// Of who naps until enough wait; who waits for the next it wakes by itself.
+    /// Of who waits for copies.
     alarm: Arc<Alarm>,
     /// Of who waits for more than the queue.
     rope: Option<Rope>,
+    /// Let go after the sender: who is woken finds that nobody will offer any more.
+    _end: Arc<End>,
 }
 
 /// The queue held as many copies as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+/// Wakes who waits when nobody is left who could offer a copy.
+#[derive(Debug)]
+struct End(Arc<Alarm>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
 
 /// The forwarders' end of a target's queue.
 #[derive(Debug)]
@@ -112,22 +127,31 @@ pub struct Jobs {
 pub fn bounded(capacity: usize) -> (Offers, Jobs) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
     let alarm = Arc::<Alarm>::default();
-    let offers = Offers { sender, alarm: Arc::clone(&alarm), rope: None };
+    let end = Arc::new(End(Arc::clone(&alarm)));
+    let offers = Offers { sender, alarm: Arc::clone(&alarm), rope: None, _end: end };
     (offers, Jobs { receiver, alarm })
 }
 
 impl Jobs {
-    /// Sleeps until so many copies wait, and no longer than that; for one thread at a time.
-    pub fn collect(&self, enough: usize, at_most: Duration) {
-        self.alarm.nap(enough, at_most, || self.receiver.len());
+    /// The first that waits.
+    pub fn try_recv(&self) -> Result<Job, TryRecvError> {
+        self.receiver.try_recv()
     }
-}
 
-impl Deref for Jobs {
-    type Target = Receiver<Job>;
+    /// Sleeps until so many wait, or none will ever come, and no longer than that; at times it ends sooner. One thread at
+    /// a time does: who holds the pool's watch.
+    pub fn wait_for(&self, enough: usize, at_most: Duration) {
+        self.alarm.sleep(enough, at_most, || self.len());
+    }
 
-    fn deref(&self) -> &Receiver<Job> {
-        &self.receiver
+    /// Copies that wait.
+    pub fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
     }
 }
 

@@ -1,12 +1,13 @@
 //! One forwarder thread: takes copies while there are any, sees each to its outcome, then rests.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::TryRecvError;
 
 use crate::boundary::Boundary;
 use crate::outcome::Failure;
@@ -25,13 +26,15 @@ use super::report;
 pub(super) const GROW_AFTER: Duration = Duration::from_millis(8);
 /// Copies that come this close upon each other are frequent.
 const CLOSE: Duration = Duration::from_millis(1);
-/// While copies are frequent, who watches does not wait for each of them, but sleeps until half a batch waits, and no
-/// longer than this: to be woken costs the request path more than all else it does for us. Longer than the system's
-/// tick, as [`crate::alarm`] has it.
+/// While copies are frequent, who watches is not woken for each of them, but sleeps until half a batch waits, and no
+/// longer than this: waking a thread costs the request path more than all else it does for us. Longer than a core's tick,
+/// for what [`crate::alarm`] says.
 ///
 /// Half a batch, because forwarders send without a pause: where they share production's core, a request that comes
-/// meanwhile waits for the last copy of them, some 50 µs.
+/// meanwhile waits until the last of these copies is sent, some 50 µs.
 const NAP: Duration = Duration::from_millis(5);
+/// After a panic, so that one which panics again and again does not take a core.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A thread of the pool, as long as it lives.
 pub(super) struct Forwarder {
@@ -86,8 +89,7 @@ impl Forwarder {
         self.give_back();
         let fault = Fault::new(Failure::Internal, "forward copies: a panic");
         report::ended(self.pool.account(), self.pool.name(), Some(&fault), None);
-        // Should it panic again at once, it does not take a core.
-        thread::sleep(CLOSE);
+        thread::sleep(PAUSE);
     }
 
     /// Takes turns with the others until no copy will ever come, or it is no longer needed.
@@ -118,22 +120,20 @@ impl Forwarder {
         }
     }
 
-    /// Waits for a copy, and sends it; `false` where none will ever come.
+    /// Waits for copies, and sends them; `false` where none will ever come.
     fn watch(&mut self) -> bool {
-        let mut job = None;
-        if self.frequent {
-            self.frequent = false;
-            self.pool.jobs().collect(self.enough(), NAP);
-            job = self.pool.jobs().try_recv().ok();
-        }
-        match job.map_or_else(|| self.pool.jobs().recv_timeout(self.pool.ttl()), Ok) {
+        let naps = mem::take(&mut self.frequent);
+        let (enough, at_most) = if naps { (self.enough(), NAP) } else { (1, self.pool.ttl()) };
+        self.pool.jobs().wait_for(enough, at_most);
+        match self.pool.jobs().try_recv() {
             Ok(job) => {
                 self.watches = false;
                 self.pool.leave_watch();
                 self.work(job);
             }
-            Err(RecvTimeoutError::Timeout) => self.pool.expire(),
-            Err(RecvTimeoutError::Disconnected) => {
+            Err(TryRecvError::Empty) if naps => {}
+            Err(TryRecvError::Empty) => self.pool.expire(),
+            Err(TryRecvError::Disconnected) => {
                 self.pool.close();
                 return false;
             }

@@ -130,9 +130,9 @@ impl Hand {
 
     /// How long it takes to send: as long as so many small copies.
     pub(super) fn weight(&self) -> usize {
-        /// So much content takes as long as a small copy.
-        const HEAVY: usize = 64 * 1024;
-        1_usize.saturating_add(self.content_len().saturating_add(HEAVY / 2) / HEAVY)
+        /// So much content takes as long as one small copy more.
+        const ONE_MORE: usize = 64 * 1024;
+        1_usize.saturating_add(self.content_len().saturating_add(ONE_MORE / 2) / ONE_MORE)
     }
 
     fn content_len(&self) -> usize {

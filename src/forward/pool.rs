@@ -16,7 +16,7 @@
 //! is one that has promoted, and what it has to look after never grows.
 //!
 //! **No copy waits while all threads rest.** A thread parks only while the watch is held, seen under
-//! the lock (`rest`). Who holds it waits on the queue, or naps for a moment and looks, and begins with
+//! the lock (`rest`). Who holds it waits on the queue, or naps until several wait, and begins with
 //! a look when the watch was passed to it; all of it after a sleep while too many connections were made
 //! (`owed`). The watch is given up in three places only:
 //!

@@ -21,7 +21,29 @@ use crate::stats::{Cell, Traffic};
 use crate::target::Pool as Size;
 
 #[test]
-fn what_is_heavy_is_shared_with_other_threads_and_sooner_enough() {
+fn who_waits_is_woken_by_the_copy_that_makes_enough_and_when_none_will_come() {
+    let (offers, jobs) = queue::bounded(3);
+    let since = Instant::now();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            jobs.wait_for(2, LONG);
+            let first = (jobs.try_recv().is_ok(), jobs.try_recv().is_ok());
+            jobs.wait_for(1, LONG);
+            (first, jobs.try_recv().err())
+        });
+        let other = offers.clone();
+        offers.offer(job(message("GET", None), LIMITS)).unwrap();
+        drop(offers);
+        other.offer(job(message("GET", None), LIMITS)).unwrap();
+        drop(other);
+        let expected = ((true, true), Some(TryRecvError::Disconnected));
+        assert_eq!(waits.join().unwrap(), expected);
+    });
+    assert!(since.elapsed() < LONG, "it was not woken");
+}
+
+#[test]
+fn heavy_copies_make_a_smaller_batch_and_are_sooner_enough() {
     let (offers, jobs) = queue::bounded(30);
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let (target, counters) =
@@ -44,7 +66,7 @@ fn what_is_heavy_is_shared_with_other_threads_and_sooner_enough() {
                 let message = message("POST", Some(&vec![b'x'; content]));
                 offers.offer(job(message, LIMITS)).unwrap();
             }
-            let first = pool.jobs().recv().unwrap();
+            let first = pool.jobs().try_recv().unwrap();
             let first = forwarder.take(first, Instant::now()).unwrap();
             forwarder.gather(first, Instant::now());
             assert_eq!(forwarder.batch.len(), taken, "of {content} bytes");
@@ -57,7 +79,7 @@ fn what_is_heavy_is_shared_with_other_threads_and_sooner_enough() {
 }
 
 #[test]
-fn frequent_copies_wait_for_each_other_and_not_for_ever() {
+fn the_last_of_frequent_copies_are_not_left_lying() {
     let counters = Counters::new();
     let forwarders = Forwarders::with_couriers(
         target("staging", Size::default()),

@@ -48,6 +48,8 @@ const TRIES: usize = 3;
 /// While copies come this close upon each other, the thread sleeps this long and then looks, rather than wait to be
 /// woken.
 const NAP: Duration = Duration::from_millis(1);
+/// After a panic, so that one which panics again and again does not take a core.
+const PAUSE: Duration = Duration::from_millis(1);
 /// So many copies under way, which come close upon each other, take long: none of them is in a hurry.
 const CROWD: usize = 32;
 /// How long the thread then looks at nothing, and is woken by nothing.
@@ -96,8 +98,7 @@ fn live(runtime: &Runtime, ear: Ear, carrier: Carrier) {
     while catch_unwind(AssertUnwindSafe(serve)).is_err() {
         let fault = Fault::new(Failure::Internal, "forward copies: a panic");
         report::ended(carrier.account, &carrier.target.name, Some(&fault), None);
-        // Should it panic again at once, it does not take a core.
-        thread::sleep(NAP);
+        thread::sleep(PAUSE);
     }
 }
 

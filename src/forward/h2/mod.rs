@@ -18,7 +18,7 @@
 //! share them ([`pool`](super::pool)). Here one thread has all copies of the target in this child under way,
 //! up to `max`, on a runtime of its own: none waits for another's answer. It sleeps until something can go on;
 //! who offers a copy wakes it by a [bell](crate::bell), at most once for each sleep, and while copies come close
-//! upon each other it looks by itself, as other forwarders do.
+//! upon each other it looks by itself.
 //!
 //! **Many take less than one each.** What all streams say in a turn goes by one write ([`gathered`]), and tasks are
 //! kept for the next copies. Where many are under way and more come close upon each other, the thread is not woken for
