@@ -9,6 +9,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -22,6 +23,9 @@ use crate::mask::Masks;
 use crate::message::Message;
 use crate::outcome::Loss;
 use crate::target::Limits;
+
+/// How often a thread looks before it sleeps.
+const LOOKS: usize = 4;
 
 /// One copy on its way to one target.
 #[derive(Debug)]
@@ -142,6 +146,17 @@ impl Jobs {
     /// a time does: who holds the pool's watch.
     pub fn wait_for(&self, enough: usize, at_most: Duration) {
         self.alarm.sleep(enough, at_most, || self.len());
+    }
+
+    /// The same, for any copy. It gives way some times before it sleeps: of what comes meanwhile nobody has to wake it.
+    pub fn wait_for_any(&self, at_most: Duration) {
+        for _ in 0..LOOKS {
+            if !self.is_empty() {
+                return;
+            }
+            thread::yield_now();
+        }
+        self.wait_for(1, at_most);
     }
 
     /// Copies that wait.

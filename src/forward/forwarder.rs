@@ -123,9 +123,13 @@ impl Forwarder {
     /// Waits for copies, and sends them; `false` where none will ever come.
     fn watch(&mut self) -> bool {
         let naps = mem::take(&mut self.frequent);
-        let (enough, at_most) = if naps { (self.enough(), NAP) } else { (1, self.pool.ttl()) };
-        self.pool.jobs().wait_for(enough, at_most);
-        match self.pool.jobs().try_recv() {
+        let jobs = self.pool.jobs();
+        if naps {
+            jobs.wait_for(self.enough(), NAP);
+        } else {
+            jobs.wait_for_any(self.pool.ttl());
+        }
+        match jobs.try_recv() {
             Ok(job) => {
                 self.watches = false;
                 self.pool.leave_watch();

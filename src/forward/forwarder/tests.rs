@@ -28,7 +28,7 @@ fn who_waits_is_woken_by_the_copy_that_makes_enough_and_when_none_will_come() {
         let waits = scope.spawn(|| {
             jobs.wait_for(2, LONG);
             let first = (jobs.try_recv().is_ok(), jobs.try_recv().is_ok());
-            jobs.wait_for(1, LONG);
+            jobs.wait_for_any(LONG);
             (first, jobs.try_recv().err())
         });
         let other = offers.clone();
