@@ -76,7 +76,9 @@ fn write<'a>(
     mut bytes: Buffer,
 ) -> Result<Head, Stop> {
     let &Received { method, target, connection, has_content, .. } = received;
-    let nominated = if elements(connection).any(nominates) { connection } else { b"" };
+    // Most requests have none: nothing is split then.
+    let names_fields = !connection.is_empty() && elements(connection).any(nominates);
+    let nominated = if names_fields { connection } else { b"" };
     let rest = bytes.room();
     let room = rest.len();
     let mut writer = Writer {
