@@ -49,12 +49,19 @@ impl Alarm {
     /// on the order of that.
     pub fn sleep(&self, enough: usize, at_most: Duration, waiting: impl Fn() -> usize) {
         let value = u32::try_from(enough).unwrap_or(u32::MAX);
-        self.enough.store(value, Ordering::SeqCst);
+        let other = self.enough.swap(value, Ordering::SeqCst);
+        debug_assert_eq!(other, 0, "two sleep by the same alarm");
         if !self.is_over.load(Ordering::SeqCst) && waiting() < enough {
             let at_most = Timespec::try_from(at_most).ok();
             let _ = futex::wait(&self.enough, futex::Flags::PRIVATE, value, at_most.as_ref());
         }
         self.enough.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether somebody sleeps, or is about to.
+    #[cfg(test)]
+    pub fn is_set(&self) -> bool {
+        self.enough.load(Ordering::SeqCst) > 0
     }
 }
 
@@ -83,7 +90,7 @@ mod tests {
                 alarm.sleep(3, LONG, || brought.load(Ordering::SeqCst));
                 (brought.load(Ordering::SeqCst), since.elapsed())
             });
-            while alarm.enough.load(Ordering::SeqCst) == 0 && !sleeper.is_finished() {
+            while !alarm.is_set() && !sleeper.is_finished() {
                 thread::yield_now();
             }
             for _ in 0..2 {
@@ -118,8 +125,10 @@ mod tests {
     fn where_nothing_will_ever_come_nobody_sleeps() {
         let (alarm, since) = (Alarm::default(), Instant::now());
         thread::scope(|scope| {
-            scope.spawn(|| alarm.sleep(1, LONG, || 0));
-            // Before it sleeps, or while it does.
+            let sleeper = scope.spawn(|| alarm.sleep(1, LONG, || 0));
+            while !alarm.is_set() && !sleeper.is_finished() {
+                thread::yield_now();
+            }
             alarm.end();
         });
         alarm.sleep(1, LONG, || 0);

@@ -159,6 +159,12 @@ impl Jobs {
         self.wait_for(1, at_most);
     }
 
+    /// Whether a thread sleeps until they wait, or is about to.
+    #[cfg(test)]
+    pub fn are_awaited(&self) -> bool {
+        self.alarm.is_set()
+    }
+
     /// Copies that wait.
     pub fn len(&self) -> usize {
         self.receiver.len()
