@@ -67,10 +67,10 @@ from_tests!(
     "../tests/wire.rs" wire,
 );
 
-use std::panic::catch_unwind;
+use std::panic;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -105,12 +105,18 @@ fn main() -> ExitCode {
     if wrongs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Soaks production under one MPM, and says what was wrong, also where the soak itself stopped.
+/// Soaks production under one MPM, and says what was wrong, also where one of the soak's own threads stopped.
 fn soak_to_the_end(plan: &Plan, mpm: Mpm) -> Result<(), String> {
-    catch_unwind(|| soak(plan, mpm)).unwrap_or_else(|stop| {
-        let message = stop.downcast_ref::<String>().map(String::as_str);
-        let message = message.or(stop.downcast_ref::<&str>().copied());
-        Err(format!("stopped: {}", message.unwrap_or("no reason was given")))
+    let stop: Arc<Mutex<Option<String>>> = Arc::default();
+    let (first, usual) = (Arc::clone(&stop), panic::take_hook());
+    panic::set_hook(Box::new(move |cause| {
+        first.lock().unwrap().get_or_insert_with(|| cause.to_string());
+        usual(cause);
+    }));
+    let end = panic::catch_unwind(|| soak(plan, mpm));
+    drop(panic::take_hook());
+    end.unwrap_or_else(|_| {
+        Err(format!("stopped: {}", stop.lock().unwrap().as_deref().unwrap_or_default()))
     })
 }
 
