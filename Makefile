@@ -199,7 +199,7 @@ MIRI_SKIP := a_target_keeps_its_place_by_its_name there_is_at_most_one_probe
 miri: nightly ## Run the core's tests in Miri, those with threads in many orders
 	@rustup component add --toolchain $(NIGHTLY) miri rust-src
 	MIRIFLAGS='-Zmiri-ignore-leaks' $(CARGO) +$(NIGHTLY) miri test --locked --no-default-features --lib --target-dir '$(TARGET_DIR)/miri' -- $(MIRI_TESTS) $(addprefix --skip ,$(MIRI_SKIP))
-	MIRIFLAGS='-Zmiri-ignore-leaks -Zmiri-many-seeds=0..8' $(CARGO) +$(NIGHTLY) miri test --locked --no-default-features --lib --target-dir '$(TARGET_DIR)/miri' -- is_counted_once never_pass_the_limit_together get_every_place nothing_is_overslept
+	MIRIFLAGS='-Zmiri-ignore-leaks -Zmiri-many-seeds=0..8' $(CARGO) +$(NIGHTLY) miri test --locked --no-default-features --lib --target-dir '$(TARGET_DIR)/miri' -- is_counted_once never_pass_the_limit_together get_every_place alarm::tests::nothing_is_overslept
 
 # The standard library is built with it too, for its synchronisation has to be seen. Left out is a test that searches all
 # memory of the process, of which there is no end with the sanitizer's own.
