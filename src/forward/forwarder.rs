@@ -34,7 +34,7 @@ const CLOSE: Duration = Duration::from_millis(1);
 /// meanwhile waits until the last of these copies is sent, some 50 µs.
 const NAP: Duration = Duration::from_millis(5);
 /// After a panic, so that one which panics again and again does not take a core.
-const PAUSE: Duration = Duration::from_millis(1);
+pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 /// A thread of the pool, as long as it lives.
 pub(super) struct Forwarder {

@@ -33,6 +33,7 @@ use super::super::allowance::Allowance;
 use super::super::connecting::Connecting;
 use super::super::courier::Errand;
 use super::super::fault::Fault;
+use super::super::forwarder::PAUSE;
 use super::super::hand::{Hand, Untaken};
 use super::super::pace::Deadline;
 use super::super::pool::{STACK, thread_name};
@@ -48,8 +49,6 @@ const TRIES: usize = 3;
 /// While copies come this close upon each other, the thread sleeps this long and then looks, rather than wait to be
 /// woken.
 const NAP: Duration = Duration::from_millis(1);
-/// After a panic, so that one which panics again and again does not take a core.
-const PAUSE: Duration = Duration::from_millis(1);
 /// So many copies under way, which come close upon each other, take long: none of them is in a hurry.
 const CROWD: usize = 32;
 /// How long the thread then looks at nothing, and is woken by nothing.
