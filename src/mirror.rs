@@ -18,7 +18,7 @@ use crate::fates::{Fate, Fates};
 use crate::forward::Forwarders;
 use crate::mask::Masks;
 use crate::memory::Budget;
-use crate::message::{Head, Message, TraceHeader};
+use crate::message::{Head, LoopMark, Message, TraceHeader};
 use crate::outcome::{Failure, GivenUp, Loss, NotCopied, Outcome};
 use crate::queue::{Held, Job};
 use crate::select::{Asked, Miss, Rule, chance};
@@ -32,7 +32,7 @@ pub struct Mirror {
     lanes: Vec<Lane>,
     budget: Budget,
     ledger: &'static Ledger,
-    mark: String,
+    mark: LoopMark,
     stopping: AtomicBool,
     /// Who compares answers, where any are.
     comparer: Option<Arc<Comparer>>,
@@ -108,7 +108,7 @@ impl Mirror {
         policy: Arc<Policy>,
         slots: &[Slot],
         ledger: Ledger,
-        mark: String,
+        mark: &str,
     ) -> io::Result<Mirror> {
         let ledger: &'static Ledger = Box::leak(Box::new(ledger));
         let lane = |((id, resolved), slot): ((TargetId, &Resolved), &Slot)| {
@@ -121,6 +121,7 @@ impl Mirror {
         let lanes = policy.identified().zip(slots).map(lane).collect::<io::Result<_>>()?;
         let budget = Budget::new(policy.memory()).wiping(policy.hides()).prepared();
         let (stopping, comparer, log) = (AtomicBool::new(false), None, None);
+        let mark = LoopMark::new(mark);
         Ok(Mirror { policy, lanes, budget, ledger, mark, stopping, comparer, log })
     }
 
@@ -144,8 +145,8 @@ impl Mirror {
         &self.policy
     }
 
-    /// The value of this server's loop mark.
-    pub fn mark(&self) -> &str {
+    /// This server's loop mark.
+    pub fn mark(&self) -> &LoopMark {
         &self.mark
     }
 

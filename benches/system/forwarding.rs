@@ -13,7 +13,7 @@ use mod_copy::breaker::Breaker;
 use mod_copy::config::{Draft, Origin, Place, ScopeSettings, ServerSettings, find};
 use mod_copy::forward::Forwarders;
 use mod_copy::memory::Budget;
-use mod_copy::message::{Additions, Field, Forwarded, Head, Message, Received};
+use mod_copy::message::{Additions, Field, Forwarded, Head, LoopMark, Message, Received};
 use mod_copy::queue::{Held, Job};
 use mod_copy::stats::{Account, Cell, Header, Row, Segment};
 use mod_copy::target::{Aim, Limits, Url};
@@ -161,7 +161,7 @@ fn message(budget: &'static Budget) -> Message {
     };
     let forwarded = Some(Forwarded { client: b"127.0.0.1", proto: "http" });
     let additions = Additions {
-        mark: "0123456789abcdef0123456789abcdef",
+        mark: &LoopMark::new("0123456789abcdef0123456789abcdef"),
         forwarded,
         preserve_host: false,
         trace: None,

@@ -16,7 +16,9 @@ use mod_copy::edit::{Edit, Edits};
 use mod_copy::fates::Fates;
 use mod_copy::journey::{Journey, Known, Scope};
 use mod_copy::memory::Budget;
-use mod_copy::message::{Additions, Field, Forwarded, Head, HeaderSection, Message, Received};
+use mod_copy::message::{
+    Additions, Field, Forwarded, Head, HeaderSection, LoopMark, Message, Received,
+};
 use mod_copy::mirror::{self, Chosen, Mirror};
 use mod_copy::stats::{Header, Row, Segment};
 
@@ -82,7 +84,7 @@ impl World {
             masks: None,
         });
         let known: Vec<Compared> = known.collect();
-        let mut mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".into()).unwrap();
+        let mut mirror = Mirror::start(policy, &slots, ledger, "5ec2e7").unwrap();
         let comparer = compares.then(|| {
             let (header, slabs) = (comparing::Header::new(), vec![ChildSlab::new()]);
             let shelf = Shelf::new(Box::leak(Box::new(header)), Vec::leak(slabs));
@@ -198,8 +200,12 @@ fn received<'a>(
 
 pub fn head() -> Head {
     static BUDGET: OnceLock<Budget> = OnceLock::new();
-    let additions =
-        Additions { mark: "5ec2e7", forwarded: Some(CLIENT), preserve_host: false, trace: None };
+    let additions = Additions {
+        mark: &LoopMark::new("5ec2e7"),
+        forwarded: Some(CLIENT),
+        preserve_host: false,
+        trace: None,
+    };
     let budget = BUDGET.get_or_init(|| Budget::new(1 << 30).prepared());
     Head::serialise(&received(b"GET", &fields(), false), &additions, budget).unwrap()
 }

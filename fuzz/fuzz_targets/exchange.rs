@@ -11,7 +11,7 @@ use mod_copy::forward::fuzzing::ureq::unversioned::transport::{Buffers, NextTime
 use mod_copy::forward::fuzzing::ureq::{Error, Timeout};
 use mod_copy::forward::fuzzing::{Answer, End, buffers, exchange};
 use mod_copy::memory::Budget;
-use mod_copy::message::{Additions, Head, Message, Received};
+use mod_copy::message::{Additions, Head, LoopMark, Message, Received};
 use mod_copy::outcome::Failure;
 use mod_copy::stats::Traffic;
 use mod_copy::target::{Aim, Url};
@@ -167,7 +167,7 @@ fn message(play: &Play) -> Message {
         has_content: play.content > 0,
     };
     let additions =
-        Additions { mark: "5ec2e7", forwarded: None, preserve_host: false, trace: None };
+        Additions { mark: &LoopMark::new("5ec2e7"), forwarded: None, preserve_host: false, trace: None };
     let head = Head::serialise(&received, &additions, &BUDGET).unwrap();
     let content = (play.content > 0).then(|| {
         let mut capture = Capture::new(1 << 20, &BUDGET);

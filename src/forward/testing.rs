@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::breaker::Breaker;
 use crate::memory::Budget;
-use crate::message::{Additions, Field, Head, Message, Received};
+use crate::message::{Additions, Field, Head, LoopMark, Message, Received};
 use crate::outcome::StatusClass;
 use crate::queue::{Held, Job};
 use crate::route::Route;
@@ -47,7 +47,12 @@ pub(super) fn message_of(method: &str, content: Option<&[u8]>, budget: &'static 
         connection: b"",
         has_content: content.is_some(),
     };
-    let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true, trace: None };
+    let additions = Additions {
+        mark: &LoopMark::new("5ec2e7"),
+        forwarded: None,
+        preserve_host: true,
+        trace: None,
+    };
     let head = Head::serialise(&received, &additions, budget).unwrap();
     let content = content.map(|bytes| {
         let mut content = budget.segments();

@@ -95,7 +95,7 @@ fn start(
             std::io::Error::other(format!("counters for {most} children are all taken"))
         })?;
         let policy = Arc::clone(&generation.policy);
-        let mirror = Mirror::start(policy, &generation.slots, ledger, segment.loop_mark())?;
+        let mirror = Mirror::start(policy, &generation.slots, ledger, &segment.loop_mark())?;
         let log = start_log(generation, main);
         let mirror = match start_comparing(generation, main, log) {
             Some(comparer) => mirror.comparing_by(comparer),

@@ -46,7 +46,7 @@ impl World {
         let slots: Vec<_> =
             policy.targets().iter().map(|t| segment.slot(&t.target.name).unwrap()).collect();
         let ledger = segment.join(7, |_| true).unwrap();
-        let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();
+        let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7").unwrap();
         World {
             segment,
             mirror: Box::leak(Box::new(mirror)),

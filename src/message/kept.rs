@@ -1,5 +1,6 @@
 //! What a request's received fields settle, whatever a target's block makes of them.
 
+use super::LoopMark;
 use super::field::{Field, HeaderSection, Role, small};
 use super::writer::refusal;
 use crate::outcome::GivenUp;
@@ -14,7 +15,7 @@ pub struct Kept<'a> {
 impl<'a> Kept<'a> {
     /// That of these fields; why they are not copied, if they ask for another protocol, or are a copy's with this
     /// mark.
-    pub fn of(fields: impl HeaderSection<'a>, mark: &str) -> Result<Kept<'a>, GivenUp> {
+    pub fn of(fields: impl HeaderSection<'a>, mark: &LoopMark) -> Result<Kept<'a>, GivenUp> {
         const CO: u16 = small(*b"co");
         const HO: u16 = small(*b"ho");
         const UP: u16 = small(*b"up");
@@ -81,7 +82,7 @@ mod tests {
     }
 
     fn kept<'a>(fields: &'a [Field<'a>]) -> Result<Kept<'a>, GivenUp> {
-        Kept::of(fields.iter().copied(), MARK)
+        Kept::of(fields.iter().copied(), &LoopMark::new(MARK))
     }
 
     /// What staging sees of edited fields.

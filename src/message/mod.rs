@@ -3,6 +3,7 @@
 mod field;
 mod h2;
 mod kept;
+mod mark;
 mod request_target;
 mod rewrite;
 mod trace;
@@ -11,6 +12,7 @@ mod writer;
 pub use field::{Field, HeaderSection, Notes};
 pub(crate) use h2::trailers;
 pub use kept::Kept;
+pub use mark::LoopMark;
 pub use trace::TraceHeader;
 
 use std::sync::Arc;
@@ -42,7 +44,7 @@ pub struct Received<'a, F> {
 #[derive(Clone, Copy, Debug)]
 pub struct Additions<'a> {
     /// This server's loop mark.
-    pub mark: &'a str,
+    pub mark: &'a LoopMark,
     /// `CopyAddHeaders On`: what the `X-Forwarded-*` fields say.
     pub forwarded: Option<Forwarded<'a>>,
     /// `CopyPreserveHost On`: staging sees the client's `Host`, else its own.

@@ -69,7 +69,7 @@ impl Case<'_> {
                 has_content: self.content.is_some(),
             },
             &Additions {
-                mark: MARK,
+                mark: &LoopMark::new(MARK),
                 forwarded: self
                     .forwarded
                     .then_some(Forwarded { client: b"192.0.2.7", proto: "https" }),
@@ -285,7 +285,12 @@ fn a_head_beyond_the_budget_is_dropped() {
         connection: b"",
         has_content: false,
     };
-    let additions = Additions { mark: MARK, forwarded: None, preserve_host: false, trace: None };
+    let additions = Additions {
+        mark: &LoopMark::new(MARK),
+        forwarded: None,
+        preserve_host: false,
+        trace: None,
+    };
     let dropped = Head::serialise(&received, &additions, &SMALL).unwrap_err();
     assert_eq!(dropped, GivenUp::Dropped(Loss::Memory));
     assert_eq!(SMALL.used(), 0);

@@ -2,7 +2,7 @@
 
 use super::field::{Field, Role, is};
 use super::request_target::origin_form;
-use super::{Additions, Head, LOOP_MARK, Layout, Received, TraceHeader, place};
+use super::{Additions, Head, LOOP_MARK, Layout, LoopMark, Received, TraceHeader, place};
 use crate::memory::{Budget, Buffer};
 use crate::outcome::{GivenUp, Loss, NotCopied};
 
@@ -46,12 +46,15 @@ pub(super) fn serialise<'a>(
 
 /// Why a request with this field is not copied.
 #[inline(always)]
-pub(super) fn refusal(&Field { value, role, .. }: &Field<'_>, mark: &str) -> Option<NotCopied> {
+pub(super) fn refusal(
+    &Field { value, role, .. }: &Field<'_>,
+    mark: &LoopMark,
+) -> Option<NotCopied> {
     match role {
         Role::Upgrade if !elements(value).all(|item| item.eq_ignore_ascii_case(b"h2c")) => {
             Some(NotCopied::NotCopyable)
         }
-        Role::LoopMark if lists(value, mark.as_bytes()) => Some(NotCopied::Loop),
+        Role::LoopMark if lists(value, mark.value()) => Some(NotCopied::Loop),
         _ => None,
     }
 }
@@ -160,7 +163,12 @@ fn most<'a>(
     let fields = fields.map(|field| field.name.len() + field.value.len() + LINES);
     let line = received.method.len() + received.target.len();
     let trace = additions.trace.map_or(0, |trace| trace.name().len() + trace.value().len() + LINES);
-    let most = line + fields.sum::<usize>() + forwarded + trace + additions.mark.len() + OF_OUR_OWN;
+    let most = line
+        + fields.sum::<usize>()
+        + forwarded
+        + trace
+        + additions.mark.value().len()
+        + OF_OUR_OWN;
     u32::try_from(most).map(|_| most).map_err(|_| GivenUp::Dropped(Loss::Memory))
 }
 
@@ -172,10 +180,6 @@ fn host_of<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<&'a [u8]> 
 
 /// Room for the line that [`Head::with_content`] may add.
 const LENGTH_LINE: usize = "Content-Length: 18446744073709551615\r\n".len();
-
-/// The end of a line, and the beginning of that of [`LOOP_MARK`].
-const MARK_BEGINS: &str = "\r\nX-Mod-Copy: ";
-const _: () = assert!(MARK_BEGINS.len() == LOOP_MARK.len() + 4);
 
 /// What is known of a head while its fields' lines are written.
 struct Writer<'a, 'b> {
@@ -275,7 +279,7 @@ impl<'a> Writer<'a, '_> {
             Role::ForwardedFor => forwarded.map(|forwarded| forwarded.client),
             Role::ForwardedHost => forwarded.and(self.received_host),
             Role::ForwardedProto => forwarded.map(|forwarded| forwarded.proto.as_bytes()),
-            Role::LoopMark => Some(self.additions.mark.as_bytes()),
+            Role::LoopMark => Some(self.additions.mark.value()),
             _ => None,
         }
     }
@@ -293,7 +297,7 @@ impl<'a> Writer<'a, '_> {
             pen = pen.put(b"X-Forwarded-For: ")?.put(forwarded.client)?;
             pen = pen.put(b"\r\nX-Forwarded-Host: ")?.put(host)?;
             pen = pen.put(b"\r\nX-Forwarded-Proto: ")?.put(forwarded.proto.as_bytes())?;
-            return pen.put(MARK_BEGINS.as_bytes())?.put(self.additions.mark.as_bytes())?.end();
+            return pen.put(self.additions.mark.line_behind());
         }
         for (role, name) in [
             (Role::ForwardedFor, "X-Forwarded-For"),

@@ -6,7 +6,7 @@ use std::thread;
 use super::*;
 use crate::breaker::{Rules, Sign, State};
 use crate::config::{Draft, Origin, Place, ProxyDefaults, ScopeSettings, ServerSettings, find};
-use crate::message::{Additions, Field, Head, Received};
+use crate::message::{Additions, Field, Head, LoopMark, Received};
 use crate::select::{Rate, Share};
 use crate::stats::{Cell, Segment, tests::segment};
 
@@ -39,7 +39,7 @@ impl World {
         let slot = |known: &Resolved| segment.slot(&known.target.name).unwrap();
         let slots: Vec<Slot> = policy.targets().iter().map(slot).collect();
         let ledger = segment.join(7, |_| true).unwrap();
-        let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7".to_owned()).unwrap();
+        let mirror = Mirror::start(policy, &slots, ledger, "5ec2e7").unwrap();
         let mirror = Box::leak(Box::new(mirror));
         World {
             segment,
@@ -66,8 +66,12 @@ impl World {
             connection: b"",
             has_content: false,
         };
-        let additions =
-            Additions { mark: "5ec2e7", forwarded: None, preserve_host: false, trace: None };
+        let additions = Additions {
+            mark: &LoopMark::new("5ec2e7"),
+            forwarded: None,
+            preserve_host: false,
+            trace: None,
+        };
         let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
         let (message, chosen) = (head.with_content(None), Chosen::all(self.list));
         let (awaiting, fates) = (&mut Awaiting::None, &mut nobody());

@@ -16,7 +16,7 @@ use crate::bell::Bell;
 use crate::clock;
 use crate::mask::{Key, Masks, Rule};
 use crate::memory::Budget;
-use crate::message::{Additions, Field, Head, Message, Received};
+use crate::message::{Additions, Field, Head, LoopMark, Message, Received};
 use crate::queue::{self, Job};
 use crate::route::Route;
 use crate::stats::{Cell, Totals};
@@ -85,7 +85,12 @@ fn a_copy_arrives_as_it_was_sent() {
         connection: b"x-hop",
         has_content: true,
     };
-    let additions = Additions { mark: "5ec2e7", forwarded: None, preserve_host: true, trace: None };
+    let additions = Additions {
+        mark: &LoopMark::new("5ec2e7"),
+        forwarded: None,
+        preserve_host: true,
+        trace: None,
+    };
     let mut segments = budget().segments();
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
     assert!(segments.append(&bytes));
@@ -138,8 +143,12 @@ fn what_no_uri_has_and_who_names_no_host_are_sent_as_any_client_would() {
             connection: b"",
             has_content: false,
         };
-        let additions =
-            Additions { mark: "5ec2e7", forwarded: None, preserve_host: true, trace: None };
+        let additions = Additions {
+            mark: &LoopMark::new("5ec2e7"),
+            forwarded: None,
+            preserve_host: true,
+            trace: None,
+        };
         mirror.offer(Head::serialise(&received, &additions, budget()).unwrap().with_content(None));
         let arrived = staging.next();
         let host = arrived.field("host").map(|host| format!(" host={host}")).unwrap_or_default();
