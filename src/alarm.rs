@@ -35,8 +35,9 @@ impl Alarm {
         self.ring();
     }
 
+    /// Wakes who sleeps, whatever waits.
     #[cold]
-    fn ring(&self) {
+    pub fn ring(&self) {
         // Of several that bring enough, one makes the call.
         if self.enough.swap(0, Ordering::SeqCst) > 0 {
             let _ = futex::wake(&self.enough, futex::Flags::PRIVATE, 1);

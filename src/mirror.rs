@@ -496,6 +496,7 @@ impl Mirror {
         /// What lines have at least: the writer may be resting.
         const LAST_LINES: Duration = Duration::from_millis(300);
         self.stopping.store(true, Ordering::SeqCst);
+        self.lanes.iter().for_each(|lane| lane.forwarders.rouse());
         let started = Instant::now();
         let open = || {
             self.ledger.pending() > 0 || self.comparer.as_ref().is_some_and(|one| one.open() > 0)

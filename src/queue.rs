@@ -196,6 +196,27 @@ impl Offers {
         Ok(())
     }
 
+    /// Wakes who waits, to look at the queue: where a signal ends a child, what it interrupts may be an [offer](Self::offer)
+    /// that has woken nobody yet.
+    pub fn rouse(&self) {
+        self.alarm.ring();
+        if let Some(rope) = &self.rope {
+            rope.pull();
+        }
+    }
+
+    /// Hands a copy over as an offer does that is interrupted before it wakes anybody.
+    #[cfg(test)]
+    pub fn offer_unheard(&self, job: Job) {
+        self.sender.try_send(job).expect("there is room");
+    }
+
+    /// Whether a thread sleeps until copies wait, or is about to.
+    #[cfg(test)]
+    pub fn are_awaited(&self) -> bool {
+        self.alarm.is_set()
+    }
+
     /// Copies that wait.
     pub fn len(&self) -> usize {
         self.sender.len()

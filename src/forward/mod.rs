@@ -161,6 +161,17 @@ impl Forwarders {
     pub fn offer(&self, job: Job) -> Result<(), Full> {
         self.offers.offer(job)
     }
+
+    /// Has a thread that waits for copies look for them: see [`Offers::rouse`].
+    pub fn rouse(&self) {
+        self.offers.rouse();
+    }
+
+    /// The queue's end, for tests that hand copies over otherwise.
+    #[cfg(test)]
+    pub fn offers(&self) -> &Offers {
+        &self.offers
+    }
 }
 
 /// What all lines of one target share.

@@ -57,7 +57,7 @@ impl World {
         breaker.report(breaker.admit(clock::now).unwrap(), Sign::Gone, clock::now).unwrap();
     }
 
-    fn offer(&self) {
+    fn head(&self) -> Head {
         let fields = [Field::new(b"Host", b"www.example.com")];
         let received = Received {
             method: b"GET",
@@ -72,8 +72,11 @@ impl World {
             preserve_host: false,
             trace: None,
         };
-        let head = Head::serialise(&received, &additions, self.mirror.budget()).unwrap();
-        let (message, chosen) = (head.with_content(None), Chosen::all(self.list));
+        Head::serialise(&received, &additions, self.mirror.budget()).unwrap()
+    }
+
+    fn offer(&self) {
+        let (message, chosen) = (self.head().with_content(None), Chosen::all(self.list));
         let (awaiting, fates) = (&mut Awaiting::None, &mut nobody());
         let source = Source::now(self.server, awaiting, fates);
         self.mirror.offer(message, None, chosen, source);
@@ -164,6 +167,27 @@ fn what_waits_when_its_target_is_switched_off_is_dropped() {
     }
     assert_eq!(world.count(0, Cell::DroppedOff), 2);
     assert_eq!(world.count(0, Cell::FailedTimeout), 1);
+}
+
+#[test]
+fn a_copy_that_woke_nobody_before_its_child_was_to_end_is_sent() {
+    let world = World::of(&["http://127.0.0.1:1/ timeout=1h".to_owned()]);
+    let lane = &world.mirror.lanes[0];
+    while !lane.forwarders.offers().are_awaited() {
+        thread::yield_now();
+    }
+    lane.account.select();
+    lane.forwarders.offers().offer_unheard(Job {
+        message: Held::Alone(world.head().with_content(None)),
+        limits: *world.server.limits(),
+        offered: Instant::now(),
+        pass: lane.account.breaker().admit(clock::now).unwrap(),
+        masks: None,
+        compare: None,
+        told: None,
+    });
+    assert_eq!(world.mirror.drain(thread::yield_now), 0, "it was given up");
+    assert_eq!(world.count(0, Cell::FailedRefused), 1);
 }
 
 #[test]
