@@ -183,8 +183,8 @@ pub(super) struct TcpTransport {
 /// Small parts at the beginning of what is written, up to this length in all, are joined: ten of them cost
 /// the kernel more than it does to copy them.
 const JOINED: usize = 2 * 1024;
-/// The most parts that are written at once.
-const PARTS: usize = 64;
+/// The most parts that are written at once: content as long as `CopyBodyLimit` allows by default is one call.
+const PARTS: usize = 72;
 /// What is thrown away at once.
 const DISCARD: usize = 64 * 1024;
 
