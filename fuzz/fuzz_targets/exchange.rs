@@ -166,8 +166,12 @@ fn message(play: &Play) -> Message {
         connection: b"",
         has_content: play.content > 0,
     };
-    let additions =
-        Additions { mark: &LoopMark::new("5ec2e7"), forwarded: None, preserve_host: false, trace: None };
+    let additions = Additions {
+        mark: &LoopMark::new("5ec2e7"),
+        forwarded: None,
+        preserve_host: false,
+        trace: None,
+    };
     let head = Head::serialise(&received, &additions, &BUDGET).unwrap();
     let content = (play.content > 0).then(|| {
         let mut capture = Capture::new(1 << 20, &BUDGET);

@@ -5,7 +5,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use mod_copy::capture::Capture;
 use mod_copy::memory::Budget;
-use mod_copy::message::{Additions, Forwarded, Head, LoopMark, LOOP_MARK, Received};
+use mod_copy::message::{Additions, Forwarded, Head, LOOP_MARK, LoopMark, Received};
 use mod_copy::outcome::{GivenUp, Loss, NotCopied};
 use mod_copy::target::{Aim, PathMode, Url};
 
@@ -87,8 +87,12 @@ fn play(request: &Request) {
         has_content: request.content.is_some(),
     };
     let forwarded = request.forwarded.then_some(Forwarded { client: b"192.0.2.7", proto: "https" });
-    let additions =
-        Additions { mark: &LoopMark::new(MARK), forwarded, preserve_host: request.preserve_host, trace: None };
+    let additions = Additions {
+        mark: &LoopMark::new(MARK),
+        forwarded,
+        preserve_host: request.preserve_host,
+        trace: None,
+    };
     tight(received.method.len(), &received, &additions);
     let mut head = match Head::serialise(&received, &additions, &AMPLE) {
         Ok(head) => head,

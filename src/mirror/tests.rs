@@ -5,8 +5,12 @@ use std::thread;
 
 use super::*;
 use crate::breaker::{Rules, Sign, State};
-use crate::config::{Draft, Origin, Place, ProxyDefaults, ScopeSettings, ServerSettings, find};
+use crate::config::{
+    Draft, Origin, Place, ProxyDefaults, ScopeSettings, ServerPolicy, ServerSettings, find,
+};
+use crate::copylog::Awaiting;
 use crate::message::{Additions, Field, Head, LoopMark, Received};
+use crate::queue::{Held, Job};
 use crate::select::{Rate, Share};
 use crate::stats::{Cell, Segment, tests::segment};
 

@@ -1,0 +1,92 @@
+//! The way to one target: why a copy does not go there, counted and told.
+
+use std::sync::Arc;
+
+use crate::config::TargetId;
+use crate::fates::Fate;
+use crate::forward::Forwarders;
+use crate::mask::Masks;
+use crate::outcome::{GivenUp, Loss, NotCopied};
+use crate::select::Miss;
+use crate::stats::{Account, Trouble};
+use crate::target::Target;
+
+/// The way to one target.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) id: TargetId,
+    pub(super) target: Arc<Target>,
+    pub(super) account: Account,
+    pub(super) forwarders: Forwarders,
+    pub(super) masks: Option<Arc<Masks>>,
+}
+
+impl Lane {
+    pub(super) fn give_up(&self, reason: GivenUp) {
+        match reason {
+            GivenUp::NotCopied(reason) => self.account.not_copied(reason),
+            GivenUp::Dropped(loss) => {
+                self.account.select();
+                self.drop_unsent(loss);
+            }
+        }
+    }
+
+    /// Counts why a request does not go to this target.
+    #[inline(always)]
+    pub(super) fn pass_over(&self, miss: Miss<'_>) -> Fate {
+        let reason = match miss {
+            Miss::Method => NotCopied::Method,
+            Miss::Body => NotCopied::Body,
+            Miss::Sampled => NotCopied::Sampled,
+            Miss::Condition => NotCopied::Condition,
+            Miss::Unknown(error) => {
+                self.tell_unknown(error);
+                NotCopied::Condition
+            }
+            Miss::Rate => {
+                self.account.select();
+                self.drop_unsent(Loss::Rate);
+                return Fate::Dropped(Loss::Rate);
+            }
+        };
+        self.account.not_copied(reason);
+        Fate::NotCopied(reason)
+    }
+
+    /// The 1st, 2nd, 4th, 8th … time that an expression cannot be evaluated the log is told.
+    #[cold]
+    fn tell_unknown(&self, error: &[u8]) {
+        let count = self.account.trouble(Trouble::Unknown);
+        if count.is_power_of_two() {
+            let error = String::from_utf8_lossy(error);
+            let name = &self.target.name;
+            log::warn!(
+                "CPY0115: a request is not copied to {name}: an expression cannot be evaluated: {error} \
+                 ({count} so far)"
+            );
+        }
+    }
+
+    /// Drops a selected copy before the hand-over; the 1st, 2nd, 4th, 8th … time the log is told.
+    pub(super) fn drop_unsent(&self, loss: Loss) {
+        self.account.drop_unsent(loss);
+        let number = match loss {
+            Loss::QueueFull => "CPY0111",
+            Loss::Memory => "CPY0112",
+            // The log is told when the breaker opens, and a rate is what was asked for.
+            Loss::Breaker
+            | Loss::Rate
+            | Loss::NoMember
+            | Loss::Unmaskable
+            | Loss::Off
+            | Loss::Stopping
+            | Loss::Lost => return,
+        };
+        let count = self.account.trouble(Trouble::Dropped(loss));
+        if count.is_power_of_two() {
+            let (name, reason) = (&self.target.name, loss.name());
+            log::warn!("{number}: a copy to {name} was dropped: {reason} ({count} so far)");
+        }
+    }
+}
