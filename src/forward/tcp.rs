@@ -183,7 +183,8 @@ pub(super) struct TcpTransport {
 /// Small parts at the beginning of what is written, up to this length in all, are joined: ten of them cost
 /// the kernel more than it does to copy them.
 const JOINED: usize = 2 * 1024;
-/// The most parts that are written at once: content as long as `CopyBodyLimit` allows by default is one call.
+/// The most parts that are written at once: of a head those that are joined and a few more, and content as long as
+/// `CopyBodyLimit` allows by default.
 const PARTS: usize = 72;
 /// What is thrown away at once.
 const DISCARD: usize = 64 * 1024;
@@ -364,4 +365,19 @@ pub(super) fn are_open<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Vec
 /// Whether a wait ended, rather than the connection, whose own timeout is `TimedOut`.
 fn elapsed(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{budget, message_of};
+    use super::*;
+    use crate::config::BODY_LIMIT;
+
+    #[test]
+    fn content_of_the_default_limit_is_written_in_one_call() {
+        let message = message_of("POST", Some(&vec![b'x'; BODY_LIMIT]), budget());
+        // Before it a head, whose parts are joined, and what content lies behind that.
+        let parts = 2 + message.content_pieces().count();
+        assert!(parts <= PARTS, "{parts}");
+    }
 }
