@@ -35,9 +35,15 @@ impl Alarm {
         self.ring();
     }
 
-    /// Wakes who sleeps, whatever waits.
+    /// Wakes who sleeps, whatever waits, also where somebody began to and did not get to the call: see
+    /// [`Offers::rouse`](crate::queue::Offers::rouse).
+    pub fn rouse(&self) {
+        self.enough.store(0, Ordering::SeqCst);
+        let _ = futex::wake(&self.enough, futex::Flags::PRIVATE, 1);
+    }
+
     #[cold]
-    pub fn ring(&self) {
+    fn ring(&self) {
         // Of several that bring enough, one makes the call.
         if self.enough.swap(0, Ordering::SeqCst) > 0 {
             let _ = futex::wake(&self.enough, futex::Flags::PRIVATE, 1);
@@ -133,6 +139,24 @@ mod tests {
             alarm.end();
         });
         alarm.sleep(1, LONG, || 0);
+        assert!(since.elapsed() < LONG);
+    }
+
+    #[test]
+    fn who_sleeps_is_roused_also_where_a_call_was_broken_off() {
+        let (alarm, since) = (Alarm::default(), Instant::now());
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| alarm.sleep(1, LONG, || 0));
+            while !alarm.is_set() && !sleeper.is_finished() {
+                thread::yield_now();
+            }
+            // As it is between the two steps of a call.
+            alarm.enough.store(0, Ordering::SeqCst);
+            while !sleeper.is_finished() {
+                alarm.rouse();
+                thread::yield_now();
+            }
+        });
         assert!(since.elapsed() < LONG);
     }
 

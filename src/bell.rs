@@ -32,9 +32,19 @@ impl Bell {
     #[inline]
     pub fn ring(&self) {
         if self.listened.load(Ordering::SeqCst) && self.listened.swap(false, Ordering::SeqCst) {
-            // It fails only where there is more to be heard than anybody cares to hear.
-            let _ = send(&self.rope, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+            self.sound();
         }
+    }
+
+    /// Wakes who listens, also where somebody began to and did not get to the call.
+    fn rouse(&self) {
+        self.listened.store(false, Ordering::SeqCst);
+        self.sound();
+    }
+
+    fn sound(&self) {
+        // It fails only where there is more to be heard than anybody cares to hear.
+        let _ = send(&self.rope, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 
     /// From now on the bell rings, once.
@@ -65,6 +75,11 @@ impl Rope {
     #[inline]
     pub fn pull(&self) {
         self.0.0.ring();
+    }
+
+    /// Wakes who listens, also where another pull was broken off halfway.
+    pub fn rouse(&self) {
+        self.0.0.rouse();
     }
 }
 
@@ -111,6 +126,19 @@ mod tests {
         drop(rope);
         assert_eq!(heard(&ear), 0);
         drop(other);
+        assert_eq!(heard(&ear), 1);
+    }
+
+    #[test]
+    fn who_listens_is_roused_also_where_a_pull_was_broken_off() {
+        let (bell, ear) = Bell::new().unwrap();
+        let rope = Rope::of(Arc::new(bell));
+        rope.0.0.listen();
+        // As it is between the two steps of a pull.
+        rope.0.0.listened.store(false, Ordering::SeqCst);
+        rope.pull();
+        assert_eq!(heard(&ear), 0);
+        rope.rouse();
         assert_eq!(heard(&ear), 1);
     }
 

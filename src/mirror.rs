@@ -1,4 +1,10 @@
 //! The mirror of one child process: its targets with their forwarders, its memory, its counters.
+//!
+//! ```text
+//! chosen.rs   which targets of a list a request goes to
+//! offer.rs    the hand-over to them
+//! lane.rs     the way to one of them
+//! ```
 
 mod chosen;
 mod lane;
@@ -223,7 +229,7 @@ impl Mirror {
         all.production.limit = all.production.limit.max(limit);
     }
 
-    /// Ends mirroring: takes nothing more, waits until all copies have an outcome, at most as long as
+    /// Ends mirroring: takes nothing more, wakes whoever might wait for copies that are there, waits until all copies have an outcome, at most as long as
     /// `CopyDrainTimeout`, and counts the rest as dropped. Returns how many those were.
     ///
     /// Takes no lock and allocates nothing, for prefork runs it inside a signal handler that may have

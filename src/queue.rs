@@ -196,12 +196,15 @@ impl Offers {
         Ok(())
     }
 
-    /// Wakes who waits, to look at the queue: where a signal ends a child, what it interrupts may be an [offer](Self::offer)
-    /// that has woken nobody yet.
+    /// Wakes who waits, to look at the queue: where a signal ends a child of prefork's, what it interrupts may be an
+    /// [offer](Self::offer) that has handed a copy over and woken nobody yet.
+    ///
+    /// Some nanoseconds before, when the copy's place is claimed and not filled, there is no help: who comes to it spins
+    /// until the child has ended, at most for `CopyDrainTimeout`.
     pub fn rouse(&self) {
-        self.alarm.ring();
+        self.alarm.rouse();
         if let Some(rope) = &self.rope {
-            rope.pull();
+            rope.rouse();
         }
     }
 
@@ -225,5 +228,22 @@ impl Offers {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.sender.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::bell::Bell;
+
+    #[test]
+    fn who_waits_for_more_than_the_queue_is_roused_too() {
+        let (bell, mut ear) = Bell::new().unwrap();
+        let (offers, _jobs) = bounded(1);
+        let offers = offers.with_bell(Rope::of(Arc::new(bell)));
+        offers.rouse();
+        assert_eq!(ear.read(&mut [0; 8]).unwrap(), 1);
     }
 }

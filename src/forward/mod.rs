@@ -30,7 +30,7 @@
 //! ```
 //!
 //! Imports run downwards. Nothing here knows httpd, and nothing here is reached by the request path
-//! but [`Forwarders::offer`].
+//! but [`Forwarders::offer`]; under prefork its thread, which a signal ends, calls [`Forwarders::rouse`] too.
 
 mod allowance;
 mod answer;
