@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -160,8 +160,9 @@ fn message(budget: &'static Budget) -> Message {
         has_content: true,
     };
     let forwarded = Some(Forwarded { client: b"127.0.0.1", proto: "http" });
+    static MARK: OnceLock<LoopMark> = OnceLock::new();
     let additions = Additions {
-        mark: &LoopMark::new("0123456789abcdef0123456789abcdef"),
+        mark: MARK.get_or_init(|| LoopMark::new("0123456789abcdef0123456789abcdef")),
         forwarded,
         preserve_host: false,
         trace: None,

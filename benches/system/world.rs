@@ -200,8 +200,9 @@ fn received<'a>(
 
 pub fn head() -> Head {
     static BUDGET: OnceLock<Budget> = OnceLock::new();
+    static MARK: OnceLock<LoopMark> = OnceLock::new();
     let additions = Additions {
-        mark: &LoopMark::new("5ec2e7"),
+        mark: MARK.get_or_init(|| LoopMark::new("5ec2e7")),
         forwarded: Some(CLIENT),
         preserve_host: false,
         trace: None,

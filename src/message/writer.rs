@@ -151,8 +151,10 @@ fn most<'a>(
 ) -> Result<usize, GivenUp> {
     const LINES: usize = ", \r\n".len();
     const OF_OUR_OWN: usize = "/X-Forwarded-For: , \r\nX-Forwarded-Host: , \r\n\
-        X-Forwarded-Proto: , \r\nX-Mod-Copy: , \r\n"
+        X-Forwarded-Proto: , \r\n"
         .len()
+        + LOOP_MARK.len()
+        + LINES
         + LENGTH_LINE;
     // Slices of memory that exists: their lengths cannot add up to more than there is.
     let fields = received.fields.clone();
@@ -297,7 +299,7 @@ impl<'a> Writer<'a, '_> {
             pen = pen.put(b"X-Forwarded-For: ")?.put(forwarded.client)?;
             pen = pen.put(b"\r\nX-Forwarded-Host: ")?.put(host)?;
             pen = pen.put(b"\r\nX-Forwarded-Proto: ")?.put(forwarded.proto.as_bytes())?;
-            return pen.put(self.additions.mark.line_behind());
+            return pen.put(self.additions.mark.after_a_line());
         }
         for (role, name) in [
             (Role::ForwardedFor, "X-Forwarded-For"),
