@@ -229,8 +229,9 @@ impl Mirror {
         all.production.limit = all.production.limit.max(limit);
     }
 
-    /// Ends mirroring: takes nothing more, wakes whoever might wait for copies that are there, waits until all copies have an outcome, at most as long as
-    /// `CopyDrainTimeout`, and counts the rest as dropped. Returns how many those were.
+    /// Ends mirroring: takes nothing more, wakes whoever might wait for copies that are there, waits until all copies
+    /// have an outcome, at most as long as `CopyDrainTimeout`, and counts the rest as dropped. Returns how many those
+    /// were.
     ///
     /// Takes no lock and allocates nothing, for prefork runs it inside a signal handler that may have
     /// interrupted a hand-over. `pause` is to sleep for about a millisecond.
