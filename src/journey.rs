@@ -303,8 +303,8 @@ impl Journey {
         F: HeaderSection<'a>,
         K: Known<'a> + Edit<F>,
     {
-        if !self.mirror.would_take(chosen) {
-            return Err(GivenUp::Dropped(Loss::Breaker));
+        if let Some(loss) = self.mirror.obstacle(chosen) {
+            return Err(GivenUp::Dropped(loss));
         }
         let additions = self.additions(scope, scope.settings.add_headers());
         Head::serialise(received, &additions, self.mirror.budget())
@@ -339,8 +339,8 @@ impl Journey {
             let head = self.serialise(scope, *chosen, received)?;
             return Ok((head, self.own_heads(scope, chosen, received)));
         };
-        if !self.mirror.would_take(*chosen) {
-            return Err(GivenUp::Dropped(Loss::Breaker));
+        if let Some(loss) = self.mirror.obstacle(*chosen) {
+            return Err(GivenUp::Dropped(loss));
         }
         Ok((self.own_head(scope, target, received)?, None))
     }

@@ -25,7 +25,7 @@ use crate::fates::{Fate, Fates};
 use crate::forward::Forwarders;
 use crate::memory::Budget;
 use crate::message::{LoopMark, TraceHeader};
-use crate::outcome::NotCopied;
+use crate::outcome::{Loss, NotCopied};
 use crate::select::{Asked, Miss, chance};
 use crate::stats::{Account, Ledger, Slot};
 use crate::target::Target;
@@ -65,7 +65,8 @@ impl Mirror {
             let account = ledger.account(*slot);
             let forwarders = Forwarders::start(Arc::clone(target), route, account)?;
             let (target, masks) = (Arc::clone(target), masks.clone());
-            Ok(Lane { id, target, account, forwarders, masks })
+            let overflows = AtomicBool::new(false);
+            Ok(Lane { id, target, account, forwarders, masks, overflows })
         };
         let lanes = policy.identified().zip(slots).map(lane).collect::<io::Result<_>>()?;
         let budget = Budget::new(policy.memory()).wiping(policy.hides()).prepared();
@@ -148,13 +149,15 @@ impl Mirror {
         (chosen, limited)
     }
 
-    /// Whether any of these targets would take a copy now: where all breakers are open, none need be made.
+    /// Why none of these targets would take a copy now, where all have the same reason: then none need be made.
     #[inline(always)]
-    pub fn would_take(&self, chosen: Chosen) -> bool {
+    pub fn obstacle(&self, chosen: Chosen) -> Option<Loss> {
         if let Some(only) = self.only(chosen) {
-            return only.account.breaker().would_admit(clock::now);
+            return only.obstacle();
         }
-        self.lanes(chosen).any(|lane| lane.account.breaker().would_admit(clock::now))
+        let mut obstacles = self.lanes(chosen).map(Lane::obstacle);
+        let first = obstacles.next()??;
+        obstacles.all(|obstacle| obstacle == Some(first)).then_some(first)
     }
 
     /// Whether copies to some target of the list may have fields of their own.

@@ -30,7 +30,7 @@
 //! ```
 //!
 //! Imports run downwards. Nothing here knows httpd, and nothing here is reached by the request path
-//! but [`Forwarders::offer`]; under prefork its thread, which a signal ends, calls [`Forwarders::rouse`] too.
+//! but [`Forwarders::offer`] and [`Forwarders::queued`]; under prefork its thread, which a signal ends, calls [`Forwarders::rouse`] too.
 
 mod allowance;
 mod answer;
@@ -167,6 +167,11 @@ impl Forwarders {
         self.offers.rouse();
     }
 
+    /// Copies that wait.
+    pub fn queued(&self) -> usize {
+        self.offers.len()
+    }
+
     /// The queue's end, for tests that hand copies over otherwise.
     #[cfg(test)]
     pub fn offers(&self) -> &Offers {
@@ -281,7 +286,7 @@ pub fn is_local(address: IpAddr) -> bool {
 
 impl fmt::Debug for Forwarders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Forwarders").field("queued", &self.offers.len()).finish_non_exhaustive()
+        f.debug_struct("Forwarders").field("queued", &self.queued()).finish_non_exhaustive()
     }
 }
 

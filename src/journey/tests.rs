@@ -6,7 +6,9 @@ use crate::clock;
 use crate::config::{Draft, Origin, Place, ProxyDefaults, ServerSettings, find};
 use crate::message::Field;
 use crate::stats::{Cell, Segment, tests::segment};
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread;
 
 /// A mirror of one target, where nobody listens, and the settings of its scope.
 struct World {
@@ -184,6 +186,40 @@ fn where_all_breakers_are_open_no_head_is_made_and_no_content_kept() {
 }
 
 #[test]
+fn while_the_queue_is_full_no_head_is_made_and_no_content_kept() {
+    // Connections are made, and nobody answers.
+    let staging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target =
+        format!("http://{}/ name=staging max=1 queue=1 timeout=1h", staging.local_addr().unwrap());
+    let world = World::configured(&[("CopyTarget", &target)]);
+    let begun = || {
+        let mut journey = world.begin(Some(Some(5)));
+        (world.decide(&mut journey), journey)
+    };
+    // The first is under way, the second waits, and the third finds out.
+    for copies in 1..=3 {
+        let (is_begun, mut journey) = begun();
+        assert!(is_begun);
+        journey.content(Part::Bytes(b"hello"));
+        journey.content(Part::End);
+        while copies == 1 && world.count(Cell::Taken) == 0 {
+            thread::yield_now();
+        }
+    }
+    let used = world.mirror.budget().used();
+    let (is_begun, journey) = begun();
+    assert!(!is_begun && !journey.is_open() && !journey.wants_content());
+    assert_eq!((world.count(Cell::Selected), world.count(Cell::DroppedQueueFull)), (4, 2));
+    assert_eq!(world.mirror.budget().used(), used);
+    // The first fails, and then the second is under way.
+    drop(staging);
+    while world.count(Cell::Taken) == 1 {
+        thread::yield_now();
+    }
+    assert!(begun().0, "there is room again");
+}
+
+#[test]
 fn what_access_control_refused_is_counted_as_such() {
     let world = World::configured(&[TARGET]);
     let mut journey = world.begin(None);
@@ -207,7 +243,7 @@ fn draining_gives_every_copy_its_outcome() {
     for _ in 0..10 {
         world.decide(&mut world.begin(None));
     }
-    let pause = || std::thread::yield_now();
+    let pause = || thread::yield_now();
     world.mirror.drain(pause);
     let totals = world.segment.totals().remove(0);
     assert_eq!(totals.sum(&Cell::OUTCOMES), 10);

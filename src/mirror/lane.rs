@@ -1,7 +1,9 @@
 //! The way to one target: why a copy does not go there, counted and told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::clock;
 use crate::config::TargetId;
 use crate::fates::Fate;
 use crate::forward::Forwarders;
@@ -19,9 +21,34 @@ pub(super) struct Lane {
     pub(super) account: Account,
     pub(super) forwarders: Forwarders,
     pub(super) masks: Option<Arc<Masks>>,
+    /// Whether the queue refused a copy, and was not seen half empty since: who is to make one looks at it first.
+    pub(super) overflows: AtomicBool,
 }
 
 impl Lane {
+    /// Why it would take no copy now, so that none need be made for it.
+    ///
+    /// Until the copy would be complete there may be room again, and what began in a short burst is lost for nothing. But
+    /// as long as more copies come than staging bears, any that is made takes the place of another.
+    #[inline(always)]
+    pub(super) fn obstacle(&self) -> Option<Loss> {
+        if !self.account.breaker().would_admit(clock::now) {
+            return Some(Loss::Breaker);
+        }
+        let overflows = self.overflows.load(Ordering::Relaxed);
+        (overflows && self.is_full()).then_some(Loss::QueueFull)
+    }
+
+    /// Looks at a queue that overflowed.
+    #[cold]
+    fn is_full(&self) -> bool {
+        let (queued, room) = (self.forwarders.queued(), self.target.pool.queue);
+        if queued <= room / 2 {
+            self.overflows.store(false, Ordering::Relaxed);
+        }
+        queued >= room
+    }
+
     pub(super) fn give_up(&self, reason: GivenUp) {
         match reason {
             GivenUp::NotCopied(reason) => self.account.not_copied(reason),

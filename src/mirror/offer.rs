@@ -174,6 +174,7 @@ impl Mirror {
         let offered = lane.forwarders.offer(job);
         std::mem::forget(in_hand);
         if offered.is_err() {
+            lane.overflows.store(true, Ordering::Relaxed);
             breaker.give_back(pass, clock::now);
             lane.drop_unsent(Loss::QueueFull);
             from.fates.note(lane.id, Fate::Dropped(Loss::QueueFull));

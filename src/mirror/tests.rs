@@ -86,6 +86,10 @@ impl World {
         self.mirror.offer(message, None, chosen, source);
     }
 
+    fn obstacle(&self) -> Option<Loss> {
+        self.mirror.obstacle(Chosen::all(self.list))
+    }
+
     fn count(&self, target: usize, cell: Cell) -> u64 {
         self.segment.totals()[target].count(cell)
     }
@@ -96,9 +100,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[test]
 fn a_target_whose_breaker_is_open_gets_no_copy_and_where_all_are_none_is_made() {
     let world = World::of(&["http://127.0.0.1:1/a", "http://127.0.0.1:1/b"].map(String::from));
-    assert!(world.mirror.would_take(Chosen::all(world.list)));
+    assert_eq!(world.obstacle(), None);
     world.open(0, HOUR);
-    assert!(world.mirror.would_take(Chosen::all(world.list)));
+    assert_eq!(world.obstacle(), None);
     world.offer();
     assert_eq!([0, 1].map(|target| world.count(target, Cell::DroppedBreaker)), [1, 0]);
     // One that still waited would be dropped with the next.
@@ -106,7 +110,7 @@ fn a_target_whose_breaker_is_open_gets_no_copy_and_where_all_are_none_is_made() 
         thread::yield_now();
     }
     world.open(1, HOUR);
-    assert!(!world.mirror.would_take(Chosen::all(world.list)));
+    assert_eq!(world.obstacle(), Some(Loss::Breaker));
     world.offer();
     assert_eq!([0, 1].map(|target| world.count(target, Cell::DroppedBreaker)), [2, 1]);
     assert_eq!([0, 1].map(|target| world.count(target, Cell::Selected)), [2, 2]);
@@ -206,14 +210,45 @@ fn a_probe_that_finds_the_queue_full_leaves_its_place_to_another() {
     }
     world.offer();
     world.open(0, Duration::from_millis(1));
-    while !world.mirror.would_take(Chosen::all(world.list)) {
+    while world.obstacle().is_some() {
         thread::yield_now();
     }
     world.offer();
     assert_eq!(world.count(0, Cell::DroppedQueueFull), 1);
-    assert!(world.mirror.would_take(Chosen::all(world.list)), "there is no probe under way");
+    assert_eq!(world.obstacle(), Some(Loss::QueueFull), "there is no probe under way");
     let state = world.segment.breaker(world.slots[0]).snapshot().state;
     assert!(matches!(state, Some(State::Open { .. })), "{state:?}");
+}
+
+#[test]
+fn a_target_whose_queue_is_full_gets_no_copy_and_where_all_are_none_is_made() {
+    // Connections are made, and nobody answers.
+    let stagings = ["a", "b"].map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+    let world = World::of(&stagings.each_ref().map(|(name, staging)| {
+        format!("http://{}/{name} max=1 queue=1 timeout=1h", staging.local_addr().unwrap())
+    }));
+    let refused = || [0, 1].map(|target| world.count(target, Cell::DroppedQueueFull));
+    world.offer();
+    while [0, 1].iter().any(|target| world.count(*target, Cell::Taken) == 0) {
+        thread::yield_now();
+    }
+    world.offer();
+    assert_eq!((refused(), world.obstacle()), ([0, 0], None), "nobody was refused yet");
+    world.offer();
+    assert_eq!((refused(), world.obstacle()), ([1, 1], Some(Loss::QueueFull)));
+    let [first, _second] = stagings;
+    drop(first);
+    while world.segment.totals()[0].pending() > 0 {
+        thread::yield_now();
+    }
+    assert_eq!(world.obstacle(), None, "there is room in one");
+    world.offer();
+    assert_eq!(refused(), [1, 2]);
+    world.open(0, HOUR);
+    assert_eq!(world.obstacle(), None, "each has a reason of its own");
+    world.offer();
+    assert_eq!((refused(), world.count(0, Cell::DroppedBreaker)), ([1, 3], 1));
+    assert_eq!([0, 1].map(|target| world.count(target, Cell::Selected)), [5, 5]);
 }
 
 /// Nobody asks what became of copies.
