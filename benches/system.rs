@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! exchange.rs      throughput, CPU and latency, with and without the module
+//! ideal.rs         what no mirror does without, beside httpd without one
 //! faults.rs        the same while staging is not well
 //! peer.rs          nginx with its `mirror`, on the same work
 //! concurrency.rs   1,000 exchanges at the same time
@@ -61,6 +62,8 @@ mod forwarding;
 mod framing;
 #[path = "system/http2.rs"]
 mod http2;
+#[path = "system/ideal.rs"]
+mod ideal;
 #[path = "system/instructions.rs"]
 mod instructions;
 #[path = "system/load.rs"]
@@ -172,8 +175,9 @@ fn main() -> ExitCode {
         None => cores::machine(),
     };
     let mut table = Table::default();
-    let parts: [(&str, Part); 10] = [
+    let parts: [(&str, Part); 11] = [
         ("exchange", exchange::measure),
+        ("ideal", ideal::measure),
         ("faults", faults::measure),
         ("concurrency", concurrency::measure),
         ("http2", http2::measure),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cores;
 use crate::load::Pace;
-use crate::pair::{self, Figure, Pair, Subject, cpu, p50, p99, p999, pair, rate};
+use crate::pair::{self, Figure, Pair, Subject, cpu, p50, p99, p999, pair, rate, typical_p99};
 use crate::production::{self, Module, Request};
 use crate::server::Server;
 use crate::sink::Backends;
@@ -98,8 +98,12 @@ impl Kind {
         both(table, ["p99, off, µs", "p99, mirrored, µs"], pairs, p99);
         let p99_ratio = all(pairs, |pair| pair.ratio(p99));
         table.row("p99 ratio", p99_ratio, Required::AtMost(1.10));
+        let typical = all(pairs, |pair| pair.ratio(typical_p99));
+        table.row("p99 ratio, typical 50 ms", typical, Required::Nothing);
         both(table, ["p99.9, off, µs", "p99.9, mirrored, µs"], pairs, p999);
         table.row("noise: p99 ratio, off", all(pairs, |pair| pair.noise(p99)), Required::Nothing);
+        let noise = all(pairs, |pair| pair.noise(typical_p99));
+        table.row("noise: p99 ratio, typical 50 ms, off", noise, Required::Nothing);
         let busy = |run: &pair::Run| run.busy;
         let names = ["production's core busy, off, %", "production's core busy, mirrored, %"];
         both(table, names, pairs, busy);

@@ -15,8 +15,11 @@ use crate::sink::{Backends, Staging};
 use crate::table::{Required, Table};
 
 /// How long staging is unwell before anything is measured. Its breaker is open by then, but where it stalls, for no
-/// exchange has timed out yet: all forwarders wait, and the queue is full.
+/// exchange times out: all forwarders wait, and the queue is full.
 const BEFORE: Duration = Duration::from_millis(1500);
+/// Some hundredths of the throughput are to be told from noise: many pairs of runs, and short ones.
+const MANY: usize = 6;
+const SHORT: u32 = 4;
 
 const CASES: [(&str, Staging); 4] = [
     ("staging slow: answers after 500 ms", Staging::Slow(Duration::from_millis(500))),
@@ -32,11 +35,13 @@ pub fn measure(plan: &Plan, table: &mut Table) {
         eprintln!("{name} …");
         let backends = Backends::with(staging);
         let [off, on] = [Module::Off, Module::On].map(|module| start(module, &backends));
-        let [off, on] = [&off, &on].map(|server| Subject::httpd(server, Request::POST, 1));
+        let [off, on] = [(&off, 0), (&on, 1)]
+            .map(|(server, copies)| Subject::httpd(server, Request::POST, copies));
         pair::run(&on, Pace::Saturate(BEFORE), &backends);
         cores::wait_for_quiet(&mut patience);
-        let pairs: Vec<Pair> =
-            (0..plan.pairs).map(|_| pair(&off, &on, &backends, Pace::Saturate(plan.run))).collect();
+        let pairs: Vec<Pair> = (0..MANY * plan.pairs)
+            .map(|_| pair(&off, &on, &backends, Pace::Saturate(plan.run / SHORT)))
+            .collect();
         table.title(format!("{}, as fast as it goes, {name}", Request::POST));
         both(table, ["requests/s, off", "requests/s, mirrored"], &pairs, rate);
         let required = match staging {
@@ -52,7 +57,9 @@ pub fn measure(plan: &Plan, table: &mut Table) {
 }
 
 fn start(module: Module, backends: &Backends) -> Server {
-    let builder = production::configure(Mpm::Event, module, backends, &[backends.staging()]);
+    // No exchange times out, and no thread ends, while it is measured.
+    let target = format!("{} timeout=1h ttl=1h", backends.staging());
+    let builder = production::configure(Mpm::Event, module, backends, &[target]);
     production::start_as(ends_soon(builder, module), backends)
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::framing::{Connection, Found};
 use crate::ready::Ready;
 use crate::sink::{Backends, Sinks};
+use crate::table::median_of;
 
 /// What an ordinary client sends: eight fields, and so much content if it is a POST.
 pub fn request(method: &str, path: &str, content: usize) -> Arc<[u8]> {
@@ -57,9 +58,14 @@ impl Pace {
 pub struct Done {
     pub requests: u64,
     pub took: Duration,
-    /// Of each request, from its scheduled start to the end of its answer, in nanoseconds; sorted.
+    /// Of each request, from its scheduled start to the end of its answer, in nanoseconds; in the order of their ends.
     latencies: Vec<u64>,
 }
+
+/// A single hitch of the machine reaches hardly beyond it.
+const WINDOW: Duration = Duration::from_millis(50);
+/// The least requests that a window has: the 99th percentile is not their largest.
+const LEAST: usize = 200;
 
 impl Done {
     /// Requests per second.
@@ -69,9 +75,24 @@ impl Done {
 
     /// The latency that this share of the requests kept below, in microseconds.
     pub fn latency(&self, share: f64) -> f64 {
-        let at = (self.latencies.len() as f64 * share) as usize;
-        self.latencies[at.min(self.latencies.len() - 1)] as f64 / 1e3
+        quantile(&self.latencies, share)
     }
+
+    /// The same for each [`WINDOW`]'s share of the requests, or for [`LEAST`] where those are fewer: the median.
+    pub fn typical_latency(&self, share: f64) -> f64 {
+        let windows = (self.took.as_secs_f64() / WINDOW.as_secs_f64()) as usize;
+        let windows = windows.min(self.latencies.len() / LEAST).max(1);
+        let windows = self.latencies.chunks_exact(self.latencies.len() / windows);
+        median_of(windows.map(|window| quantile(window, share)))
+    }
+}
+
+/// In microseconds.
+fn quantile(latencies: &[u64], share: f64) -> f64 {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted[at.min(sorted.len() - 1)] as f64 / 1e3
 }
 
 /// Sends requests over some connections, each with one under way at most, and serves the backends meanwhile.
@@ -102,7 +123,6 @@ pub fn run(
         }
         let served = sinks.serve();
         if over && sent == answered as u64 {
-            clients.latencies.sort_unstable();
             return Done { requests: sent, took: begun.elapsed(), latencies: clients.latencies };
         }
         assert!(elapsed < last + PATIENCE, "production does not answer");

@@ -137,6 +137,10 @@ pub fn p99(run: &Run) -> f64 {
     run.done.latency(0.99)
 }
 
+pub fn typical_p99(run: &Run) -> f64 {
+    run.done.typical_latency(0.99)
+}
+
 pub fn p999(run: &Run) -> f64 {
     run.done.latency(0.999)
 }
