@@ -30,7 +30,8 @@
 //! ```
 //!
 //! Imports run downwards. Nothing here knows httpd, and nothing here is reached by the request path
-//! but [`Forwarders::offer`] and [`Forwarders::queued`]; under prefork its thread, which a signal ends, calls [`Forwarders::rouse`] too.
+//! but [`Forwarders::offer`] and [`Forwarders::queued`]; under prefork its thread, which a signal ends, calls
+//! [`Forwarders::rouse`] too.
 
 mod allowance;
 mod answer;

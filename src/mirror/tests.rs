@@ -238,12 +238,17 @@ fn a_target_whose_queue_is_full_gets_no_copy_and_where_all_are_none_is_made() {
     assert_eq!((refused(), world.obstacle()), ([1, 1], Some(Loss::QueueFull)));
     let [first, _second] = stagings;
     drop(first);
-    while world.segment.totals()[0].pending() > 0 {
-        thread::yield_now();
-    }
+    let wait_for_first = || {
+        while world.segment.totals()[0].pending() > 0 {
+            thread::yield_now();
+        }
+    };
+    wait_for_first();
     assert_eq!(world.obstacle(), None, "there is room in one");
     world.offer();
     assert_eq!(refused(), [1, 2]);
+    // One that still waited would be dropped with the next.
+    wait_for_first();
     world.open(0, HOUR);
     assert_eq!(world.obstacle(), None, "each has a reason of its own");
     world.offer();
