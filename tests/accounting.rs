@@ -6,6 +6,7 @@ use crate::load;
 use crate::mpm::{Mpm, on_each_mpm};
 use crate::server::Server;
 use crate::staging::{Mode, Staging};
+use crate::status::Status;
 use crate::wait::wait_for;
 
 on_each_mpm!(
@@ -120,6 +121,33 @@ fn a_full_queue_drops_and_counts() {
     assert_eq!(server.logged("CPY0111:"), 3, "the 1st, 2nd and 4th of 7");
     staging.set(Mode::Answers);
     assert_eq!(server.settled(10).sum("delivered.2xx"), 3);
+}
+
+#[test]
+fn while_the_queue_is_full_an_upload_is_dropped_as_it_begins() {
+    let staging = Staging::start();
+    staging.set(Mode::Stalled);
+    let target = format!("CopyTarget {} max=1 queue=1 timeout=30s", staging.url("/"));
+    let server = Server::on(Mpm::Event).one_child().vhost(target).expect("CPY0111:").start();
+    server.client().get("/");
+    staging.wait_for(1);
+    for _ in 0..2 {
+        server.client().get("/");
+    }
+    let refused = |count| move |status: &Status| status.sum("dropped.queue_full") == count;
+    server.status_when("one waits, and one was refused", refused(1));
+    let content = [b'x'; 100_000];
+    let mut upload = server.client();
+    upload.send(format!(
+        "POST / HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: {}\r\n\r\n",
+        content.len()
+    ));
+    server.status_when("an outcome before the content", refused(2));
+    upload.send(content);
+    upload.response();
+    staging.set(Mode::Answers);
+    let status = server.settled(4);
+    assert_eq!(["delivered.2xx", "dropped.queue_full"].map(|path| status.sum(path)), [2, 2]);
 }
 
 #[test]
