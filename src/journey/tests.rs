@@ -210,7 +210,8 @@ fn while_the_queue_is_full_no_head_is_made_and_no_content_kept() {
     let (is_begun, journey) = begun();
     assert!(!is_begun && !journey.is_open() && !journey.wants_content());
     assert_eq!((world.count(Cell::Selected), world.count(Cell::DroppedQueueFull)), (4, 2));
-    assert_eq!(world.mirror.budget().used(), used);
+    // Content of the first is let go once it is sent.
+    assert!(world.mirror.budget().used() <= used);
     // The first fails, and then the second is under way.
     drop(staging);
     while world.count(Cell::Taken) == 1 {
