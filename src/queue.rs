@@ -199,8 +199,8 @@ impl Offers {
     /// Wakes who waits, to look at the queue: where a signal ends a child of prefork's, what it interrupts may be an
     /// [offer](Self::offer) that has handed a copy over and woken nobody yet.
     ///
-    /// Some nanoseconds before, when the copy's place is claimed and not filled, there is no help: who comes to it spins
-    /// until the child has ended, at most for `CopyDrainTimeout`.
+    /// Some nanoseconds before, when the copy's place is claimed and not filled, there is no help: who comes to it
+    /// spins until the child has ended, at most for `CopyDrainTimeout`.
     pub fn rouse(&self) {
         self.alarm.rouse();
         if let Some(rope) = &self.rope {

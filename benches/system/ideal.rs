@@ -1,5 +1,6 @@
 //! What no mirror does without, beside what httpd takes for the request: content copied once as it passes, sent in
-//! one call over a connection that is kept, and its answer read. It wakes nobody, hands nothing over, accounts for nothing.
+//! one call over a connection that is kept, and its answer read. It wakes nobody, hands nothing over, accounts for
+//! nothing.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -28,8 +28,8 @@ pub(super) struct Lane {
 impl Lane {
     /// Why it would take no copy now, so that none need be made for it.
     ///
-    /// Until the copy would be complete there may be room again, and what began in a short burst is lost for nothing. But
-    /// as long as more copies come than staging bears, any that is made takes the place of another.
+    /// Until the copy would be complete there may be room again, and what began in a short burst is lost for nothing.
+    /// But as long as more copies come than staging bears, any that is made takes the place of another.
     #[inline(always)]
     pub(super) fn obstacle(&self) -> Option<Loss> {
         if !self.account.breaker().would_admit(clock::now) {
