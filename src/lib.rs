@@ -88,6 +88,8 @@ pub mod status;
 mod sync;
 pub mod target;
 pub mod tls;
+#[cfg(test)]
+mod wait;
 
 #[cfg(all(feature = "httpd", not(test)))]
 #[allow(unsafe_code, reason = "the one room where httpd's C interface is met")]

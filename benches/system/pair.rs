@@ -91,9 +91,20 @@ pub struct Pair {
 
 /// Runs the same load without copies, with them, and without again, so that what drifts is seen and cancels out.
 pub fn pair(off: &Subject, on: &Subject, backends: &Backends, pace: Pace) -> Pair {
-    let before = run(off, pace, backends);
-    let on = run(on, pace, backends);
-    Pair { off: [before, run(off, pace, backends)], on }
+    pair_over(off, on, backends, pace, CONNECTIONS)
+}
+
+/// As [`pair`], over so many connections.
+pub fn pair_over(
+    off: &Subject,
+    on: &Subject,
+    backends: &Backends,
+    pace: Pace,
+    connections: usize,
+) -> Pair {
+    let run = |subject| run_over(subject, pace, connections, backends);
+    let (before, on, after) = (run(off), run(on), run(off));
+    Pair { off: [before, after], on }
 }
 
 /// A figure of a run.

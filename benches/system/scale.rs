@@ -1,11 +1,11 @@
-//! How the cost grows with targets and child processes.
+//! How the cost grows with targets, child processes, and requests at a time.
 
 use crate::Plan;
 use crate::cores;
 use crate::exchange::all;
 use crate::load::Pace;
 use crate::mpm::Mpm;
-use crate::pair::{Pair, Subject, cpu, pair};
+use crate::pair::{Pair, Subject, cpu, pair, pair_over};
 use crate::production::{self, Module, Request, sizes};
 use crate::server::Server;
 use crate::sink::Backends;
@@ -28,8 +28,46 @@ const CASES: [Case; 5] = [
     Case { name: "1 target, 4 children", children: 4, targets: 1 },
 ];
 
-/// What copies add to the CPU time of a request, for each case.
+/// Requests at a time: what is kept of so many, the caches hold or not.
+const AT_A_TIME: [usize; 3] = [2, 8, 32];
+
+/// Measures each.
 pub fn measure(plan: &Plan, table: &mut Table) {
+    by_spread(plan, table);
+    for kib in [64, 1024] {
+        by_requests_at_a_time(Request::Post(kib), plan, table);
+    }
+}
+
+/// CPU as fast as it goes, by how many requests are under way together.
+fn by_requests_at_a_time(request: Request, plan: &Plan, table: &mut Table) {
+    eprintln!("a {request} by requests at a time …");
+    let backends = Backends::start();
+    let servers = [Module::Off, Module::On].map(|module| production::start(module, &backends));
+    let [off, on] = [0, 1].map(|at| Subject::httpd(&servers[at], request, at as u64));
+    let mut patience = plan.patience;
+    let mut pairs = AT_A_TIME.map(|_| Vec::new());
+    for _ in 0..plan.pairs {
+        cores::wait_for_quiet(&mut patience);
+        for (pairs, at_a_time) in pairs.iter_mut().zip(AT_A_TIME) {
+            pairs.push(pair_over(&off, &on, &backends, Pace::Saturate(plan.run), at_a_time));
+        }
+    }
+    for (pairs, at_a_time) in pairs.iter().zip(AT_A_TIME) {
+        table.title(format!("{request}, as fast as it goes, {at_a_time} at a time"));
+        table.row("CPU ratio", all(pairs, |pair| pair.ratio(cpu)), Required::Nothing);
+        let noise = all(pairs, |pair| pair.noise(cpu));
+        table.row("noise: CPU ratio, off", noise, Required::Nothing);
+        let forwarders = all(pairs, |pair| pair.on.forwarders);
+        table.row("CPU of 1,000 copies in the forwarders, ms", forwarders, Required::Nothing);
+        let delivered = all(pairs, |pair| pair.on.delivered);
+        table.row("copies delivered, %", delivered, Required::Nothing);
+        table.others(all(pairs, |pair| pair.on.others.max(pair.off(|run| run.others))));
+    }
+}
+
+/// What copies add to the CPU time of a request, by how many targets and child processes there are.
+fn by_spread(plan: &Plan, table: &mut Table) {
     let mut patience = plan.patience;
     table.title(format!("CPU added to a {}, {RATE:.0}/s, µs", Request::POST));
     for Case { name, children, targets } in CASES {

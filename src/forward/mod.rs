@@ -299,12 +299,13 @@ mod tests {
     use std::thread;
 
     use super::testing::{
-        Counters, LIMITS, LONG, OK, Staging, aim, budget, direct, job, message, message_of,
-        request, target,
+        Counters, LIMITS, OK, Staging, aim, budget, direct, job, message, message_of, request,
+        target,
     };
     use super::*;
     use crate::stats::Cell;
     use crate::target::{Limits, Pool as Size};
+    use crate::wait;
 
     #[test]
     fn each_slow_exchange_has_a_connection_until_there_are_max() {
@@ -361,11 +362,7 @@ mod tests {
         let message = message_of("POST", Some(&[b'#'; CONTENT]), budget);
         counters.account.select();
         forwarders.offer(job(message, LIMITS)).unwrap();
-        let begun = Instant::now();
-        while budget.used() >= CONTENT {
-            assert!(begun.elapsed() < LONG, "{} held", budget.used());
-            thread::yield_now();
-        }
+        wait::until(|| budget.used() < CONTENT);
         assert_eq!(counters.totals().in_flight(), 1);
         gate.send(()).unwrap();
         counters.until(|totals| totals.count(Cell::Delivered2xx) == 1);

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::config::{Draft, Origin, Place, ProxyDefaults, ServerSettings, find};
 use crate::message::Field;
 use crate::stats::{Cell, Segment, tests::segment};
+use crate::wait;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
@@ -202,9 +203,7 @@ fn while_the_queue_is_full_no_head_is_made_and_no_content_kept() {
         assert!(is_begun);
         journey.content(Part::Bytes(b"hello"));
         journey.content(Part::End);
-        while copies == 1 && world.count(Cell::Taken) == 0 {
-            thread::yield_now();
-        }
+        wait::until(|| copies > 1 || world.count(Cell::Taken) == 1);
     }
     let used = world.mirror.budget().used();
     let (is_begun, journey) = begun();
@@ -214,9 +213,7 @@ fn while_the_queue_is_full_no_head_is_made_and_no_content_kept() {
     assert!(world.mirror.budget().used() <= used);
     // The first fails, and then the second is under way.
     drop(staging);
-    while world.count(Cell::Taken) == 1 {
-        thread::yield_now();
-    }
+    wait::until(|| world.count(Cell::Taken) == 2);
     assert!(begun().0, "there is room again");
 }
 

@@ -13,6 +13,7 @@ use crate::message::{Additions, Field, Head, LoopMark, Received};
 use crate::queue::{Held, Job};
 use crate::select::{Rate, Share};
 use crate::stats::{Cell, Segment, tests::segment};
+use crate::wait;
 
 /// A mirror of these targets, whose breakers open at the first failure.
 struct World {
@@ -106,9 +107,7 @@ fn a_target_whose_breaker_is_open_gets_no_copy_and_where_all_are_none_is_made() 
     world.offer();
     assert_eq!([0, 1].map(|target| world.count(target, Cell::DroppedBreaker)), [1, 0]);
     // One that still waited would be dropped with the next.
-    while world.count(1, Cell::FailedRefused) == 0 {
-        thread::yield_now();
-    }
+    wait::until(|| world.count(1, Cell::FailedRefused) == 1);
     world.open(1, HOUR);
     assert_eq!(world.obstacle(), Some(Loss::Breaker));
     world.offer();
@@ -164,15 +163,11 @@ fn what_waits_when_its_target_is_switched_off_is_dropped() {
     let address = staging.local_addr().unwrap();
     let world = World::of(&[format!("http://{address}/ max=1 timeout=1s")]);
     world.offer();
-    while world.count(0, Cell::Taken) == 0 {
-        thread::yield_now();
-    }
+    wait::until(|| world.count(0, Cell::Taken) == 1);
     world.offer();
     world.offer();
     world.segment.steering(world.slots[0]).switch(Some(false));
-    while world.segment.totals()[0].pending() > 0 {
-        thread::yield_now();
-    }
+    wait::until(|| world.segment.totals()[0].pending() == 0);
     assert_eq!(world.count(0, Cell::DroppedOff), 2);
     assert_eq!(world.count(0, Cell::FailedTimeout), 1);
 }
@@ -181,9 +176,7 @@ fn what_waits_when_its_target_is_switched_off_is_dropped() {
 fn a_copy_that_woke_nobody_before_its_child_was_to_end_is_sent() {
     let world = World::of(&["http://127.0.0.1:1/ timeout=1h".to_owned()]);
     let lane = &world.mirror.lanes[0];
-    while !lane.forwarders.offers().are_awaited() {
-        thread::yield_now();
-    }
+    wait::until(|| lane.forwarders.offers().are_awaited());
     lane.account.select();
     lane.forwarders.offers().offer_unheard(Job {
         message: Held::Alone(world.head().with_content(None)),
@@ -205,14 +198,10 @@ fn a_probe_that_finds_the_queue_full_leaves_its_place_to_another() {
     let address = staging.local_addr().unwrap();
     let world = World::of(&[format!("http://{address}/ max=1 queue=1 timeout=1h")]);
     world.offer();
-    while world.count(0, Cell::Taken) == 0 {
-        thread::yield_now();
-    }
+    wait::until(|| world.count(0, Cell::Taken) == 1);
     world.offer();
     world.open(0, Duration::from_millis(1));
-    while world.obstacle().is_some() {
-        thread::yield_now();
-    }
+    wait::until(|| world.obstacle().is_none());
     world.offer();
     assert_eq!(world.count(0, Cell::DroppedQueueFull), 1);
     assert_eq!(world.obstacle(), Some(Loss::QueueFull), "there is no probe under way");
@@ -229,20 +218,14 @@ fn a_target_whose_queue_is_full_gets_no_copy_and_where_all_are_none_is_made() {
     }));
     let refused = || [0, 1].map(|target| world.count(target, Cell::DroppedQueueFull));
     world.offer();
-    while [0, 1].iter().any(|target| world.count(*target, Cell::Taken) == 0) {
-        thread::yield_now();
-    }
+    wait::until(|| [0, 1].iter().all(|target| world.count(*target, Cell::Taken) == 1));
     world.offer();
     assert_eq!((refused(), world.obstacle()), ([0, 0], None), "nobody was refused yet");
     world.offer();
     assert_eq!((refused(), world.obstacle()), ([1, 1], Some(Loss::QueueFull)));
     let [first, _second] = stagings;
     drop(first);
-    let wait_for_first = || {
-        while world.segment.totals()[0].pending() > 0 {
-            thread::yield_now();
-        }
-    };
+    let wait_for_first = || wait::until(|| world.segment.totals()[0].pending() == 0);
     wait_for_first();
     assert_eq!(world.obstacle(), None, "there is room in one");
     world.offer();

@@ -26,6 +26,7 @@ use crate::outcome::StatusClass;
 use crate::queue::Job;
 use crate::stats::{Cell, Totals, Traffic};
 use crate::target::{Limits, Pool as Size};
+use crate::wait;
 
 const TTL: Duration = Duration::from_secs(1);
 
@@ -196,10 +197,7 @@ fn idle_connections_are_used_again_and_end_after_the_ttl() {
     (0..6).for_each(|_| pass.send(()).unwrap());
     warm.until(|totals| totals.pending() == 0);
     assert_eq!(warm.staging.connections(), 0, "no new ones");
-    while warm.ended.load(Ordering::SeqCst) < 6 {
-        assert!(began.elapsed() < LONG, "connections stay");
-        thread::yield_now();
-    }
+    wait::until(|| warm.ended.load(Ordering::SeqCst) == 6);
     assert!(began.elapsed() >= TTL, "{:?}", began.elapsed());
 }
 
