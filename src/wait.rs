@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes that comes at all, with a sanitizer on a busy machine too.
-const LONG: Duration = Duration::from_secs(60);
+/// Longer than anything takes that comes at all; shorter than the ttl that targets have by default, after which
+/// idle threads end of themselves.
+const LONG: Duration = Duration::from_secs(20);
 
 /// Gives way until it is so; fails where it does not come about.
 #[track_caller]

@@ -29,7 +29,7 @@ const CASES: [Case; 5] = [
 ];
 
 /// Requests at a time: what is kept of so many, the caches hold or not.
-const AT_A_TIME: [usize; 3] = [2, 8, 32];
+const AT_A_TIME: [usize; 4] = [2, 8, 16, 32];
 
 /// Measures each.
 pub fn measure(plan: &Plan, table: &mut Table) {
@@ -43,23 +43,28 @@ pub fn measure(plan: &Plan, table: &mut Table) {
 fn by_requests_at_a_time(request: Request, plan: &Plan, table: &mut Table) {
     eprintln!("a {request} by requests at a time …");
     let backends = Backends::start();
-    let servers = [Module::Off, Module::On].map(|module| production::start(module, &backends));
-    let [off, on] = [0, 1].map(|at| Subject::httpd(&servers[at], request, at as u64));
     let mut patience = plan.patience;
-    let mut pairs = AT_A_TIME.map(|_| Vec::new());
+    let mut cases = AT_A_TIME.map(|at_a_time| (at_a_time, Vec::new()));
     for _ in 0..plan.pairs {
+        let servers = [Module::Off, Module::On].map(|module| production::start(module, &backends));
+        let [off, on] = [0, 1].map(|at| Subject::httpd(&servers[at], request, at as u64));
         cores::wait_for_quiet(&mut patience);
-        for (pairs, at_a_time) in pairs.iter_mut().zip(AT_A_TIME) {
-            pairs.push(pair_over(&off, &on, &backends, Pace::Saturate(plan.run), at_a_time));
+        for (at_a_time, pairs) in &mut cases {
+            pairs.push(pair_over(&off, &on, &backends, Pace::Saturate(plan.run), *at_a_time));
         }
+        // What a child has grown to is another's beginning.
+        cases.reverse();
     }
-    for (pairs, at_a_time) in pairs.iter().zip(AT_A_TIME) {
+    cases.sort_by_key(|(at_a_time, _)| *at_a_time);
+    for (at_a_time, pairs) in &cases {
         table.title(format!("{request}, as fast as it goes, {at_a_time} at a time"));
         table.row("CPU ratio", all(pairs, |pair| pair.ratio(cpu)), Required::Nothing);
         let noise = all(pairs, |pair| pair.noise(cpu));
         table.row("noise: CPU ratio, off", noise, Required::Nothing);
         let forwarders = all(pairs, |pair| pair.on.forwarders);
-        table.row("CPU of 1,000 copies in the forwarders, ms", forwarders, Required::Nothing);
+        table.row("of 1,000 requests, in the forwarders, ms", forwarders, Required::Nothing);
+        let busy = all(pairs, |pair| pair.off(|run| run.busy));
+        table.row("production's core busy, off, %", busy, Required::Nothing);
         let delivered = all(pairs, |pair| pair.on.delivered);
         table.row("copies delivered, %", delivered, Required::Nothing);
         table.others(all(pairs, |pair| pair.on.others.max(pair.off(|run| run.others))));
