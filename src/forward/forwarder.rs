@@ -165,13 +165,13 @@ impl Forwarder {
     /// its outcome.
     fn work(&mut self, job: Job) {
         let taken = Instant::now();
-        let waited = taken.saturating_duration_since(job.offered);
+        let long = taken.saturating_duration_since(job.offered) > GROW_AFTER;
         let Some(first) = self.take(job, taken) else { return };
-        self.gather(first, taken);
+        self.gather(first, long, taken);
         if !self.pool.jobs().is_empty() {
             if self.pool.is_dragging() {
                 self.pool.promote();
-            } else if waited > GROW_AFTER {
+            } else if long {
                 self.pool.relieve(taken);
             }
         }
@@ -200,11 +200,11 @@ impl Forwarder {
     }
 
     /// Takes, beside this copy, as many that wait as there are idle connections for, and permits to make some; but
-    /// what is heavy is left to others, if there are any: several get more of a busy core than one does.
-    fn gather(&mut self, mut first: Hand, taken: Instant) {
+    /// what is heavy, or waits for `long`, is shared with others: several get more of a busy core than one does.
+    fn gather(&mut self, mut first: Hand, long: bool, taken: Instant) {
         let pool = Arc::clone(&self.pool);
         let others = pool.jobs().len().min(self.most.saturating_sub(1));
-        let mut new = pool.take_lines(others, taken, &mut self.couriers);
+        let mut new = pool.take_lines((others, long), taken, &mut self.couriers);
         self.permits = self.couriers.len().max(1).saturating_add(new);
         lines::retain_open(&mut self.couriers);
         self.couriers.reverse();

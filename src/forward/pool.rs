@@ -15,6 +15,10 @@
 //! A thread takes no copies while any of its own is under way. So one that waits for a slow answer
 //! is one that has promoted, and what it has to look after never grows.
 //!
+//! **Of a busy core several threads get more than one does**: each as much as any of production's, whatever it has
+//! in hand. So where copies wait for long, a thread takes an even share of the connections (`share`), and leaves some
+//! for the next that is called; else the first had most of them, and nobody could help it.
+//!
 //! **No copy waits while all threads rest.** A thread parks only while the watch is held, seen under
 //! the lock (`rest`). Who holds it waits on the queue, or naps until several wait, and begins with
 //! a look when the watch was passed to it; all of it after a sleep while too many connections were made
@@ -54,7 +58,7 @@ use crate::target::Target;
 use super::connecting::Connecting;
 use super::courier::{Courier, Hire};
 use super::forwarder::{Forwarder, GROW_AFTER};
-use super::lines::{Kept, Lines};
+use super::lines::{BATCH, Kept, Lines};
 use super::pace::OnSlow;
 use super::report;
 
@@ -89,6 +93,14 @@ struct Crew {
     closed: bool,
     /// When a thread was last called because copies waited for long.
     relieved: Option<Instant>,
+}
+
+impl Crew {
+    /// How many of `max` connections each thread at work may have, so that there are some for one more.
+    fn share(&self, max: usize) -> usize {
+        let at_work = self.live.saturating_sub(self.parked.len());
+        max.div_ceil(at_work.saturating_add(1)).min(BATCH)
+    }
 }
 
 struct Parked {
@@ -253,17 +265,18 @@ impl Pool {
         Some(Rest::Dismissed)
     }
 
-    /// Takes connections, and permits for them: see [`Lines::take`]. Beside these, permits for so many new ones:
-    /// see [`Lines::hold_more`].
+    /// Takes connections, and permits for them: see [`Lines::take`]; where copies wait for `long`, an even share. Beside
+    /// these, permits for so many new ones: see [`Lines::hold_more`].
     pub(super) fn take_lines(
         &self,
-        waiting: usize,
+        (waiting, long): (usize, bool),
         now: Instant,
         couriers: &mut Vec<Kept>,
     ) -> usize {
         let mut crew = self.crew();
         let expired = crew.lines.expired(now);
-        crew.lines.take(waiting, couriers);
+        let most = if long { crew.share(self.target.pool.max) } else { BATCH };
+        crew.lines.take(waiting, most, couriers);
         let quick_to_connect = !self.connecting.is_slow();
         let new = match self.is_dragging() && quick_to_connect {
             true => crew.lines.hold_more(waiting, couriers.len()),

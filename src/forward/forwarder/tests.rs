@@ -77,7 +77,7 @@ fn heavy_copies_make_a_smaller_batch_and_are_sooner_enough() {
             }
             let first = pool.jobs().try_recv().unwrap();
             let first = forwarder.take(first, Instant::now()).unwrap();
-            forwarder.gather(first, Instant::now());
+            forwarder.gather(first, false, Instant::now());
             assert_eq!(forwarder.batch.len(), taken, "of {content} bytes");
             forwarder.batch.send(|| pool.hire());
             forwarder.put_down(Instant::now(), Instant::now());

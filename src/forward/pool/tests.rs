@@ -3,7 +3,9 @@
 use std::sync::mpsc;
 
 use super::super::Forwarders;
-use super::super::testing::{Counters, Hired, LIMITS, budget, job, message, message_of, target};
+use super::super::testing::{
+    Counters, Hired, LIMITS, LONG, budget, job, message, message_of, target,
+};
 use super::*;
 use crate::message::Message;
 use crate::outcome::StatusClass;
@@ -146,6 +148,51 @@ fn a_thread_that_was_called_has_time_to_help_before_the_next_is() {
 }
 
 #[test]
+fn while_copies_wait_for_long_a_thread_leaves_connections_for_others() {
+    // Not offered yet is not waiting for long, however slow the machine.
+    let (ago, ahead) = (Instant::now() - Duration::from_secs(1), Instant::now() + LONG);
+    for (offered, taken) in [(ago, 10), (ahead, 16)] {
+        let (counters, (gate, hire)) = (Counters::new(), gated(false));
+        let (offers, jobs) = crate::queue::bounded(20);
+        let size = Size { min: 0, max: 20, ttl: Duration::from_millis(1), queue: 20 };
+        let target = target("staging", size);
+        let pool = Arc::new(Pool::empty(target, counters.account, jobs, (hire, Arc::default())));
+        pool.give_back(0, (0..20).map(|_| Kept { courier: pool.hire(), used: ahead }));
+        for _ in 0..20 {
+            counters.account.select();
+            offers.offer(Job { offered, ..job(message("GET", None), LIMITS) }).unwrap();
+        }
+        // Nobody can be called while the test watches.
+        assert!(pool.take_watch());
+        let mut crew = pool.crew();
+        assert!(crew.lines.hold());
+        pool.start_forwarder(&mut crew, false).unwrap();
+        drop(crew);
+        until(&counters, [20 - taken, taken, 1]);
+        (0..20).for_each(|_| gate.send(()).unwrap());
+        until(&counters, [0, 0, 0]);
+    }
+}
+
+#[test]
+fn each_thread_at_work_has_an_even_share_of_the_connections_and_so_would_one_more() {
+    let (_offers, jobs) = crate::queue::bounded(1);
+    let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
+    let (target, account) = (target("staging", Size::default()), Counters::new().account);
+    let pool = Pool::empty(target, account, jobs, (hire, Arc::default()));
+    let mut crew = pool.crew();
+    for (at_work, max, share) in
+        [(1, 20, 10), (2, 20, 7), (3, 20, 5), (30, 20, 1), (1, 1, 1), (2, 1500, BATCH)]
+    {
+        crew.live = at_work;
+        assert_eq!(crew.share(max), share, "of {max} for {at_work} and one more");
+    }
+    let rests = Parked { thread: thread::current(), called: Arc::default() };
+    (crew.live, crew.parked) = (2, vec![rests]);
+    assert_eq!(crew.share(20), 10, "who rests needs none");
+}
+
+#[test]
 fn one_thread_makes_several_connections_only_where_staging_is_slow_but_not_to_connect_to() {
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let (_offers, jobs) = crate::queue::bounded(1);
@@ -163,7 +210,7 @@ fn one_thread_makes_several_connections_only_where_staging_is_slow_but_not_to_co
         pool.drags(dragging);
         connecting.note_slow(slow_to_connect);
         let mut couriers = Vec::new();
-        let more = pool.take_lines(99, Instant::now(), &mut couriers);
+        let more = pool.take_lines((99, false), Instant::now(), &mut couriers);
         assert_eq!((more > 0, couriers.len()), (several, 0));
         pool.give_back(more, couriers.into_iter());
     }
