@@ -21,8 +21,8 @@ use super::pace::SLOW;
 use super::pool::{Pool, Rest};
 use super::report;
 
-/// A copy that waited this long, while others wait, calls for another forwarder. Longer than a
-/// [`NAP`], and what collects meanwhile takes to send.
+/// A copy that waited this long, while others wait, calls for another forwarder, and has its own leave connections to
+/// others. Longer than a [`NAP`], and what collects meanwhile takes to send.
 pub(super) const GROW_AFTER: Duration = Duration::from_millis(8);
 /// Copies that come this close upon each other are frequent.
 const CLOSE: Duration = Duration::from_millis(1);
@@ -200,11 +200,11 @@ impl Forwarder {
     }
 
     /// Takes, beside this copy, as many that wait as there are idle connections for, and permits to make some; but
-    /// what is heavy, or waits for `long`, is shared with others: several get more of a busy core than one does.
+    /// what is heavy, or waits for `long`, is left to others in part, if there are any: on a busy core it takes several.
     fn gather(&mut self, mut first: Hand, long: bool, taken: Instant) {
         let pool = Arc::clone(&self.pool);
         let others = pool.jobs().len().min(self.most.saturating_sub(1));
-        let mut new = pool.take_lines((others, long), taken, &mut self.couriers);
+        let mut new = pool.take_lines(others, long, taken, &mut self.couriers);
         self.permits = self.couriers.len().max(1).saturating_add(new);
         lines::retain_open(&mut self.couriers);
         self.couriers.reverse();

@@ -58,12 +58,12 @@ impl Lines {
     }
 
     /// Takes connections, and permits for them, for one who holds one permit, and sees so many copies
-    /// `wait` beside the one it has; at most so many. Where it gets none, it is to make one.
+    /// `wait` beside the one it has. Where it gets none, it is to make one.
     ///
     /// There are never more than `max`, for who makes one holds its permit, and finds either none
     /// idle or a permit for each that is.
-    pub(super) fn take(&mut self, waiting: usize, most: usize, couriers: &mut Vec<Kept>) {
-        let (wanted, idle) = (waiting.saturating_add(1).min(most), self.idle.len());
+    pub(super) fn take(&mut self, waiting: usize, couriers: &mut Vec<Kept>) {
+        let (wanted, idle) = (waiting.saturating_add(1).min(BATCH), self.idle.len());
         self.pressure = match wanted > idle {
             true => self.pressure.saturating_add(1).min(PRESSURE),
             false => self.pressure.saturating_sub(1),
@@ -149,7 +149,7 @@ mod tests {
     fn taken(lines: &mut Lines, waiting: usize) -> Vec<Kept> {
         let mut couriers = Vec::new();
         assert!(lines.hold());
-        lines.take(waiting, BATCH, &mut couriers);
+        lines.take(waiting, &mut couriers);
         lines.release(couriers.len().max(1));
         couriers
     }
@@ -159,10 +159,10 @@ mod tests {
         let (mut lines, _) = idle(5, 5);
         assert!(lines.hold() && lines.hold());
         let mut couriers = Vec::new();
-        lines.take(9, BATCH, &mut couriers);
+        lines.take(9, &mut couriers);
         assert_eq!((couriers.len(), lines.held), (4, 5), "all but that of the other");
         assert!(!lines.hold());
-        lines.take(9, BATCH, &mut couriers);
+        lines.take(9, &mut couriers);
         assert_eq!((couriers.len(), lines.held), (5, 5), "its own");
         lines.release(5);
         assert_eq!(lines.held, 0);

@@ -1,8 +1,8 @@
 //! Which forwarder waits for copies, which rest, and when another is started.
 //!
 //! The threads of a target take turns as *leader and followers*, so that the request path wakes at
-//! most one thread, a busy one never sleeps, and there are no more of them than staging's slowness
-//! calls for:
+//! most one thread, a busy one never sleeps, and there are no more of them than staging's slowness,
+//! or a busy core, calls for:
 //!
 //! - At most one thread holds the **watch**: it alone waits on the queue. Taking copies, it leaves
 //!   the watch, sends them all, and looks at the queue again when each has its outcome.
@@ -15,9 +15,9 @@
 //! A thread takes no copies while any of its own is under way. So one that waits for a slow answer
 //! is one that has promoted, and what it has to look after never grows.
 //!
-//! **Of a busy core several threads get more than one does**: each as much as any of production's, whatever it has
-//! in hand. So where copies wait for long, a thread takes an even share of the connections (`share`), and leaves some
-//! for the next that is called; else the first had most of them, and nobody could help it.
+//! **On a busy core it takes several threads**: each gets as much of it as any of production's, however many copies
+//! it has in hand. So where copies wait for long, a thread takes no more than a share of the permits (`share`), which
+//! leaves some for the next that is called. Otherwise the first would hold most of them, and nobody could help it.
 //!
 //! **No copy waits while all threads rest.** A thread parks only while the watch is held, seen under
 //! the lock (`rest`). Who holds it waits on the queue, or naps until several wait, and begins with
@@ -58,7 +58,7 @@ use crate::target::Target;
 use super::connecting::Connecting;
 use super::courier::{Courier, Hire};
 use super::forwarder::{Forwarder, GROW_AFTER};
-use super::lines::{BATCH, Kept, Lines};
+use super::lines::{Kept, Lines};
 use super::pace::OnSlow;
 use super::report;
 
@@ -96,10 +96,11 @@ struct Crew {
 }
 
 impl Crew {
-    /// How many of `max` connections each thread at work may have, so that there are some for one more.
+    /// How many of `max` permits each thread at work may hold, so that one is left for one more, as long as there are
+    /// fewer than `max` of them.
     fn share(&self, max: usize) -> usize {
         let at_work = self.live.saturating_sub(self.parked.len());
-        max.div_ceil(at_work.saturating_add(1)).min(BATCH)
+        max.checked_div(at_work.saturating_add(1)).unwrap_or_default().max(1)
     }
 }
 
@@ -265,21 +266,25 @@ impl Pool {
         Some(Rest::Dismissed)
     }
 
-    /// Takes connections, and permits for them: see [`Lines::take`]; where copies wait for `long`, an even share. Beside
-    /// these, permits for so many new ones: see [`Lines::hold_more`].
+    /// Takes connections, and permits for them: see [`Lines::take`]. Beside these, permits for so many new ones:
+    /// see [`Lines::hold_more`]. Where copies wait for `long`, no more of both than a share.
     pub(super) fn take_lines(
         &self,
-        (waiting, long): (usize, bool),
+        waiting: usize,
+        long: bool,
         now: Instant,
         couriers: &mut Vec<Kept>,
     ) -> usize {
         let mut crew = self.crew();
         let expired = crew.lines.expired(now);
-        let most = if long { crew.share(self.target.pool.max) } else { BATCH };
-        crew.lines.take(waiting, most, couriers);
+        let beside = match long {
+            true => waiting.min(crew.share(self.target.pool.max).saturating_sub(1)),
+            false => waiting,
+        };
+        crew.lines.take(beside, couriers);
         let quick_to_connect = !self.connecting.is_slow();
         let new = match self.is_dragging() && quick_to_connect {
-            true => crew.lines.hold_more(waiting, couriers.len()),
+            true => crew.lines.hold_more(beside, couriers.len()),
             false => 0,
         };
         // Closing takes time.

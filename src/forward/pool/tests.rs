@@ -152,8 +152,19 @@ fn while_copies_wait_for_long_a_thread_leaves_connections_for_others() {
     // Not offered yet is not waiting for long, however slow the machine.
     let (ago, ahead) = (Instant::now() - Duration::from_secs(1), Instant::now() + LONG);
     for (offered, taken) in [(ago, 10), (ahead, 16)] {
-        let (counters, (gate, hire)) = (Counters::new(), gated(false));
+        let (counters, (begun, begins), (gate, passed)) =
+            (Counters::new(), mpsc::channel(), mpsc::channel::<()>());
+        let passed = Arc::new(Mutex::new(passed));
+        let hire = Hired::each(move |_| {
+            let (begun, passed) = (begun.clone(), Arc::clone(&passed));
+            move |_: &Message| {
+                begun.send(()).unwrap();
+                passed.lock().unwrap().recv().unwrap();
+                Ok(StatusClass::Successful)
+            }
+        });
         let (offers, jobs) = crate::queue::bounded(20);
+        // With a `min` of 0 the thread ends.
         let size = Size { min: 0, max: 20, ttl: Duration::from_millis(1), queue: 20 };
         let target = target("staging", size);
         let pool = Arc::new(Pool::empty(target, counters.account, jobs, (hire, Arc::default())));
@@ -168,27 +179,32 @@ fn while_copies_wait_for_long_a_thread_leaves_connections_for_others() {
         assert!(crew.lines.hold());
         pool.start_forwarder(&mut crew, false).unwrap();
         drop(crew);
-        until(&counters, [20 - taken, taken, 1]);
+        // Who sends has taken all that it takes.
+        begins.recv_timeout(LONG).unwrap();
+        assert_eq!(counters.totals().in_flight(), taken);
         (0..20).for_each(|_| gate.send(()).unwrap());
         until(&counters, [0, 0, 0]);
     }
 }
 
 #[test]
-fn each_thread_at_work_has_an_even_share_of_the_connections_and_so_would_one_more() {
+fn where_copies_wait_for_long_there_is_a_permit_for_one_more_thread() {
     let (_offers, jobs) = crate::queue::bounded(1);
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let (target, account) = (target("staging", Size::default()), Counters::new().account);
     let pool = Pool::empty(target, account, jobs, (hire, Arc::default()));
     let mut crew = pool.crew();
-    for (at_work, max, share) in
-        [(1, 20, 10), (2, 20, 7), (3, 20, 5), (30, 20, 1), (1, 1, 1), (2, 1500, BATCH)]
-    {
-        crew.live = at_work;
-        assert_eq!(crew.share(max), share, "of {max} for {at_work} and one more");
+    for max in [2, 3, 8, 20, 1500] {
+        for at_work in 1..max {
+            crew.live = at_work;
+            assert!((1..max).contains(&(at_work * crew.share(max))), "of {max} for {at_work}");
+        }
+        crew.live = max;
+        assert_eq!(crew.share(max), 1);
     }
-    let rests = Parked { thread: thread::current(), called: Arc::default() };
-    (crew.live, crew.parked) = (2, vec![rests]);
+    crew.live = 2;
+    assert_eq!(crew.share(20), 6);
+    crew.parked.push(Parked { thread: thread::current(), called: Arc::default() });
     assert_eq!(crew.share(20), 10, "who rests needs none");
 }
 
@@ -210,10 +226,13 @@ fn one_thread_makes_several_connections_only_where_staging_is_slow_but_not_to_co
         pool.drags(dragging);
         connecting.note_slow(slow_to_connect);
         let mut couriers = Vec::new();
-        let more = pool.take_lines((99, false), Instant::now(), &mut couriers);
+        let more = pool.take_lines(99, false, Instant::now(), &mut couriers);
         assert_eq!((more > 0, couriers.len()), (several, 0));
         pool.give_back(more, couriers.into_iter());
     }
+    // Not beyond a share: one of 20, with 9 at work.
+    pool.crew().live = 9;
+    assert_eq!(pool.take_lines(99, true, Instant::now(), &mut Vec::new()), 1);
 }
 
 #[test]
