@@ -1,7 +1,7 @@
 //! httpd's processes as the system sees them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -46,13 +46,24 @@ fn memory(pid: u32, name: &str) -> u64 {
     kibibytes.map_or(0, |number| number.parse::<u64>().unwrap() * 1024)
 }
 
-/// Whether every thread of the process sleeps, waiting for something.
+/// Whether every thread of the process sleeps, waiting for something, and none has run for two looks at them: one that
+/// was looked at may have been woken by another before that was.
 pub fn is_idle(pid: u32) -> bool {
+    let looks = [sleepers(pid), sleepers(pid)];
+    looks[0].is_some() && looks[0] == looks[1]
+}
+
+/// How often each thread has run and for how long; `None` where one does not sleep.
+fn sleepers(pid: u32) -> Option<Vec<String>> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return true;
+        return Some(Vec::new());
     };
-    let files = threads.filter_map(|thread| Some(thread.ok()?.path().join("stat")));
-    files.filter_map(|file| stat_in(&file)).all(|(state, _)| state == 'S')
+    let paths = threads.filter_map(|thread| Some(thread.ok()?.path()));
+    let sleeper = |path: PathBuf| {
+        let sleeps = stat_in(&path.join("stat")).is_none_or(|(state, _)| state == 'S');
+        sleeps.then(|| fs::read_to_string(path.join("schedstat")).unwrap_or_default())
+    };
+    paths.map(sleeper).collect()
 }
 
 /// The names of a process's threads.
