@@ -230,7 +230,7 @@ fn one_thread_makes_several_connections_only_where_staging_is_slow_but_not_to_co
         assert_eq!((more > 0, couriers.len()), (several, 0));
         pool.give_back(more, couriers.into_iter());
     }
-    // Not beyond a share: one of 20, with 9 at work.
+    // Not beyond a share: two of 20 where nine are at work, of which it has one.
     pool.crew().live = 9;
     assert_eq!(pool.take_lines(99, true, Instant::now(), &mut Vec::new()), 1);
 }
