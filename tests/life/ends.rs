@@ -26,9 +26,9 @@ on_each_mpm!(
 const DRAIN: Duration = Duration::from_secs(5);
 /// What httpd itself may need to stop, on a busy machine.
 const SLACK: Duration = Duration::from_millis(2500);
-/// What the event and worker MPMs log of a child that crashed: with and without mod_copy, one that is stopped while
-/// it closes a connection may (see `Server`).
-const CRASHED: &str = "AH00052:";
+/// What the event and worker MPMs log of a child that crashed (AH00052, or where core dumps are allowed AH00051): with
+/// and without mod_copy, one that is stopped while it closes a connection may (see `Server`).
+const CRASHED: &str = "exit signal";
 /// For the same reason, it may find that a connection was closed already, as it closes it, or waits for its client to; or
 /// close another one's.
 const CLOSED: [&str; 2] = ["AH00468:", "AH03092:"];
