@@ -166,7 +166,7 @@ pub fn machine() -> String {
     let version = String::from_utf8_lossy(&version).into_owned();
     let version = version.lines().next().unwrap_or_default().trim_start_matches("Server version: ");
     let kernel = kernel.trim();
-    // Large content costs more where connections are paced.
+    // What large content costs depends on it.
     let tcp = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
     let tcp = tcp.trim();
     format!("{version}, event; {model}, Linux {kernel}, TCP {tcp}, {cores} cores")
