@@ -194,7 +194,7 @@ loom: rust ## Run what is shared between threads and processes in every order of
 
 # The core's tests that open no socket, which Miri does not have, and take no minutes in it. What they leak
 # is what they make static.
-MIRI_TESTS := alarm:: balancer:: breaker:: capture:: config::settings config::values memory:: message:: mpsc:: outcome:: stats:: target:: forward::head forward::names
+MIRI_TESTS := alarm:: balancer:: breaker:: capture:: channel:: config::settings config::values memory:: message:: outcome:: stats:: target:: forward::head forward::names
 MIRI_SKIP := a_target_keeps_its_place_by_its_name there_is_at_most_one_probe
 miri: nightly ## Run the core's tests in Miri, those with threads in many orders
 	@rustup component add --toolchain $(NIGHTLY) miri rust-src

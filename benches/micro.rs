@@ -224,7 +224,7 @@ mod contention {
                 }
             })
             .bench_values(|job| {
-                if offers.offer(job).is_err() {
+                if offers.reserve().and_then(|place| place.fill(job)).is_err() {
                     iter::from_fn(|| jobs.try_recv().ok()).for_each(black_box_drop);
                 }
             });

@@ -43,7 +43,7 @@
 //! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
-//! [`alarm`] wakes a thread when enough waits for it, [`bell`] one that waits for more than a queue. [`mpsc`] is the way to threads that take one thing after another.
+//! [`channel`] is what all hand-overs go through. [`alarm`] wakes a thread when enough waits for it, [`bell`] one that waits for more than a queue.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure; [`pulse`] one that shows gauges and records
 //! the last 15 minutes. [`status`] tells all that is counted, [`manager`] changes what may be changed while httpd runs.
 //! [`meeting`] is where the end of a request and that of its copy meet: [`copylog`] writes a line of both, [`compare`]
@@ -62,6 +62,7 @@ pub mod bell;
 pub mod boundary;
 pub mod breaker;
 pub mod capture;
+pub mod channel;
 pub mod clock;
 pub mod compare;
 pub mod comparing;
@@ -77,7 +78,6 @@ pub mod meeting;
 pub mod memory;
 pub mod message;
 pub mod mirror;
-pub mod mpsc;
 pub mod outcome;
 pub mod pulse;
 pub mod queue;

@@ -1,22 +1,17 @@
-//! The hand-over: a bounded queue of copies for each target; offering takes no lock.
+//! The hand-over: a bounded queue of copies for each target; offering takes no lock, and waits for nobody.
 //!
 //! Who waits for copies sleeps by an [alarm](crate::alarm), and never by the channel itself, which would have offers take
-//! a lock to wake it.
-//!
-//! In one case an offer waits for a forwarder: where the queue is full, the next place is that of a copy which a forwarder
-//! has claimed, and the system has stopped it before the copy was out, some hundred nanoseconds later. Then crossbeam spins
-//! until it goes on. [`crate::mpsc`] has a way out of this for one receiver; here are several.
+//! a lock to wake it. Nor does an offer wait for a forwarder that the system has stopped: see [`crate::channel`].
 
 use std::ops::Deref;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
-
 use crate::alarm::Alarm;
 use crate::bell::Rope;
 use crate::breaker::Pass;
+use crate::channel::{self, Receiver, Sender, TryRecvError};
 use crate::comparing::CopySide;
 use crate::copylog::{Copied, Requested, Told};
 use crate::mask::Masks;
@@ -106,7 +101,31 @@ pub struct Offers {
     _end: Arc<End>,
 }
 
-/// The queue held as many copies as it may.
+/// A place in a target's queue.
+#[derive(Debug)]
+pub struct Place<'a> {
+    place: channel::Place<'a, Job>,
+    offers: &'a Offers,
+}
+
+impl Place<'_> {
+    /// Hands a copy over, or lets it go where nobody will take it.
+    #[inline]
+    pub fn fill(self, job: Job) -> Result<(), Full> {
+        let Place { place, offers } = self;
+        if let Err(refused) = place.put(job) {
+            refused.tell_dropped(Loss::QueueFull, None);
+            return Err(Full);
+        }
+        offers.alarm.tell(|| offers.sender.len());
+        if let Some(rope) = &offers.rope {
+            rope.pull();
+        }
+        Ok(())
+    }
+}
+
+/// The queue holds as many copies as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -129,7 +148,7 @@ pub struct Jobs {
 
 /// A queue of at most `capacity` copies.
 pub fn bounded(capacity: usize) -> (Offers, Jobs) {
-    let (sender, receiver) = crossbeam_channel::bounded(capacity);
+    let (sender, receiver) = channel::bounded(capacity);
     let alarm = Arc::<Alarm>::default();
     let end = Arc::new(End(Arc::clone(&alarm)));
     let offers = Offers { sender, alarm: Arc::clone(&alarm), rope: None, _end: end };
@@ -137,7 +156,7 @@ pub fn bounded(capacity: usize) -> (Offers, Jobs) {
 }
 
 impl Jobs {
-    /// The first that waits.
+    /// The first that waits; forwarders take turns.
     pub fn try_recv(&self) -> Result<Job, TryRecvError> {
         self.receiver.try_recv()
     }
@@ -182,18 +201,16 @@ impl Offers {
         Offers { rope: Some(rope), ..self }
     }
 
-    /// Hands a copy over, or, where the queue is full, lets it go at once.
+    /// A place for one copy, unless the queue is full.
     #[inline]
+    pub fn reserve(&self) -> Result<Place<'_>, Full> {
+        Ok(Place { place: self.sender.reserve().ok_or(Full)?, offers: self })
+    }
+
+    /// Hands a copy over at once.
+    #[cfg(test)]
     pub fn offer(&self, job: Job) -> Result<(), Full> {
-        self.sender.try_send(job).map_err(|refused| {
-            refused.into_inner().tell_dropped(Loss::QueueFull, None);
-            Full
-        })?;
-        self.alarm.tell(|| self.sender.len());
-        if let Some(rope) = &self.rope {
-            rope.pull();
-        }
-        Ok(())
+        self.reserve()?.fill(job)
     }
 
     /// Wakes who waits, to look at the queue: where a signal ends a child of prefork's, what it interrupts may be an

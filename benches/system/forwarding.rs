@@ -78,7 +78,7 @@ fn run(tls: Option<&Arc<ServerConfig>>) -> f64 {
         for sent in (0..count).step_by(AT_ONCE as usize) {
             for _ in 0..AT_ONCE {
                 account.select();
-                forwarders.offer(job(message(budget))).unwrap();
+                forwarders.reserve().unwrap().fill(job(message(budget))).unwrap();
             }
             while delivered() < before + sent + AT_ONCE {
                 thread::sleep(Duration::from_micros(300));

@@ -15,13 +15,13 @@ use super::kept::{Content, Kept};
 use super::pair::{Answered, Plan};
 use super::shelf::{Begun, Count, Place, Reports, Shelf};
 use crate::boundary::Boundary;
+use crate::channel::{self, Receiver, Sender};
 use crate::compare::noise::Standing;
 use crate::compare::report::Observation;
 use crate::compare::report::{RouteReport, Row};
 use crate::compare::{Comparison, Difference, Differences, Report, Route, Rules, compare};
 use crate::copylog::{CopyLog, Differing, Entry, Found, Micros, Occasion, Production, Requested};
 use crate::mask::Masks;
-use crate::mpsc::{self, Receiver, Sender};
 use crate::stats::Slot;
 
 /// The most pairs that wait: what comes while there are as many is shed.
@@ -94,7 +94,7 @@ impl Comparer {
         lines: Vec<Vec<String>>,
         shelf: Shelf,
     ) -> (Arc<Comparer>, Receiver<Pair>) {
-        let ((pairs, taken), open) = (mpsc::bounded(MOST), AtomicUsize::new(0));
+        let ((pairs, taken), open) = (channel::bounded(MOST), AtomicUsize::new(0));
         (Arc::new(Comparer { pairs, targets, lines, shelf, open }), taken)
     }
 
@@ -188,7 +188,7 @@ impl Worker {
         Boundary::Compare.enter();
         let mut done = 0;
         while done < most
-            && let Some(pair) = self.taken.try_recv()
+            && let Ok(pair) = self.taken.try_recv()
         {
             // However it ends, it is taken account of.
             self.unseen = self.unseen.saturating_add(1);

@@ -12,8 +12,8 @@ use super::entry::Entry;
 use super::line::{self, Shown};
 use super::spec::{LogsId, Which};
 use crate::boundary::Boundary;
+use crate::channel::{Receiver, Sender, bounded};
 use crate::config::Policy;
-use crate::mpsc::{Receiver, Sender, bounded};
 use crate::stats::Unlogged;
 
 /// The most entries that wait to be written: a few hundred bytes each, at most some 2 KiB, and of comparisons 4 KiB.
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_left_at_a_childs_end_is_counted() {
-        let (log, mut taken) = unwritten();
+        let (log, taken) = unwritten();
         (0..5).for_each(|_| log.take(entry()));
         let pauses = std::cell::Cell::new(0);
         log.drain(Instant::now(), || pauses.set(pauses.get() + 1));
@@ -217,14 +217,13 @@ mod tests {
     #[test]
     fn a_child_that_ends_waits_until_all_is_written_and_counts_nothing_then() {
         let (log, taken) = unwritten();
-        let taken = std::cell::RefCell::new(taken);
         log.take(entry());
         log.is_writing.store(true, Ordering::SeqCst);
         let end = Instant::now() + Duration::from_secs(600);
         let rounds = std::cell::Cell::new(0);
         log.drain(end, || {
             match rounds.get() {
-                0 => assert_eq!(taken.borrow_mut().try_iter().count(), 1),
+                0 => assert_eq!(taken.try_iter().count(), 1),
                 _ => log.is_writing.store(false, Ordering::SeqCst),
             }
             rounds.set(rounds.get() + 1);

@@ -7,9 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::TryRecvError;
-
 use crate::boundary::Boundary;
+use crate::channel::TryRecvError;
 use crate::outcome::Failure;
 use crate::queue::Job;
 

@@ -73,7 +73,7 @@ use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 
-use crate::queue::{self, Full, Job, Offers};
+use crate::queue::{self, Full, Offers, Place};
 use crate::route::Route;
 use crate::stats::Account;
 use crate::target::{Aim, Proxy, Target, Url};
@@ -155,11 +155,17 @@ impl Forwarders {
         Ok(Forwarders { offers })
     }
 
-    /// Hands a copy over, or, where the queue is full, lets it go at once.
+    /// A place for one copy, unless the queue is full.
     ///
-    /// Never blocks, never starts a thread, wakes at most one.
+    /// Neither this nor filling it blocks or starts a thread; filling it wakes at most one.
     #[inline]
-    pub fn offer(&self, job: Job) -> Result<(), Full> {
+    pub fn reserve(&self) -> Result<Place<'_>, Full> {
+        self.offers.reserve()
+    }
+
+    /// Hands a copy over at once.
+    #[cfg(test)]
+    pub fn offer(&self, job: queue::Job) -> Result<(), Full> {
         self.offers.offer(job)
     }
 

@@ -1,5 +1,6 @@
 //! The hand-over of one request to its targets.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -167,18 +168,19 @@ impl Mirror {
             lane.drop_unsent(Loss::Breaker);
             return false;
         };
-        let masks = masks.clone();
-        let job = Job { message, limits: *server.limits(), offered, pass, masks, compare, told };
         let in_hand = InHand(lane, pass);
         Boundary::HandOver.enter();
-        let offered = lane.forwarders.offer(job);
-        std::mem::forget(in_hand);
-        if offered.is_err() {
-            lane.overflows.store(true, Ordering::Relaxed);
-            breaker.give_back(pass, clock::now);
-            lane.drop_unsent(Loss::QueueFull);
-            from.fates.note(lane.id, Fate::Dropped(Loss::QueueFull));
-            return false;
+        let Ok(place) = lane.forwarders.reserve() else {
+            mem::forget(in_hand);
+            tell_dropped(told, Loss::QueueFull, &message);
+            return overflow(lane, pass, from);
+        };
+        let masks = masks.clone();
+        let job = Job { message, limits: *server.limits(), offered, pass, masks, compare, told };
+        let filled = place.fill(job);
+        mem::forget(in_hand);
+        if filled.is_err() {
+            return overflow(lane, pass, from);
         }
         from.fates.note(lane.id, Fate::HandedOver);
         true
@@ -260,6 +262,16 @@ fn tell_dropped(told: Option<Told>, loss: Loss, message: &Message) {
     if let Some(told) = told {
         told.arrive(Copied::dropped(loss, None, Requested::of(message, false)));
     }
+}
+
+/// There was no place for a copy: it was not handed over.
+#[cold]
+fn overflow(lane: &Lane, pass: Pass, from: &mut Source<'_>) -> bool {
+    lane.overflows.store(true, Ordering::Relaxed);
+    lane.account.breaker().give_back(pass, clock::now);
+    lane.drop_unsent(Loss::QueueFull);
+    from.fates.note(lane.id, Fate::Dropped(Loss::QueueFull));
+    false
 }
 
 /// A selected copy that nobody else knows of yet: a panic fails it.

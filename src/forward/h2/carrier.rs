@@ -12,7 +12,6 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::TryRecvError;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -21,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::bell::{Bell, Rope};
 use crate::boundary::Boundary;
+use crate::channel::TryRecvError;
 use crate::clock;
 use crate::outcome::{Failure, StatusClass};
 use crate::queue::{self, Job, Jobs, Offers};
