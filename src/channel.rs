@@ -49,20 +49,20 @@ impl<T> Clone for Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Takes a place, where fewer wait than may; others that are being refused at this moment count as waiting.
+    /// Takes a place for one thing, unless all are in use.
     #[inline]
-    pub fn reserve(&self) -> Option<Place<'_, T>> {
+    pub fn reserve(&self) -> Option<Reserved<'_, T>> {
+        let one_more = |in_use: usize| (in_use < self.most).then_some(in_use.wrapping_add(1));
         // Whoever sees a place given back sees it empty.
-        let has_place = self.in_use.fetch_add(1, Ordering::Acquire) < self.most;
-        let place = Place(self);
-        if has_place { Some(place) } else { None }
+        self.in_use.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more).ok()?;
+        Some(Reserved(self))
     }
 
-    /// Puts this in, or gives it back where there is no place, or nobody will take it.
+    /// Puts this in, or gives it back where all places are in use, or nobody will take it.
     #[inline]
     pub fn try_send(&self, it: T) -> Result<(), T> {
         match self.reserve() {
-            Some(place) => place.put(it),
+            Some(place) => place.fill(it),
             None => Err(it),
         }
     }
@@ -78,21 +78,21 @@ impl<T> Sender<T> {
     }
 }
 
-/// A place of a channel, for one thing.
+/// A place that is nobody else's until it is filled, or dropped.
 #[derive(Debug)]
-pub struct Place<'a, T>(&'a Sender<T>);
+pub struct Reserved<'a, T>(&'a Sender<T>);
 
-impl<T> Place<'_, T> {
+impl<T> Reserved<'_, T> {
     /// Puts this in, or gives it back where nobody will take it.
     #[inline]
-    pub fn put(self, it: T) -> Result<(), T> {
+    pub fn fill(self, it: T) -> Result<(), T> {
         self.0.sender.try_send(it).map_err(|refused| refused.into_inner())?;
         mem::forget(self);
         Ok(())
     }
 }
 
-impl<T> Drop for Place<'_, T> {
+impl<T> Drop for Reserved<'_, T> {
     fn drop(&mut self) {
         self.0.in_use.fetch_sub(1, Ordering::Relaxed);
     }
@@ -161,14 +161,16 @@ mod tests {
     #[test]
     fn a_receiver_that_is_stopped_at_its_place_is_not_overtaken() {
         let (sender, receiver) = bounded(2);
-        assert_eq!(
-            (sender.try_send(1), sender.try_send(2), sender.try_send(3)),
-            (Ok(()), Ok(()), Err(3))
-        );
+        assert_eq!([1, 2, 3].map(|it| sender.try_send(it)), [Ok(()), Ok(()), Err(3)]);
         // As one that is stopped as it takes something out.
         let turn = receiver.turn.lock().unwrap();
+        let begins = Barrier::new(2);
         thread::scope(|scope| {
-            let other = scope.spawn(|| receiver.try_recv());
+            let other = scope.spawn(|| {
+                begins.wait();
+                receiver.try_recv()
+            });
+            begins.wait();
             for _ in 0..100 {
                 thread::yield_now();
                 assert_eq!(sender.try_send(3), Err(3));
@@ -182,7 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn what_threads_send_others_receive_once_and_never_more_wait_than_may() {
+    fn a_place_is_nobody_elses_until_it_is_filled_or_dropped() {
+        let (sender, receiver) = bounded(1);
+        let place = sender.reserve().unwrap();
+        assert!(sender.reserve().is_none() && receiver.is_empty());
+        drop(place);
+        sender.reserve().unwrap().fill(7).unwrap();
+        assert!(sender.reserve().is_none());
+        assert_eq!(receiver.try_recv(), Ok(7));
+        assert!(sender.reserve().is_some());
+    }
+
+    #[test]
+    fn what_threads_send_others_receive_once_and_in_order() {
         const EACH: usize = if cfg!(miri) { 20 } else { 20_000 };
         let (sender, receiver) = bounded(3);
         let received = thread::scope(|scope| {
@@ -193,7 +207,6 @@ mod tests {
                         while sender.try_send((thread, it)).is_err() {
                             thread::yield_now();
                         }
-                        assert!(sender.len() <= 3);
                     }
                 });
             }

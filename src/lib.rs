@@ -31,7 +31,7 @@
 //!                                     │ one shared Message, a Job for each target whose
 //!                                     │ breaker is closed                            breaker
 //!                                     ▼
-//!                                  queue (bounded, takes no lock)            queue, memory
+//!                                  queue (bounded, offering takes no lock)   queue, memory
 //!                                     ▼
 //!                                  forwarder ──► staging                     forward/
 //!                                     ▼
@@ -43,7 +43,8 @@
 //! Imports run one way: `httpd` knows everything, `mirror` and `journey` know the core, and the core
 //! ([`message`], [`target`], [`outcome`], [`breaker`], [`select`], [`stats`], [`memory`], [`queue`]) knows none of these.
 //! [`balancer`] chooses among a balancer's members, and [`route`] is what copies reach a target by.
-//! [`channel`] is what all hand-overs go through. [`alarm`] wakes a thread when enough waits for it, [`bell`] one that waits for more than a queue.
+//! [`channel`] is what all hand-overs go through. [`alarm`] wakes a thread when enough waits for it, [`bell`] one that
+//! waits for more than a queue.
 //! [`adapt`] is a thread beside them, which lowers samples under pressure; [`pulse`] one that shows gauges and records
 //! the last 15 minutes. [`status`] tells all that is counted, [`manager`] changes what may be changed while httpd runs.
 //! [`meeting`] is where the end of a request and that of its copy meet: [`copylog`] writes a line of both, [`compare`]

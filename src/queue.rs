@@ -101,19 +101,19 @@ pub struct Offers {
     _end: Arc<End>,
 }
 
-/// A place in a target's queue.
+/// A place in a target's queue: whoever finds none has made nothing of the copy yet.
 #[derive(Debug)]
-pub struct Place<'a> {
-    place: channel::Place<'a, Job>,
+pub struct Reserved<'a> {
+    place: channel::Reserved<'a, Job>,
     offers: &'a Offers,
 }
 
-impl Place<'_> {
+impl Reserved<'_> {
     /// Hands a copy over, or lets it go where nobody will take it.
     #[inline]
     pub fn fill(self, job: Job) -> Result<(), Full> {
-        let Place { place, offers } = self;
-        if let Err(refused) = place.put(job) {
+        let Reserved { place, offers } = self;
+        if let Err(refused) = place.fill(job) {
             refused.tell_dropped(Loss::QueueFull, None);
             return Err(Full);
         }
@@ -203,8 +203,8 @@ impl Offers {
 
     /// A place for one copy, unless the queue is full.
     #[inline]
-    pub fn reserve(&self) -> Result<Place<'_>, Full> {
-        Ok(Place { place: self.sender.reserve().ok_or(Full)?, offers: self })
+    pub fn reserve(&self) -> Result<Reserved<'_>, Full> {
+        Ok(Reserved { place: self.sender.reserve().ok_or(Full)?, offers: self })
     }
 
     /// Hands a copy over at once.
@@ -213,11 +213,11 @@ impl Offers {
         self.reserve()?.fill(job)
     }
 
-    /// Wakes who waits, to look at the queue: where a signal ends a child of prefork's, what it interrupts may be an
-    /// [offer](Self::offer) that has handed a copy over and woken nobody yet.
+    /// Wakes who waits, to look at the queue: where a signal ends a child of prefork's, what it interrupts may be a hand-over
+    /// that has [filled](Reserved::fill) a place and woken nobody yet.
     ///
-    /// Some nanoseconds before, when the copy's place is claimed and not filled, there is no help: who comes to it
-    /// spins until the child has ended, at most for `CopyDrainTimeout`.
+    /// Some nanoseconds before, within the channel, where the next place is claimed and not filled, there is no help: the
+    /// forwarder whose turn it is spins until the child has ended, at most for `CopyDrainTimeout`.
     pub fn rouse(&self) {
         self.alarm.rouse();
         if let Some(rope) = &self.rope {

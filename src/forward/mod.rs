@@ -30,7 +30,7 @@
 //! ```
 //!
 //! Imports run downwards. Nothing here knows httpd, and nothing here is reached by the request path
-//! but [`Forwarders::offer`] and [`Forwarders::queued`]; under prefork its thread, which a signal ends, calls
+//! but [`Forwarders::reserve`] and [`Forwarders::queued`]; under prefork its thread, which a signal ends, calls
 //! [`Forwarders::rouse`] too.
 
 mod allowance;
@@ -73,7 +73,7 @@ use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 
-use crate::queue::{self, Full, Offers, Place};
+use crate::queue::{self, Full, Offers, Reserved};
 use crate::route::Route;
 use crate::stats::Account;
 use crate::target::{Aim, Proxy, Target, Url};
@@ -159,7 +159,7 @@ impl Forwarders {
     ///
     /// Neither this nor filling it blocks or starts a thread; filling it wakes at most one.
     #[inline]
-    pub fn reserve(&self) -> Result<Place<'_>, Full> {
+    pub fn reserve(&self) -> Result<Reserved<'_>, Full> {
         self.offers.reserve()
     }
 

@@ -171,8 +171,8 @@ impl Mirror {
         let in_hand = InHand(lane, pass);
         Boundary::HandOver.enter();
         let Ok(place) = lane.forwarders.reserve() else {
-            mem::forget(in_hand);
             tell_dropped(told, Loss::QueueFull, &message);
+            mem::forget(in_hand);
             return overflow(lane, pass, from);
         };
         let masks = masks.clone();
