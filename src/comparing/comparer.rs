@@ -194,6 +194,8 @@ impl Worker {
             self.unseen = self.unseen.saturating_add(1);
             done = done.saturating_add(1);
             self.record(&pair);
+            // On a busy core whoever runs goes on for milliseconds, whatever its priority, and requests would wait for it.
+            thread::yield_now();
             if self.seen.elapsed() >= PERIOD {
                 self.show();
             }
