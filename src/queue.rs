@@ -101,7 +101,7 @@ pub struct Offers {
     _end: Arc<End>,
 }
 
-/// A place in a target's queue: whoever finds none has made nothing of the copy yet.
+/// A place in a target's queue, taken before the copy's job is made: of a full queue nothing more is made.
 #[derive(Debug)]
 pub struct Reserved<'a> {
     place: channel::Reserved<'a, Job>,
