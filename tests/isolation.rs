@@ -1,22 +1,32 @@
 //! Production never waits, fails or changes because of staging (promise 1), and memory is bounded (promise 4).
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::client::request_with;
+use crate::conf::Builder;
 use crate::load;
 use crate::mpm::{Mpm, on_each_mpm};
-use crate::processes;
+use crate::processes::{self, Scheduled};
 use crate::server::Server;
 use crate::staging::{Mode, Staging};
+use crate::wait::wait_for;
 
 on_each_mpm!(
     production_answers_all_while_staging_answers_none,
     production_answers_all_while_staging_reads_nothing,
     memory_stays_within_its_bound_while_staging_stalls,
+    threads_of_the_module_interrupt_no_request_as_they_wake,
+    nor_do_they_under_a_filter_that_lets_them_choose,
+    where_a_filter_forbids_to_choose_nobody_does,
 );
 
 /// Clients at once: fewer than prefork has children, so that the status can be asked meanwhile.
 const CLIENTS: usize = 4;
+
+/// Policies by which the system shares a core, by its numbers.
+const OTHER: i32 = 0;
+const BATCH: i32 = 3;
 
 fn production_answers_all_while_staging_answers_none(mpm: Mpm) {
     answers_all(mpm, Mode::Stalled);
@@ -78,4 +88,66 @@ fn memory_stays_within_its_bound_while_staging_stalls(mpm: Mpm) {
     assert!(peak <= base + MEMORY + MEMORY / 10 + SLACK, "{base} bytes grew to {peak}");
     staging.set(Mode::Answers);
     server.settled(2400);
+}
+
+fn threads_of_the_module_interrupt_no_request_as_they_wake(mpm: Mpm) {
+    are_batch_jobs(mpm, |server| server);
+}
+
+fn nor_do_they_under_a_filter_that_lets_them_choose(mpm: Mpm) {
+    are_batch_jobs(mpm, |server| server.preload("filtered.c"));
+}
+
+/// Those of the module, which forwarders start too, are batch jobs to the system, and httpd's own are not.
+fn are_batch_jobs(mpm: Mpm, started: impl FnOnce(Builder) -> Builder) {
+    let (origin, staging) = (Staging::start(), Staging::start());
+    staging.set(Mode::Stalled);
+    let server = started(with_all_threads(mpm, &origin, &staging)).start();
+    load::run(server.port(), CLIENTS, 50, &request_with("POST", "/a", b"content"));
+    wait_for("a forwarder that another has started", || {
+        let forwarders = scheduled(&server, |name| name == "copy-pool").len();
+        (forwarders > processes::children(server.pid()).len()).then_some(())
+    });
+    for kind in ["copy-pool", "copy-log", "copy-compare", "copy-pulse", "copy-adapt"] {
+        let threads = scheduled(&server, |name| name == kind);
+        assert!(!threads.is_empty(), "{kind}");
+        assert!(threads.iter().all(|thread| thread.policy == BATCH), "{threads:?}");
+        let is_nice = kind == "copy-compare";
+        assert!(threads.iter().all(|thread| (thread.niceness > 0) == is_nice), "{threads:?}");
+    }
+    // One of a child that just begins is both for a moment.
+    wait_for("httpd's own threads are as they were", || {
+        let threads = scheduled(&server, |name| !name.starts_with("copy-"));
+        threads.iter().all(|thread| thread.policy == OTHER).then_some(())
+    });
+    staging.set(Mode::Answers);
+    server.settled(CLIENTS as u64 * 50);
+}
+
+/// Production is served and copied, and no process is ended for what the filter forbids.
+fn where_a_filter_forbids_to_choose_nobody_does(mpm: Mpm) {
+    let (origin, staging) = (Staging::start(), Staging::start());
+    let server = with_all_threads(mpm, &origin, &staging).preload("filtered.c");
+    let server = server.env("FILTER_FORBIDS", Path::new("1")).start();
+    load::run(server.port(), CLIENTS, 50, &request_with("POST", "/a", b"content"));
+    let status = server.settled(CLIENTS as u64 * 50);
+    assert_eq!(status.sum("delivered"), CLIENTS as u64 * 50, "{status}");
+    let threads = scheduled(&server, |_| true);
+    let is_as_it_was = |thread: &Scheduled| thread.policy == OTHER && thread.niceness == 0;
+    assert!(threads.iter().all(is_as_it_was), "{threads:?}");
+}
+
+/// Copies that are logged and compared, beside a target that gets none and whose sample is lowered under pressure.
+fn with_all_threads(mpm: Mpm, origin: &Staging, staging: &Staging) -> Builder {
+    let url = staging.url("/");
+    let server = Server::on(mpm).proxy(origin).vhost("CopyLog copy.log\nCopyCompare status");
+    server
+        .vhost(format!("CopyTarget {url} name=pool max=4 timeout=600s"))
+        .vhost(format!("CopyTarget {url} name=other methods=DELETE adapt=on"))
+}
+
+/// How those threads of all children that have such names are scheduled.
+fn scheduled(server: &Server, is_meant: impl Fn(&str) -> bool) -> Vec<Scheduled> {
+    let threads = processes::children(server.pid()).into_iter().flat_map(processes::scheduled);
+    threads.filter(|scheduled| is_meant(&scheduled.thread)).collect()
 }

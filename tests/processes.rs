@@ -76,16 +76,46 @@ pub fn threads(pid: u32) -> Vec<String> {
     names.map(|name| name.trim_end().to_owned()).collect()
 }
 
+/// How the system schedules a thread.
+#[derive(Debug)]
+pub struct Scheduled {
+    pub thread: String,
+    pub policy: i32,
+    pub niceness: i32,
+}
+
+/// How each of a process's threads is scheduled.
+pub fn scheduled(pid: u32) -> Vec<Scheduled> {
+    // Their places among the fields that follow the name.
+    const NICENESS: usize = 16;
+    const POLICY: usize = 38;
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let scheduled = |thread: PathBuf| {
+        let name = fs::read_to_string(thread.join("comm")).ok()?;
+        let fields = stat_fields(&thread.join("stat"))?;
+        let number = |place: usize| fields.get(place)?.parse().ok();
+        let thread = name.trim_end().to_owned();
+        Some(Scheduled { thread, policy: number(POLICY)?, niceness: number(NICENESS)? })
+    };
+    threads.filter_map(|thread| scheduled(thread.ok()?.path())).collect()
+}
+
 /// State and parent of a process.
 fn stat(pid: u32) -> Option<(char, u32)> {
     stat_in(format!("/proc/{pid}/stat").as_ref())
 }
 
 fn stat_in(file: &Path) -> Option<(char, u32)> {
+    let fields = stat_fields(file)?;
+    Some((fields.first()?.chars().next()?, fields.get(1)?.parse().ok()?))
+}
+
+/// What follows the program's name, which stands in parentheses and may hold anything.
+fn stat_fields(file: &Path) -> Option<Vec<String>> {
     let stat = fs::read_to_string(file).ok()?;
-    // The program's name, in parentheses, may hold anything.
-    let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ');
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+    Some(stat.get(stat.rfind(')')? + 2..)?.split(' ').map(str::to_owned).collect())
 }
 
 /// Kills a process of a test's own httpd at once, as the out-of-memory killer does.

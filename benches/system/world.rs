@@ -21,6 +21,7 @@ use mod_copy::message::{
 };
 use mod_copy::mirror::{self, Chosen, Mirror};
 use mod_copy::stats::{Header, Row, Segment};
+use rustix::process::setpriority_process;
 
 /// A mirror of one target that answers, the settings of a request's scope, and those of one outside.
 pub struct World {
@@ -89,7 +90,10 @@ impl World {
             let (header, slabs) = (comparing::Header::new(), vec![ChildSlab::new()]);
             let shelf = Shelf::new(Box::leak(Box::new(header)), Vec::leak(slabs));
             let place = shelf.take(std::process::id(), |_| true).unwrap();
-            Comparer::start(known, Vec::new(), place, None).unwrap()
+            let give_way = || {
+                let _ = setpriority_process(None, 10);
+            };
+            Comparer::start(known, Vec::new(), place, None, give_way).unwrap()
         });
         if let Some(comparer) = &comparer {
             mirror = mirror.comparing_by(Arc::clone(comparer));

@@ -34,8 +34,6 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(2
 const PERIOD: Duration = Duration::from_secs(1);
 /// JSON is compared without recursion, and texts by lines: nothing is deep.
 const STACK: usize = 512 * 1024;
-/// The priority of the thread, of which 0 is production's and 19 the least.
-const NICE: i32 = 10;
 
 /// What is compared of one target's copies.
 #[derive(Clone, Debug)]
@@ -74,17 +72,22 @@ impl fmt::Debug for Comparer {
 
 impl Comparer {
     /// Starts the thread, which lives as long as the child, lays its reports down at `place`, and tells the log. `lines` are
-    /// those of `CopyCompareIgnore` in sections. Signals must be blocked, for it inherits the mask.
+    /// those of `CopyCompareIgnore` in sections. Signals must be blocked, for it inherits the mask; `give_way` is what it
+    /// does first, to let all other threads go before it.
     pub fn start(
         targets: Vec<Compared>,
         lines: Vec<Vec<String>>,
         place: Place,
         log: Option<&'static CopyLog>,
+        give_way: fn(),
     ) -> io::Result<Arc<Comparer>> {
         let (comparer, taken) = Comparer::new(targets, lines, *place.shelf());
         let worker = Worker::new((Arc::clone(&comparer), taken), place, log);
         let thread = thread::Builder::new().name("copy-compare".to_owned()).stack_size(STACK);
-        thread.spawn(move || worker.live())?;
+        thread.spawn(move || {
+            give_way();
+            worker.live();
+        })?;
         Ok(comparer)
     }
 
@@ -169,7 +172,6 @@ impl Worker {
     }
 
     fn live(mut self) {
-        give_way();
         let [short, long] = PAUSES;
         let mut pause = long;
         loop {
@@ -333,11 +335,6 @@ fn request(line: &[u8]) -> (&[u8], &[u8]) {
     let space = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let (method, target) = line.split_at(space);
     (method, target.get(1..).unwrap_or_default())
-}
-
-/// Lets all other threads go before this one; where that cannot be, it is one among them.
-fn give_way() {
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::guard::guard;
-use super::{config, ffi, log, pool, scoreboard, sys};
+use super::{config, ffi, log, pool, scoreboard, sys, threads};
 use crate::adapt;
 use crate::boundary::Boundary;
 use crate::comparing::{Compared, Comparer};
@@ -89,7 +89,7 @@ fn start(
     main: *const ffi::server_rec,
 ) -> std::io::Result<&'static Mirror> {
     let segment = generation.segment;
-    let mirror = sys::with_signals_blocked(|| {
+    let mirror = threads::starting(|| {
         let ledger = segment.join(std::process::id(), sys::is_alive).ok_or_else(|| {
             let most = crate::stats::CHILDREN;
             std::io::Error::other(format!("counters for {most} children are all taken"))
@@ -108,7 +108,7 @@ fn start(
     })?;
     // Forwarders use it until the process ends.
     let mirror: &'static Mirror = Box::leak(Box::new(mirror));
-    if let Err(error) = sys::with_signals_blocked(|| pulse::start(mirror)) {
+    if let Err(error) = threads::starting(|| pulse::start(mirror)) {
         log::write(
             ffi::APLOG_WARNING,
             main,
@@ -118,7 +118,7 @@ fn start(
     Ok(mirror)
 }
 
-/// Starts what compares answers, where any are compared; signals are blocked.
+/// Starts what compares answers, where any are compared.
 fn start_comparing(
     generation: &config::Generation,
     main: *const ffi::server_rec,
@@ -133,7 +133,7 @@ fn start_comparing(
     let lines = generation.policy.ignored().to_vec();
     let place = shelf.take(std::process::id(), sys::is_alive);
     let place = place.ok_or_else(|| std::io::Error::other("the places for reports are all taken"));
-    match place.and_then(|place| Comparer::start(targets, lines, place, log)) {
+    match place.and_then(|place| Comparer::start(targets, lines, place, log, threads::give_way)) {
         Ok(comparer) => Some(comparer),
         Err(error) => {
             let line = format!("CPY0019: this child compares nothing: {error}");
@@ -167,8 +167,7 @@ fn watch_pressure(generation: &config::Generation, main: *const ffi::server_rec)
         return;
     }
     let busy = scoreboard::busy;
-    if let Err(error) = sys::with_signals_blocked(|| adapt::start(generation.segment, &slots, busy))
-    {
+    if let Err(error) = threads::starting(|| adapt::start(generation.segment, &slots, busy)) {
         let line = format!("CPY0014: this child does not watch the pressure: {error}");
         log::write(ffi::APLOG_ERR, main, &line);
     }

@@ -11,7 +11,7 @@ use once_cell::sync::Lazy;
 
 use super::guard::{count_panics_in, guard};
 use super::{
-    balancer, copylog, dump, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf,
+    balancer, copylog, dump, edit, expr, ffi, kept, log, open, pool, proxy, segment, shelf, threads,
 };
 use crate::boundary::Boundary;
 use crate::clock;
@@ -329,8 +329,13 @@ pub unsafe extern "C" fn complete(
             // SAFETY: httpd's pool of this configuration, and its main server.
             let generation = unsafe { generation_of(policy, pconf, main) };
             match generation.inspect(|new| count_panics_in(new.segment.faults())) {
-                // SAFETY: httpd's pool of this configuration.
-                Ok(generation) => unsafe { put_into_force(pconf, generation) },
+                Ok(generation) => {
+                    if !generation.policy.targets().is_empty() {
+                        threads::learn();
+                    }
+                    // SAFETY: httpd's pool of this configuration.
+                    unsafe { put_into_force(pconf, generation) }
+                }
                 Err(error) => log::write(
                     ffi::APLOG_ERR,
                     main,

@@ -34,6 +34,7 @@ mod status;
 mod stranger;
 mod sys;
 mod tee;
+mod threads;
 mod traffic;
 mod trail;
 mod tree;

@@ -27,20 +27,6 @@ pub unsafe fn unmap(memory: *mut u8, bytes: usize) {
     unsafe { libc::munmap(memory.cast(), bytes) };
 }
 
-/// Runs `work` with every signal blocked, so that threads it starts never run httpd's handlers.
-pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
-    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: writes a whole set.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: the set was filled one line above; the former mask goes to memory of its size.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-    let result = work();
-    // SAFETY: the mask that the call above wrote.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
-    result
-}
-
 /// Whether a process of that number lives, whoever it belongs to.
 pub fn is_alive(pid: u32) -> bool {
     let Ok(pid) = libc::pid_t::try_from(pid) else {
