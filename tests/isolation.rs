@@ -17,8 +17,9 @@ on_each_mpm!(
     production_answers_all_while_staging_reads_nothing,
     memory_stays_within_its_bound_while_staging_stalls,
     threads_of_the_module_interrupt_no_request_as_they_wake,
-    nor_do_they_under_a_filter_that_lets_them_choose,
+    threads_under_a_filter_that_lets_them_interrupt_no_request,
     where_a_filter_forbids_to_choose_nobody_does,
+    where_a_filter_asks_and_has_no_answer_nobody_chooses,
 );
 
 /// Clients at once: fewer than prefork has children, so that the status can be asked meanwhile.
@@ -94,7 +95,7 @@ fn threads_of_the_module_interrupt_no_request_as_they_wake(mpm: Mpm) {
     are_batch_jobs(mpm, |server| server);
 }
 
-fn nor_do_they_under_a_filter_that_lets_them_choose(mpm: Mpm) {
+fn threads_under_a_filter_that_lets_them_interrupt_no_request(mpm: Mpm) {
     are_batch_jobs(mpm, |server| server.preload("filtered.c"));
 }
 
@@ -124,11 +125,19 @@ fn are_batch_jobs(mpm: Mpm, started: impl FnOnce(Builder) -> Builder) {
     server.settled(CLIENTS as u64 * 50);
 }
 
-/// Production is served and copied, and no process is ended for what the filter forbids.
 fn where_a_filter_forbids_to_choose_nobody_does(mpm: Mpm) {
+    nobody_chooses(mpm, "forbids");
+}
+
+fn where_a_filter_asks_and_has_no_answer_nobody_chooses(mpm: Mpm) {
+    nobody_chooses(mpm, "asks");
+}
+
+/// Production is served and copied, and no process is ended or held up by the filter.
+fn nobody_chooses(mpm: Mpm, manner: &str) {
     let (origin, staging) = (Staging::start(), Staging::start());
     let server = with_all_threads(mpm, &origin, &staging).preload("filtered.c");
-    let server = server.env("FILTER_FORBIDS", Path::new("1")).start();
+    let server = server.env("FILTER", Path::new(manner)).start();
     load::run(server.port(), CLIENTS, 50, &request_with("POST", "/a", b"content"));
     let status = server.settled(CLIENTS as u64 * 50);
     assert_eq!(status.sum("delivered"), CLIENTS as u64 * 50, "{status}");

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// How nice is who gives way to all others: 0 is production's, 19 the most.
 const NICE: libc::c_int = 10;
@@ -24,13 +24,14 @@ static LET: Mutex<Option<String>> = Mutex::new(None);
 pub fn learn() {
     let filters = filters();
     let may = has_none(&filters) || can_choose();
-    *lock(&LET) = may.then_some(filters);
+    *LET.lock().unwrap_or_else(PoisonError::into_inner) = may.then_some(filters);
 }
 
 /// Whether the system leaves threads of this process the choice how they are scheduled: not under a filter that has come
 /// since that was learned.
 fn may_choose() -> bool {
-    lock(&LET).as_ref().is_some_and(|known| *known == filters())
+    let known = LET.lock().unwrap_or_else(PoisonError::into_inner);
+    known.as_ref().is_some_and(|known| *known == filters())
 }
 
 /// What the system tells of the filters of this process; nothing where it does not.
@@ -122,6 +123,9 @@ fn can_choose() -> bool {
     // lock.
     match unsafe { libc::fork() } {
         0 => {
+            // Who is asked whether to let a call may not answer: at its end there is no waiting for this process.
+            // SAFETY: of this process, which has no handler for it.
+            unsafe { libc::alarm(1) };
             let is_dumped: libc::c_ulong = 0;
             // What is left of it is of no interest.
             // SAFETY: of this process.
@@ -150,8 +154,4 @@ fn ended_by_itself(pid: libc::pid_t) -> bool {
             return false;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
