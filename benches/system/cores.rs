@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -169,5 +170,22 @@ pub fn machine() -> String {
     // What large content costs depends on it.
     let tcp = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
     let tcp = tcp.trim();
-    format!("{version}, event; {model}, Linux {kernel}, TCP {tcp}, {cores} cores")
+    let tracked = if tracks_connections() { ", which tracks connections" } else { "" };
+    format!("{version}, event; {model}, Linux {kernel}{tracked}, TCP {tcp}, {cores} cores")
+}
+
+/// Whether packets on the loopback interface pass a filter that keeps track of their connections, as a container
+/// engine's rules have it: each packet costs more then, production's too.
+fn tracks_connections() -> bool {
+    const MANY: usize = 64;
+    let tracked = || -> Option<usize> {
+        let count = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").ok()?;
+        count.trim().parse().ok()
+    };
+    let Some(before) = tracked() else { return false };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _open: Vec<_> = (0..MANY).filter_map(|_| TcpStream::connect(address).ok()).collect();
+    // Meanwhile others may be forgotten.
+    tracked().is_some_and(|after| after >= before + MANY / 2)
 }
