@@ -30,6 +30,13 @@ pub(super) struct Sheet {
     marks: Marks,
 }
 
+impl Sheet {
+    #[inline(always)]
+    fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.filled..).unwrap_or_default()
+    }
+}
+
 impl Buffer {
     /// One with room for so many bytes, and at least a small one's.
     #[inline(always)]
@@ -69,8 +76,7 @@ impl Buffer {
     /// The room behind what it holds: to be written over, and then [`filled`](Self::fill).
     #[inline]
     pub fn room(&mut self) -> &mut [u8] {
-        let Some(sheet) = &mut self.sheet else { return &mut [] };
-        sheet.bytes.get_mut(sheet.filled..).unwrap_or_default()
+        self.sheet.as_mut().map_or(&mut [], |sheet| sheet.room())
     }
 
     /// So many bytes more have been written.
@@ -99,9 +105,10 @@ impl Buffer {
     #[must_use]
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> bool {
-        let Some(place) = self.room().get_mut(..bytes.len()) else { return false };
+        let Some(sheet) = &mut self.sheet else { return false };
+        let Some(place) = sheet.room().get_mut(..bytes.len()) else { return false };
         place.copy_from_slice(bytes);
-        self.fill(bytes.len());
+        sheet.filled += bytes.len();
         true
     }
 

@@ -214,8 +214,9 @@ impl<'a> Writer<'a, '_> {
     #[inline(always)]
     fn note_host(&mut self, value: &'a [u8], pen: &Pen<'_>) {
         self.received_host = Some(value);
-        let end = self.written(pen).saturating_sub(b"\r\n".len());
-        self.host = Some([end.saturating_sub(value.len()), end]);
+        // As long as that at least.
+        let end = self.written(pen) - b"\r\n".len();
+        self.host = Some([end - value.len(), end]);
     }
 
     /// Writes a field that is not, or not just, copied.
@@ -328,7 +329,8 @@ impl<'a> Writer<'a, '_> {
     /// Where the next bytes go, from the head's beginning.
     #[inline(always)]
     fn written(&self, pen: &Pen<'_>) -> usize {
-        self.room.saturating_sub(pen.rest.len())
+        // The pen's rest is the end of that room.
+        self.room - pen.rest.len()
     }
 }
 
@@ -351,7 +353,8 @@ impl<'p> Pen<'p> {
     #[inline(always)]
     fn line(self, name: &[u8], value: &[u8]) -> Result<Pen<'p>, Stop> {
         const MORE: usize = b": \r\n".len();
-        let length = name.len().saturating_add(value.len()).saturating_add(MORE);
+        // Slices of memory that exists: their lengths cannot add up to more than there is.
+        let length = name.len() + value.len() + MORE;
         let Some((here, rest)) = self.rest.split_at_mut_checked(length) else {
             return Err(Stop::NoRoom);
         };
