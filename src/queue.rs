@@ -19,7 +19,7 @@ use crate::message::Message;
 use crate::outcome::Loss;
 use crate::target::Limits;
 
-/// How often a thread looks before it sleeps.
+/// How often a thread that lingers looks.
 const LOOKS: usize = 4;
 
 /// One copy on its way to one target.
@@ -167,9 +167,11 @@ impl Jobs {
         self.alarm.sleep(enough, at_most, || self.len());
     }
 
-    /// The same, for any copy. It gives way some times before it sleeps: of what comes meanwhile nobody has to wake it.
-    pub fn wait_for_any(&self, at_most: Duration) {
-        for _ in 0..LOOKS {
+    /// The same, for any copy. Who lingers gives way some times first: of what comes meanwhile nobody has to wake it. But on
+    /// a busy core it forgoes its turn by that.
+    pub fn wait_for_any(&self, at_most: Duration, lingers: bool) {
+        let looks = if lingers { LOOKS } else { 0 };
+        for _ in 0..looks {
             if !self.is_empty() {
                 return;
             }

@@ -126,7 +126,7 @@ impl Forwarder {
         if naps {
             jobs.wait_for(self.enough(), NAP);
         } else {
-            jobs.wait_for_any(self.pool.ttl());
+            jobs.wait_for_any(self.pool.ttl(), self.lingers());
         }
         match jobs.try_recv() {
             Ok(job) => {
@@ -191,6 +191,12 @@ impl Forwarder {
             self.put_down(begun, now);
         }
         self.pool.drags(now.saturating_duration_since(begun) >= SLOW);
+    }
+
+    /// Whether it gives way some times before it sleeps. Where its last batch was one heavy copy it does not: beside sending
+    /// that, a wake-up that is saved is little, and on a full core the next one would wait until it has its turn again.
+    fn lingers(&self) -> bool {
+        self.most > 1
     }
 
     /// How many copies to be woken for, of which the queue is to take as many meanwhile.

@@ -30,7 +30,7 @@ fn who_waits_is_woken_by_the_copy_that_makes_enough_and_when_none_will_come() {
             let tell = tell;
             jobs.wait_for(2, LONG);
             tell.send((jobs.try_recv().is_ok(), jobs.try_recv().is_ok())).unwrap();
-            jobs.wait_for_any(LONG);
+            jobs.wait_for_any(LONG, true);
             assert_eq!(jobs.try_recv().err(), Some(TryRecvError::Disconnected));
         });
         let asleep = || {
@@ -52,7 +52,7 @@ fn who_waits_is_woken_by_the_copy_that_makes_enough_and_when_none_will_come() {
 }
 
 #[test]
-fn heavy_copies_make_a_smaller_batch_and_are_sooner_enough() {
+fn heavy_copies_make_a_smaller_batch_are_sooner_enough_and_not_lingered_for() {
     let (offers, jobs) = queue::bounded(30);
     let hire = Hired::each(|_| |_: &Message| Ok(StatusClass::Successful));
     let (target, counters) =
@@ -84,6 +84,7 @@ fn heavy_copies_make_a_smaller_batch_and_are_sooner_enough() {
             while pool.jobs().try_recv().is_ok() {}
         }
         assert_eq!(forwarder.enough(), enough, "of {content} bytes");
+        assert_eq!(forwarder.lingers(), takes != [1, 1], "of {content} bytes");
     }
 }
 
