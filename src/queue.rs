@@ -167,8 +167,8 @@ impl Jobs {
         self.alarm.sleep(enough, at_most, || self.len());
     }
 
-    /// The same, for any copy. Who lingers gives way some times first: of what comes meanwhile nobody has to wake it. But on
-    /// a busy core it forgoes its turn by that.
+    /// The same, for any copy. Who lingers gives way some times first: of what comes meanwhile nobody has to wake it. But
+    /// on a busy core it forgoes its turn by that.
     pub fn wait_for_any(&self, at_most: Duration, lingers: bool) {
         let looks = if lingers { LOOKS } else { 0 };
         for _ in 0..looks {

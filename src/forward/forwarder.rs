@@ -193,8 +193,8 @@ impl Forwarder {
         self.pool.drags(now.saturating_duration_since(begun) >= SLOW);
     }
 
-    /// Whether it gives way some times before it sleeps. Where its last batch was one heavy copy it does not: beside sending
-    /// that, a wake-up that is saved is little, and on a full core the next one would wait until it has its turn again.
+    /// Whether it gives way some times before it sleeps. Where its last batch was one heavy copy it does not: beside
+    /// sending that, a wake-up that is saved is little, and on a full core the next one would wait for its next turn.
     fn lingers(&self) -> bool {
         self.most > 1
     }

@@ -214,7 +214,7 @@ impl<'a> Writer<'a, '_> {
     #[inline(always)]
     fn note_host(&mut self, value: &'a [u8], pen: &Pen<'_>) {
         self.received_host = Some(value);
-        // As long as that at least.
+        // Its value and the end of its line are among what was written.
         let end = self.written(pen) - b"\r\n".len();
         self.host = Some([end - value.len(), end]);
     }
