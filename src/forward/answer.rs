@@ -40,7 +40,7 @@ pub(super) struct Answer {
     /// What may be read of the content.
     allowed: u64,
     /// What the answer is kept by, if it is compared.
-    keep: Option<Keeping>,
+    keep: Option<Box<Keeping>>,
 }
 
 /// What comes next.
@@ -76,17 +76,17 @@ impl Answer {
     }
 
     /// The same kept, if it is to be.
-    pub(super) fn keeping(self, keep: Option<Keeping>) -> Answer {
+    pub(super) fn keeping(self, keep: Option<Box<Keeping>>) -> Answer {
         Answer { keep, ..self }
     }
 
     /// What was kept.
-    pub(super) fn take_kept(&mut self) -> Option<Keeping> {
+    pub(super) fn take_kept(&mut self) -> Option<Box<Keeping>> {
         self.keep.take()
     }
 
     fn wants_content(&self) -> bool {
-        self.keep.as_ref().is_some_and(Keeping::wants_content)
+        self.keep.as_ref().is_some_and(|keep| keep.wants_content())
     }
 
     /// Takes the next bytes; how many of them belong to the answer. All do, unless it is complete.

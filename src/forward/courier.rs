@@ -27,22 +27,22 @@ pub(super) struct Errand<'a> {
 /// A place for an answer that is compared.
 #[derive(Debug)]
 pub(super) struct Keep {
-    side: CopySide,
-    came: RefCell<Option<Keeping>>,
+    side: Box<CopySide>,
+    came: RefCell<Option<Box<Keeping>>>,
 }
 
 impl Keep {
-    pub(super) fn new(side: CopySide) -> Keep {
+    pub(super) fn new(side: Box<CopySide>) -> Keep {
         Keep { side, came: RefCell::default() }
     }
 
     /// What keeps an answer to this.
-    pub(super) fn keeping(&self, message: &Message) -> Keeping {
-        self.side.keeping(message)
+    pub(super) fn keeping(&self, message: &Message) -> Box<Keeping> {
+        Box::new(self.side.keeping(message))
     }
 
     /// The whole answer has come.
-    pub(super) fn put(&self, answer: Keeping) {
+    pub(super) fn put(&self, answer: Box<Keeping>) {
         self.came.replace(Some(answer));
     }
 
@@ -55,7 +55,7 @@ impl Keep {
     pub(super) fn arrive(self, message: &Message, taken: Instant) {
         if let Some(answer) = self.came.into_inner() {
             let latency = answer.took_since(taken).unwrap_or_else(|| taken.elapsed());
-            self.side.arrive(answer, message, latency);
+            self.side.arrive(*answer, message, latency);
         }
     }
 }

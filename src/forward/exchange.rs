@@ -126,12 +126,12 @@ impl Exchange {
     }
 
     /// The same with its answer kept, if it is to be.
-    pub(super) fn keeping(self, keeping: Option<Keeping>) -> Exchange {
+    pub(super) fn keeping(self, keeping: Option<Box<Keeping>>) -> Exchange {
         Exchange { answer: self.answer.keeping(keeping), ..self }
     }
 
     /// What was kept of the answer.
-    pub(super) fn take_kept(&mut self) -> Option<Keeping> {
+    pub(super) fn take_kept(&mut self) -> Option<Box<Keeping>> {
         self.answer.take_kept()
     }
 
@@ -218,7 +218,9 @@ impl Exchange {
                 return Ok(true);
             }
             let timeout = until.timeout().ok_or_else(|| self.late(until.deadline))?;
-            let written = match wire.write(rest, timeout) {
+            let mut given: usize = 0;
+            let parts = rest.by_ref().inspect(|part| given = given.saturating_add(part.len()));
+            let written = match wire.write(parts, timeout) {
                 Ok(written) => written,
                 Err(error) if until.wait != Wait::Long && fault::is_timeout(&error) => {
                     return Ok(false);
@@ -227,6 +229,10 @@ impl Exchange {
             };
             self.sent = self.sent.saturating_add(written);
             traffic.sent = traffic.sent.saturating_add(written as u64);
+            // Mostly all goes at once, and the parts need not be laid out again to see that none is left.
+            if written == given && rest.next().is_none() {
+                return Ok(true);
+            }
         }
     }
 

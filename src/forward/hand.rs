@@ -113,7 +113,7 @@ impl Hand {
             masks,
             deadline: Deadline::new(taken, limits.timeout),
             limits,
-            keep: compare.map(|side| Keep::new(*side)),
+            keep: compare.map(Keep::new),
             begun: taken,
             courier: None,
             state: State::Unsent,

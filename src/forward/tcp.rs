@@ -1,15 +1,16 @@
 //! Sockets: the connector and the transport at the head of ureq's chain.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::iter;
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use socket2::Socket;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
@@ -190,13 +191,17 @@ const PARTS: usize = 72;
 const DISCARD: usize = 64 * 1024;
 
 impl TcpTransport {
-    /// Writes what is taken at once; waits where nothing is.
+    /// Writes what is taken at once; waits where nothing is. A single part costs the kernel less than a list of parts.
     pub(super) fn send(&self, parts: &[IoSlice<'_>], timeout: NextTimeout) -> Result<usize, Error> {
         let timeout = timeout.for_write();
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let mut patience = Patience::new(*timeout.after, &self.on_slow);
         loop {
-            match sendmsg(&self.stream, parts, &mut SendAncillaryBuffer::default(), flags) {
+            let sent = match parts {
+                [part] => send(&self.stream, part, flags),
+                parts => sendmsg(&self.stream, parts, &mut SendAncillaryBuffer::default(), flags),
+            };
+            match sent {
                 Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
                 Ok(written) => return Ok(written),
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -274,19 +279,26 @@ impl TcpTransport {
 impl Wire for TcpTransport {
     fn write<'a>(
         &mut self,
-        parts: impl Iterator<Item = &'a [u8]>,
+        mut parts: impl Iterator<Item = &'a [u8]>,
         timeout: NextTimeout,
     ) -> Result<usize, Error> {
-        let mut parts = parts.peekable();
-        self.joined.clear();
-        self.joined.reserve(JOINED);
-        while let Some(part) = parts.next_if(|part| self.joined.len() + part.len() <= JOINED) {
-            self.joined.extend_from_slice(part);
-        }
+        let joined = &mut self.joined;
+        joined.clear();
+        joined.reserve(JOINED);
+        let beyond = parts.try_for_each(|part| {
+            if joined.len() + part.len() > JOINED {
+                return ControlFlow::Break(part);
+            }
+            joined.extend_from_slice(part);
+            ControlFlow::Continue(())
+        });
+        let ControlFlow::Break(beyond) = beyond else {
+            return self.send(&[IoSlice::new(&self.joined)], timeout);
+        };
         // Its first element is there in any case, and may be empty.
         let mut slices = [IoSlice::new(&self.joined); PARTS];
         let mut count: usize = 1;
-        for (slice, part) in slices.iter_mut().skip(1).zip(parts) {
+        for (slice, part) in slices.iter_mut().skip(1).zip(iter::once(beyond).chain(parts)) {
             *slice = IoSlice::new(part);
             count = count.saturating_add(1);
         }

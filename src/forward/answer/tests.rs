@@ -284,7 +284,7 @@ fn no_bytes_make_it_panic_or_stand_still() {
 /// What is kept of an answer that comes in pieces of this size.
 fn kept(answer: &[u8], piece: usize, budget: &'static Budget) -> (Answer, Kept) {
     let keeping = Keeping::new(budget, Some(1 << 20));
-    let mut reading = Answer::to(b"GET").keeping(Some(keeping));
+    let mut reading = Answer::to(b"GET").keeping(Some(Box::new(keeping)));
     for part in answer.chunks(piece) {
         assert_eq!(reading.ahead(), 0, "what is kept must be read");
         reading.feed(part).unwrap();
@@ -316,7 +316,7 @@ fn an_answer_begins_with_its_final_head() {
     let asked = std::time::Instant::now();
     let begun = |answer: &[u8]| {
         let keeping = Keeping::new(&BUDGET, None);
-        let mut reading = Answer::to(b"GET").keeping(Some(keeping));
+        let mut reading = Answer::to(b"GET").keeping(Some(Box::new(keeping)));
         reading.feed(answer).unwrap();
         reading.take_kept().unwrap().took_since(asked)
     };
@@ -328,7 +328,7 @@ fn an_answer_begins_with_its_final_head() {
 fn an_answer_that_was_cut_is_not_compared() {
     static BUDGET: Budget = Budget::new(1 << 20);
     let keeping = Keeping::new(&BUDGET, Some(1 << 20));
-    let mut reading = Answer::to(b"GET").keeping(Some(keeping));
+    let mut reading = Answer::to(b"GET").keeping(Some(Box::new(keeping)));
     reading.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").unwrap();
     reading.cut();
     let kept = reading.take_kept().unwrap().finish(Duration::ZERO);

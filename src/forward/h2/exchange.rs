@@ -130,7 +130,7 @@ impl Exchange<'_> {
                 keeping.expect(length);
             }
         }
-        self.content(answer.into_body(), received, keeping.as_mut()).await?;
+        self.content(answer.into_body(), received, keeping.as_deref_mut()).await?;
         if let (Some(keep), Some(keeping)) = (self.keep, keeping) {
             keep.put(keeping);
         }
