@@ -329,3 +329,6 @@ enum Came {
 }
 
 const WRITING: &str = "write the request";
+
+#[cfg(test)]
+mod tests;
