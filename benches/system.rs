@@ -8,6 +8,7 @@
 //! ```text
 //! exchange.rs      throughput, CPU and latency, with and without the module
 //! ideal.rs         what no mirror does without, beside httpd without one
+//! beside.rs        the same at half load, on production's core
 //! faults.rs        the same while staging is not well
 //! peer.rs          nginx with its `mirror`, on the same work
 //! concurrency.rs   1,000 exchanges at the same time
@@ -40,6 +41,8 @@
     reason = "a measurement that meets the unexpected has to stop, and say where"
 )]
 
+#[path = "system/beside.rs"]
+mod beside;
 #[path = "system/certified.rs"]
 mod certified;
 #[path = "system/comparing.rs"]

@@ -37,6 +37,11 @@ pub fn on_productions<T>(start: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Moves the current thread to production's core.
+pub fn stay_on_productions() {
+    stay_on(PRODUCTION);
+}
+
 /// Moves the current thread.
 fn stay_on(core: &str) {
     let thread = fs::read_link("/proc/thread-self").unwrap();

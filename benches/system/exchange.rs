@@ -151,7 +151,7 @@ pub fn all(pairs: &[Pair], figure: impl Fn(&pair::Pair) -> f64) -> Vec<f64> {
 }
 
 /// Two significant digits.
-fn round(rate: f64) -> f64 {
+pub fn round(rate: f64) -> f64 {
     let unit = 10_f64.powf(rate.log10().floor() - 1.0);
     (rate / unit).round() * unit
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::Plan;
+use crate::beside;
 use crate::cores;
 use crate::framing;
 use crate::load::Pace;
@@ -48,12 +49,15 @@ pub fn measure(plan: &Plan, table: &mut Table) {
         table.row("CPU ratio", ratios, Required::Nothing);
         table.others(all(|(off, _)| off.others));
     }
+    for request in Request::ALL {
+        eprintln!("an ideal mirror beside a {request} …");
+        cores::wait_for_quiet(&mut patience);
+        beside::measure(&Subject::httpd(&httpd, request, 0), request, plan, &backends, table);
+    }
 }
 
 /// The CPU time of one copy on production's core, in microseconds; the backends are served on the other.
 fn ideal(request: &[u8], time: Duration, backends: &Backends) -> f64 {
-    let staging = backends.staging();
-    let address = staging.trim_start_matches("http://").trim_end_matches('/');
     let ended = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -63,7 +67,7 @@ fn ideal(request: &[u8], time: Duration, backends: &Backends) -> f64 {
             }
         });
         let _end = End(&ended);
-        let mut copies: Vec<Kept> = (0..CONNECTIONS).map(|_| Kept::of(request, address)).collect();
+        let mut copies = Kept::some(request, backends);
         cores::on_productions(|| mirror(&mut copies, time))
     })
 }
@@ -96,18 +100,25 @@ fn mirror(copies: &mut [Kept<'_>], time: Duration) -> f64 {
 }
 
 /// The CPU time of this thread.
-fn cpu() -> Duration {
+pub fn cpu() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
 /// A connection to staging, and the place where what is sent over it is copied to.
-struct Kept<'a> {
+pub struct Kept<'a> {
     stream: TcpStream,
     request: &'a [u8],
     place: Vec<u8>,
 }
 
 impl<'a> Kept<'a> {
+    /// As many as production has connections.
+    pub fn some(request: &'a [u8], backends: &Backends) -> Vec<Kept<'a>> {
+        let staging = backends.staging();
+        let address = staging.trim_start_matches("http://").trim_end_matches('/');
+        (0..CONNECTIONS).map(|_| Kept::of(request, address)).collect()
+    }
+
     fn of(request: &'a [u8], address: &str) -> Kept<'a> {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -117,7 +128,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Copies the request as it would pass, from a place that is read again and again, and sends it.
-    fn send(&mut self) {
+    pub fn send(&mut self) {
         // All of the content is the same letter: what follows the first pieces need not be touched.
         let passes = &self.request[..self.request.len().min(2 * PIECE)];
         let (first, rest) = self.place.split_at_mut(passes.len());
@@ -128,7 +139,7 @@ impl<'a> Kept<'a> {
         self.stream.write_all(&self.place).unwrap();
     }
 
-    fn read_answer(&mut self) {
+    pub fn read_answer(&mut self) {
         let (mut answer, mut filled) = ([0; 256], 0);
         while framing::length(&answer[..filled]) != Some(filled) {
             let read = self.stream.read(&mut answer[filled..]).unwrap();

@@ -106,6 +106,18 @@ pub fn run(
     connections: usize,
     backends: &Backends,
 ) -> Done {
+    run_telling(port, request, pace, connections, backends, |_| ())
+}
+
+/// As [`run`]; tells how many requests have been answered, each time that some are.
+pub fn run_telling(
+    port: u16,
+    request: &Arc<[u8]>,
+    pace: Pace,
+    connections: usize,
+    backends: &Backends,
+    mut tell: impl FnMut(u64),
+) -> Done {
     const PATIENCE: Duration = Duration::from_secs(20);
     let mut clients = Clients::connect(port, connections);
     let mut sinks = backends.hold();
@@ -120,6 +132,7 @@ pub fn run(
         let answered = clients.latencies.len();
         if answered > before {
             last = elapsed;
+            tell(answered as u64);
         }
         let served = sinks.serve();
         if over && sent == answered as u64 {

@@ -53,13 +53,24 @@ pub fn run(subject: &Subject, pace: Pace, backends: &Backends) -> Run {
 
 /// Runs a load over so many connections.
 pub fn run_over(subject: &Subject, pace: Pace, connections: usize, backends: &Backends) -> Run {
+    run_telling(subject, pace, connections, backends, |_| ())
+}
+
+/// As [`run_over`]; tells how many requests have been answered, each time that some are.
+pub fn run_telling(
+    subject: &Subject,
+    pace: Pace,
+    connections: usize,
+    backends: &Backends,
+    tell: impl FnMut(u64),
+) -> Run {
     /// Where copies are lost, none comes any more.
     const LEFT_OVER: Duration = Duration::from_millis(200);
     let Subject { pid, port, request, copies } = subject;
     let arrived = backends.copies();
     let used = Used::by_family(*pid);
     let (others, begun) = (Others::than(*pid), Instant::now());
-    let done = load::run(*port, request, pace, connections, backends);
+    let done = load::run_telling(*port, request, pace, connections, backends, tell);
     let took = begun.elapsed().as_secs_f64();
     let while_loaded = Used::by_family(*pid).since(&used).as_secs_f64();
     let others = Others::than(*pid).since(&others).as_secs_f64();

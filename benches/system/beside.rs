@@ -1,0 +1,126 @@
+//! An ideal mirror at half load, on production's core: how long requests wait for what no mirror does without.
+//!
+//! Who loads production wakes it, which production's core takes no part in: as the answer to every so many requests has
+//! come, no earlier. It copies the content of these, sends them, and sleeps; their answers it reads when it is woken
+//! again. So it waits for none, and none wakes it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::Plan;
+use crate::cores;
+use crate::exchange::round;
+use crate::ideal::{Kept, cpu};
+use crate::load::Pace;
+use crate::pair::{self, Figure, Pair, Run, Subject, p50, p99, rate, typical_p99};
+use crate::production::{CONNECTIONS, Request};
+use crate::sink::Backends;
+use crate::table::{Required, Table};
+
+/// How many copies are sent together: as many as the module's forwarders are woken for.
+fn at_a_time(request: Request) -> u64 {
+    match request {
+        Request::Post(1024) => 1,
+        Request::Post(64) => 4,
+        _ => 8,
+    }
+}
+
+/// Measures it in turn with production alone.
+pub fn measure(
+    subject: &Subject,
+    request: Request,
+    plan: &Plan,
+    backends: &Backends,
+    table: &mut Table,
+) {
+    let half = round(rate(&pair::run(subject, Pace::Saturate(plan.run), backends)) / 2.0);
+    let pace = Pace::Rate(half, plan.run);
+    let pairs: Vec<Pair> = (0..plan.pairs)
+        .map(|_| {
+            let alone = || pair::run(subject, pace, backends);
+            let (before, on) = (alone(), mirrored(subject, pace, at_a_time(request), backends));
+            Pair { off: [before, alone()], on }
+        })
+        .collect();
+    let all = |figure: &dyn Fn(&Pair) -> f64| pairs.iter().map(figure).collect();
+    table.title(format!("an ideal mirror of a {request}, at half load: {half:.0}/s, open loop"));
+    let figures: [(_, Figure); 3] =
+        [("p50 ratio", p50), ("p99 ratio", p99), ("p99 ratio, typical 50 ms", typical_p99)];
+    for (name, figure) in figures {
+        table.row(name, all(&|pair| pair.ratio(figure)), Required::Nothing);
+    }
+    let noise = all(&|pair| pair.noise(typical_p99));
+    table.row("noise: p99 ratio, typical 50 ms, off", noise, Required::Nothing);
+    let added = all(&|pair| pair.added(pair::cpu));
+    table.row("CPU added by a copy, µs", added, Required::Nothing);
+    table.others(all(&|pair| pair.on.others));
+}
+
+/// A run of load with the mirror beside it, whose CPU time counts as production's.
+fn mirrored(subject: &Subject, pace: Pace, at_a_time: u64, backends: &Backends) -> Run {
+    let (due, ended) = (&AtomicU64::new(0), &AtomicBool::new(false));
+    thread::scope(|scope| {
+        let (is_ready, ready) = mpsc::channel();
+        let mirror = scope.spawn(move || {
+            let mut copies = Kept::some(&subject.request, backends);
+            cores::stay_on_productions();
+            is_ready.send(()).unwrap();
+            mirror(&mut copies, at_a_time, due, ended)
+        });
+        ready.recv().unwrap();
+        let end = End(ended, mirror.thread().clone());
+        let mut woken_for = 0;
+        let mut run = pair::run_telling(subject, pace, CONNECTIONS, backends, |answered| {
+            due.store(answered, Ordering::Release);
+            if answered - woken_for >= at_a_time {
+                woken_for = answered;
+                mirror.thread().unpark();
+            }
+        });
+        drop(end);
+        let mut sinks = backends.hold();
+        while !mirror.is_finished() {
+            sinks.serve();
+        }
+        run.cpu += mirror.join().unwrap().as_secs_f64() * 1e6 / run.done.requests as f64;
+        run
+    })
+}
+
+/// Ends the mirror, also where the load panics.
+struct End<'a>(&'a AtomicBool, thread::Thread);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+        self.1.unpark();
+    }
+}
+
+/// Sends a copy for each request that is due, several at a time, until all has ended: the CPU time of that.
+fn mirror(
+    copies: &mut [Kept<'_>],
+    at_a_time: u64,
+    due: &AtomicU64,
+    ended: &AtomicBool,
+) -> Duration {
+    let (begun, mut sent, mut unanswered) = (cpu(), 0, 0);
+    loop {
+        let waiting = due.load(Ordering::Acquire) - sent;
+        let is_over = ended.load(Ordering::Acquire);
+        if waiting < at_a_time && !is_over {
+            thread::park();
+            continue;
+        }
+        copies[..unanswered].iter_mut().for_each(Kept::read_answer);
+        unanswered = copies.len().min(waiting as usize);
+        copies[..unanswered].iter_mut().for_each(Kept::send);
+        sent += unanswered as u64;
+        if is_over && unanswered == 0 {
+            return cpu() - begun;
+        }
+    }
+}
