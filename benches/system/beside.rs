@@ -1,8 +1,8 @@
 //! An ideal mirror at half load, on production's core: how long requests wait for what no mirror does without.
 //!
-//! Who loads production wakes it, which production's core takes no part in: as the answer to every so many requests has
-//! come, no earlier. It copies the content of these, sends them, and sleeps; their answers it reads when it is woken
-//! again. So it waits for none, and none wakes it.
+//! Who loads production wakes it, and production's threads make no call for that: as the answer to every so many requests
+//! has come, no earlier. It copies the content of these, sends them, and sleeps. Their answers it reads as it comes to use
+//! their connections again: they are long there, so that it waits for none, and none wakes it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -68,18 +68,17 @@ fn mirrored(subject: &Subject, pace: Pace, at_a_time: u64, backends: &Backends) 
             let mut copies = Kept::some(&subject.request, backends);
             cores::stay_on_productions();
             is_ready.send(()).unwrap();
-            mirror(&mut copies, at_a_time, due, ended)
+            mirror(&mut copies, due, ended)
         });
         ready.recv().unwrap();
         let end = End(ended, mirror.thread().clone());
-        let mut woken_for = 0;
         let mut run = pair::run_telling(subject, pace, CONNECTIONS, backends, |answered| {
-            due.store(answered, Ordering::Release);
-            if answered - woken_for >= at_a_time {
-                woken_for = answered;
+            if answered - due.load(Ordering::Relaxed) >= at_a_time {
+                due.store(answered, Ordering::Release);
                 mirror.thread().unpark();
             }
         });
+        due.store(run.done.requests, Ordering::Release);
         drop(end);
         let mut sinks = backends.hold();
         while !mirror.is_finished() {
@@ -100,26 +99,26 @@ impl Drop for End<'_> {
     }
 }
 
-/// Sends a copy for each request that is due, several at a time, until all has ended: the CPU time of that.
-fn mirror(
-    copies: &mut [Kept<'_>],
-    at_a_time: u64,
-    due: &AtomicU64,
-    ended: &AtomicBool,
-) -> Duration {
-    let (begun, mut sent, mut unanswered) = (cpu(), 0, 0);
+/// Sends as many copies as are due, over one connection after another, until all has ended: the CPU time of that.
+fn mirror(copies: &mut [Kept<'_>], due: &AtomicU64, ended: &AtomicBool) -> Duration {
+    let (begun, mut sent) = (cpu(), 0);
     loop {
-        let waiting = due.load(Ordering::Acquire) - sent;
+        // Whoever sees the end sees all that is due by then.
         let is_over = ended.load(Ordering::Acquire);
-        if waiting < at_a_time && !is_over {
+        let due = due.load(Ordering::Acquire) as usize;
+        if sent == due && !is_over {
             thread::park();
-            continue;
         }
-        copies[..unanswered].iter_mut().for_each(Kept::read_answer);
-        unanswered = copies.len().min(waiting as usize);
-        copies[..unanswered].iter_mut().for_each(Kept::send);
-        sent += unanswered as u64;
-        if is_over && unanswered == 0 {
+        while sent < due {
+            let at = sent % copies.len();
+            if sent >= copies.len() {
+                copies[at].read_answer();
+            }
+            copies[at].send();
+            sent += 1;
+        }
+        if is_over {
+            copies.iter_mut().take(sent).for_each(Kept::read_answer);
             return cpu() - begun;
         }
     }

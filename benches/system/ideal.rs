@@ -26,7 +26,7 @@ const PIECE: usize = 8 * 1024;
 const WARM: u64 = 200;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Measures each size of POST, in turn with httpd.
+/// Measures each size of POST as fast as it goes, and each kind of request at half load, in turn with httpd.
 pub fn measure(plan: &Plan, table: &mut Table) {
     let backends = Backends::start();
     let httpd = production::start(Module::Off, &backends);

@@ -1,3 +1,5 @@
+//! Messages over a wire that takes some of them at a time.
+
 use ureq::Error;
 
 use super::super::testing::{LONG, aim, budget, bytes, message_of};
